@@ -1,0 +1,164 @@
+//! Backends: the ways to obtain a root tree.
+//!
+//! A backend first *resolves* a request to pins, which is the only step that may ask the network what to choose, and then *produces*
+//! the root tree of exactly those pins. The table of all backends is in `backends/mod.rs`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::board::Board;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::report::Reporter;
+use crate::store::Store;
+use crate::tree::RootTree;
+
+/// What is asked of a backend: the part of a profile and a board that decides what the root tree holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Request {
+    /// The machine that the tree is for.
+    pub board: Board,
+    /// Where packages come from.
+    pub source: Source,
+    /// The wanted packages, in the words of the backend's family: `name`, `name=version`, `name:arch`.
+    pub packages: Vec<String>,
+}
+
+/// Where packages come from. Each backend says which keys it knows; all are optional.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Source {
+    /// The distribution: `debian`, `ubuntu`, `fedora`.
+    pub distribution: String,
+    /// The release: `trixie`, `43`.
+    pub suite: String,
+    /// Components or modules: `main`, `contrib`.
+    pub components: Vec<String>,
+    /// Suites that are searched too: `trixie-updates`, `trixie-security`; `None` for the distribution's usual ones.
+    pub extra_suites: Option<Vec<String>>,
+    /// The mirror's address, where the profile or the command line names one.
+    pub mirror: Option<String>,
+    /// The mirror of security updates, where one is named.
+    pub security_mirror: Option<String>,
+    /// Whole source entries in apt's one-line or deb822 form, in place of mirror, suite and components.
+    pub entries: Vec<String>,
+    /// The keyring file that signatures are checked against, in place of the usual one.
+    pub keyring: Option<PathBuf>,
+    /// Whether Recommends are installed too.
+    pub recommends: bool,
+    /// Versions that win over newer ones: package name to version or suite.
+    pub pins: BTreeMap<String, String>,
+    /// Packages that must not be in the tree.
+    pub exclude: Vec<String>,
+    /// Whether an expired Release file is accepted.
+    pub allow_expired: bool,
+    /// Settings that only one backend knows, under its name.
+    pub options: BTreeMap<String, toml::Value>,
+}
+
+/// What a request resolved to: enough to produce the same tree again, bit for bit, without asking what to choose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pins {
+    /// The archives that the packages come from.
+    pub archives: Vec<Archive>,
+    /// The packages, sorted by name and architecture.
+    pub packages: Vec<PinnedPackage>,
+    /// The date that files made here get: the newest of the archives' dates, in seconds since 1970.
+    pub epoch: i64,
+}
+
+/// An archive that packages come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// What it calls itself: `Debian trixie-security`.
+    pub name: String,
+    /// The address below which the packages' paths lie. Not part of what identifies a layer, since mirrors are equal.
+    pub address: String,
+    /// The date of its signed index, RFC 3339.
+    pub date: String,
+}
+
+/// One package, named so exactly that nothing else can be meant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PinnedPackage {
+    /// The name.
+    pub name: String,
+    /// The whole version.
+    pub version: String,
+    /// The distribution's name of its architecture.
+    pub architecture: String,
+    /// The place in [`Pins::archives`].
+    pub archive: usize,
+    /// The path below the archive's address.
+    pub path: String,
+    /// The length in bytes.
+    pub size: u64,
+    /// The SHA-256 of the package file.
+    pub sha256: Digest,
+}
+
+/// What every step may use: the store, the user's settings, and somebody to tell.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The cache on disk.
+    pub store: &'a Store,
+    /// Told of what happens.
+    pub reporter: &'a dyn Reporter,
+    /// Whether the network may be used at all.
+    pub offline: bool,
+    /// The user's settings for finding mirrors and tools.
+    pub settings: &'a Settings,
+}
+
+/// The user's settings, read from the environment and the configuration file by the program, never by the library.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Mirrors by distribution (`debian`, `debian-security`), from the environment or the configuration file.
+    pub mirrors: BTreeMap<String, String>,
+    /// The root below which the machine's own configuration is read: `/` in the program, a fixture in tests.
+    pub machine: PathBuf,
+    /// How many downloads and unpackings run at once; 0 for as many as there are cores.
+    pub jobs: usize,
+}
+
+/// A root tree as a backend made it.
+pub struct Produced {
+    /// The tree, as if the packages were installed.
+    pub tree: RootTree,
+    /// Told which part of the tree was kept, so that it can be had faster next time.
+    pub retain: Option<Box<dyn Retain>>,
+}
+
+/// Remembers what was kept of a tree.
+pub trait Retain {
+    /// Stores what is needed to produce `kept` again without unpacking the packages.
+    ///
+    /// # Errors
+    /// When the store fails; the build itself is not harmed by that.
+    fn retain(self: Box<Self>, kept: &RootTree) -> Result<()>;
+}
+
+/// A way to obtain a root tree.
+pub trait Backend: Send + Sync {
+    /// The name that profiles and the command line use.
+    fn name(&self) -> &'static str;
+
+    /// One line for `minimg list backends`.
+    fn description(&self) -> &'static str;
+
+    /// The family whose package names it understands: the key under `[packages]` in a profile.
+    fn family(&self) -> &'static str;
+
+    /// Chooses the packages. May use the network unless the context is offline.
+    ///
+    /// # Errors
+    /// When the request cannot be satisfied or the archives cannot be read or trusted.
+    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins>;
+
+    /// Makes the root tree of exactly these pins. May use the network to fetch what the store lacks, never to choose.
+    ///
+    /// # Errors
+    /// When a package cannot be had, is not what was pinned, or is malformed.
+    fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced>;
+}

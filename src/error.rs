@@ -1,0 +1,103 @@
+//! The classes of failure. Every error type of the library says which it is, so that scripts can tell them apart by the exit code.
+
+/// What kind of failure an error is. The numbers are the program's exit codes and never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Class {
+    /// The machine failed: a disk that is full, a file that cannot be read or written.
+    Machine = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// A profile, board, lock or configuration file is wrong.
+    Profile = 3,
+    /// The request cannot be satisfied: no such package, or packages that exclude each other.
+    Unsatisfiable = 4,
+    /// The network, a mirror or a registry failed, or is needed and not allowed.
+    Network = 5,
+    /// A signature, digest or date does not hold.
+    Verification = 6,
+    /// Foreign data is malformed, hostile, or larger than the stated limit.
+    Malformed = 7,
+    /// The image would not be complete: a library, symbol version, interpreter or file is missing in it.
+    Incomplete = 8,
+    /// An outside tool or engine is missing or failed.
+    Tool = 9,
+    /// The lock does not fit the profile, and `--locked` forbids to resolve anew.
+    Stale = 10,
+}
+
+impl Class {
+    /// All classes, in the order of their codes.
+    pub const ALL: [Class; 10] = [
+        Class::Machine,
+        Class::Usage,
+        Class::Profile,
+        Class::Unsatisfiable,
+        Class::Network,
+        Class::Verification,
+        Class::Malformed,
+        Class::Incomplete,
+        Class::Tool,
+        Class::Stale,
+    ];
+
+    /// The exit code of the program.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What the code means, for the manual.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Class::Machine => "the machine failed: disk, memory, permissions",
+            Class::Usage => "the command line is wrong",
+            Class::Profile => "a profile, board, lock or configuration file is wrong",
+            Class::Unsatisfiable => "the request cannot be satisfied",
+            Class::Network => "the network, a mirror or a registry failed, or was needed with --offline",
+            Class::Verification => "a signature, digest or date does not hold",
+            Class::Malformed => "foreign data is malformed, hostile or too large",
+            Class::Incomplete => "the image would not be complete",
+            Class::Tool => "an outside tool or engine is missing or failed",
+            Class::Stale => "the lock is stale and --locked forbids to resolve anew",
+        }
+    }
+}
+
+/// An error of any part, with its class: what crosses the seams between parts that do not know each other.
+#[derive(Debug)]
+pub struct Error {
+    class: Class,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Error {
+    /// Wraps a part's own error.
+    pub fn new(class: Class, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { class, source: source.into() }
+    }
+
+    /// The class, from which the exit code follows.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// The part's own error, to be examined with `downcast_ref`.
+    pub fn inner(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.source
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.source()
+    }
+}
+
+/// The result of what crosses seams.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

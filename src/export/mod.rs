@@ -1,0 +1,1 @@
+//! Exporters: images written in the formats of the world.

@@ -1,0 +1,1 @@
+//! Layers: one immutable, deterministic tar each.

@@ -1,0 +1,19 @@
+//! Minimal container images: only the files that your programs need, with a reason for each.
+
+pub mod backend;
+pub mod board;
+pub mod closure;
+pub mod digest;
+pub mod error;
+pub mod export;
+pub mod image;
+pub mod layer;
+pub mod profile;
+pub mod report;
+pub mod store;
+pub mod tree;
+
+#[path = "../backends/mod.rs"]
+pub mod backends;
+
+pub use error::{Class, Error, Result};

@@ -1,0 +1,65 @@
+//! What happens during a build, told to whoever wants to show it. The library itself never prints.
+
+/// One thing that happened.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// A new phase began, such as `resolve` or `fetch`; phases do not overlap.
+    Phase(&'a str),
+    /// The current phase will have this many steps.
+    Steps(u64),
+    /// One step of the current phase is done.
+    Step,
+    /// A download began; `id` tells concurrent ones apart.
+    DownloadStarted {
+        /// Tells concurrent downloads apart.
+        id: u64,
+        /// What is fetched, short: a package's or an index's name.
+        name: &'a str,
+        /// The size in bytes, where it is known.
+        size: Option<u64>,
+    },
+    /// More bytes of a download came.
+    DownloadAdvanced {
+        /// Which download.
+        id: u64,
+        /// How many more bytes.
+        bytes: u64,
+    },
+    /// A download ended, well or not.
+    DownloadFinished {
+        /// Which download.
+        id: u64,
+    },
+    /// Something was taken from the store instead of being fetched or made.
+    Reused {
+        /// What was reused: `index`, `package`, `members`, `layer`.
+        what: &'static str,
+        /// How many bytes needed not be fetched or made.
+        bytes: u64,
+    },
+    /// Something had to be made although it might have been in the store, and why.
+    Missed {
+        /// What was looked for.
+        what: &'static str,
+        /// Why it was not there.
+        why: &'a str,
+    },
+    /// Something that the user should know of and that does not stop the build.
+    Warning(&'a str),
+    /// A detail for those who asked for more with `--verbose`.
+    Detail(&'a str),
+}
+
+/// Whoever is told. Called from several threads at once; must return quickly.
+pub trait Reporter: Send + Sync {
+    /// Takes note of an event.
+    fn event(&self, event: Event<'_>);
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn event(&self, _: Event<'_>) {}
+}

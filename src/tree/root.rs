@@ -1,0 +1,218 @@
+//! The view of a root that the closure walk needs, and the one place where links are followed.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::{Kind, RootPath, RootTree};
+
+/// How many links one look-up may follow, as in the kernel (`MAXSYMLINKS`).
+pub const MAX_LINKS: usize = 40;
+
+/// Names one file in its root whatever path it was reached by, as device and inode do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub u64, pub u64);
+
+/// What is at a path, without following it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File {
+        /// Permissions with set-id and sticky bits.
+        mode: u32,
+        /// The length in bytes.
+        size: u64,
+        /// Equal for two paths that are one file.
+        id: FileId,
+    },
+    /// A symbolic link and its target.
+    Symlink(Box<[u8]>),
+    /// A device, pipe or socket.
+    Special,
+}
+
+/// Something with files in it: a [`RootTree`], or a directory of the host that is only looked at where the walk goes.
+///
+/// No method follows links, so an implementation cannot leave the root; [`resolve`] does that for all of them.
+pub trait Root {
+    /// What is at `path`, `None` when nothing is. The directories above must be real ones, as [`resolve`] makes sure.
+    ///
+    /// # Errors
+    /// When the root cannot be read.
+    fn entry(&self, path: &RootPath) -> io::Result<Option<Entry>>;
+
+    /// The content of the regular file at `path`.
+    ///
+    /// # Errors
+    /// When it is not a regular file or cannot be read.
+    fn read(&self, path: &RootPath) -> io::Result<Bytes>;
+
+    /// The names in the directory at `path`, sorted by their bytes.
+    ///
+    /// # Errors
+    /// When it is not a directory or cannot be read.
+    fn list(&self, path: &RootPath) -> io::Result<Vec<Box<[u8]>>>;
+}
+
+/// Where a path leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The path without any link in it.
+    pub path: RootPath,
+    /// Every link that was followed, in order: links to directories on the way as well as the last.
+    pub hops: Vec<RootPath>,
+    /// What is there; `None` when the way is good but nothing has that name.
+    pub entry: Option<Entry>,
+}
+
+/// Why a path leads nowhere.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// More than [`MAX_LINKS`] links had to be followed.
+    #[error("following {0} takes more than {MAX_LINKS} links")]
+    Loop(String),
+    /// Something on the way is not a directory.
+    #[error("{0} is not a directory")]
+    NotADirectory(RootPath),
+    /// A directory on the way is missing.
+    #[error("{0} does not exist")]
+    NotFound(RootPath),
+    /// The root cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Follows `name` from the directory `from` as the kernel would in a chroot of `root`: absolute targets start at the root and `..`
+/// stops there.
+///
+/// # Errors
+/// After [`MAX_LINKS`] links, when something on the way is missing or is not a directory, and when the root cannot be read. That the
+/// last component is missing is no error: the entry is `None` then.
+pub fn resolve<R: Root + ?Sized>(root: &R, from: &RootPath, name: &[u8]) -> Result<Resolved, ResolveError> {
+    let mut pending: Vec<Box<[u8]>> = Vec::new();
+    let mut at = if name.first() == Some(&b'/') { RootPath::root() } else { from.clone() };
+    push_components(&mut pending, name);
+    let mut hops = Vec::new();
+    let mut entry = Some(Entry::Directory);
+    while let Some(component) = pending.pop() {
+        match entry {
+            Some(Entry::Directory) => {}
+            None => return Err(ResolveError::NotFound(at)),
+            Some(_) => return Err(ResolveError::NotADirectory(at)),
+        }
+        if &*component == b".." {
+            at = at.parent().unwrap_or_default();
+            continue;
+        }
+        let next = at.child(&component);
+        entry = root.entry(&next)?;
+        let Some(Entry::Symlink(target)) = &entry else {
+            at = next;
+            continue;
+        };
+        hops.push(next);
+        if hops.len() > MAX_LINKS {
+            return Err(ResolveError::Loop(String::from_utf8_lossy(name).into_owned()));
+        }
+        if target.first() == Some(&b'/') {
+            at = RootPath::root();
+        }
+        push_components(&mut pending, target);
+        entry = Some(Entry::Directory);
+    }
+    Ok(Resolved { path: at, hops, entry })
+}
+
+/// Pushes the components so that the first one is popped first.
+fn push_components(pending: &mut Vec<Box<[u8]>>, name: &[u8]) {
+    let components = name.split(|&b| b == b'/').filter(|c| !c.is_empty() && *c != b".");
+    pending.extend(components.rev().map(Into::into));
+}
+
+impl Root for RootTree {
+    fn entry(&self, path: &RootPath) -> io::Result<Option<Entry>> {
+        if path.is_root() {
+            return Ok(Some(Entry::Directory));
+        }
+        let Some((_, node)) = self.content_node(path) else { return Ok(None) };
+        Ok(Some(match &node.kind {
+            Kind::Directory => Entry::Directory,
+            Kind::File(content) => Entry::File {
+                mode: node.meta.mode,
+                size: content.size(),
+                id: FileId(0, std::ptr::from_ref(node).addr() as u64),
+            },
+            Kind::Symlink(target) => Entry::Symlink(target.clone()),
+            _ => Entry::Special,
+        }))
+    }
+
+    fn read(&self, path: &RootPath) -> io::Result<Bytes> {
+        match self.content_node(path).map(|(_, node)| &node.kind) {
+            Some(Kind::File(content)) => content.map(),
+            Some(_) => Err(io::Error::other(format!("{path} is not a regular file"))),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, format!("{path} does not exist"))),
+        }
+    }
+
+    fn list(&self, path: &RootPath) -> io::Result<Vec<Box<[u8]>>> {
+        let depth = path.components().count();
+        let names = self.below(path).filter_map(|(below, _)| below.components().nth(depth).map(Box::from));
+        let mut names: Vec<Box<[u8]>> = names.collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Node;
+    use super::*;
+
+    fn tree(links: &[(&str, &str)], files: &[&str]) -> RootTree {
+        let mut tree = RootTree::new();
+        for (path, target) in links {
+            tree.insert(RootPath::new(path).unwrap(), Node::symlink(target));
+        }
+        for path in files {
+            tree.insert(RootPath::new(path).unwrap(), Node::file(0o644, path.to_string()));
+        }
+        tree.add_missing_parents();
+        tree
+    }
+
+    fn follow(tree: &RootTree, name: &str) -> Result<String, String> {
+        resolve(tree, &RootPath::root(), name.as_bytes()).map(|r| r.path.to_string()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn links_stay_in_the_root() {
+        let tree = tree(
+            &[("lib", "usr/lib"), ("lib64", "/usr/lib64"), ("up", "../../../../usr/lib/x"), ("a", "b"), ("b", "a")],
+            &["usr/lib/x", "usr/lib64/y"],
+        );
+        assert_eq!(follow(&tree, "/lib/x"), Ok("/usr/lib/x".into()));
+        assert_eq!(follow(&tree, "/lib64/../lib/x"), Ok("/usr/lib/x".into()));
+        assert_eq!(follow(&tree, "/up"), Ok("/usr/lib/x".into()));
+        assert_eq!(follow(&tree, "/a"), Err("following /a takes more than 40 links".into()));
+        assert_eq!(follow(&tree, "/lib/x/y"), Err("/usr/lib/x is not a directory".into()));
+        assert_eq!(follow(&tree, "/none/y"), Err("/none does not exist".into()));
+        assert_eq!(follow(&tree, "/usr/none"), Ok("/usr/none".into()));
+        assert_eq!(follow(&tree, "/.."), Ok("/".into()));
+    }
+
+    #[test]
+    fn every_hop_is_reported() {
+        let tree = tree(
+            &[("lib", "usr/lib"), ("usr/lib/l.so", "l.so.1"), ("usr/lib/l.so.1", "/lib/l.so.1.2")],
+            &["usr/lib/l.so.1.2"],
+        );
+        let resolved = resolve(&tree, &RootPath::root(), b"/lib/l.so").unwrap();
+        let hops: Vec<String> = resolved.hops.iter().map(ToString::to_string).collect();
+        assert_eq!(hops, ["/lib", "/usr/lib/l.so", "/usr/lib/l.so.1", "/lib"]);
+        assert_eq!(resolved.path.to_string(), "/usr/lib/l.so.1.2");
+    }
+}
