@@ -1,5 +1,7 @@
 //! Minimal container images: only the files that your programs need, with a reason for each.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod backend;
 pub mod board;
 pub mod closure;
