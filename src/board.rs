@@ -1,6 +1,11 @@
 //! Boards: the machine that an image must run on.
 
+mod catalogue;
+mod file;
+
 use serde::{Deserialize, Serialize};
+
+pub use catalogue::{Boards, schema};
 
 /// The machine that an image must run on, and what its architecture is called by everybody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -13,6 +13,7 @@ pub mod layer;
 pub mod profile;
 pub mod report;
 pub mod store;
+pub mod suggest;
 pub mod tree;
 
 #[path = "../backends/mod.rs"]

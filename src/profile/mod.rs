@@ -1,11 +1,31 @@
 //! Profiles: what the user wants, unpinned. The TOML shape is in `file`; these are the types that the rest works with.
 
+mod apply;
+mod catalogue;
+mod check;
+mod definition;
+pub(crate) mod document;
+mod error;
+mod file;
+pub(crate) mod problem;
+pub(crate) mod shelf;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::backend::Source;
 use crate::image::Config;
+
+pub use catalogue::Catalogue;
+pub use definition::Definition;
+pub use error::ProfileError;
+pub use problem::{FileError, Problem};
+
+/// The JSON Schema (draft 2020-12) of profiles, for editors: made from the types that read them.
+pub fn schema() -> serde_json::Value {
+    document::schema_of::<file::ProfileFile>()
+}
 
 /// What the user wants in an image.
 #[derive(Debug, Clone, PartialEq, Serialize)]

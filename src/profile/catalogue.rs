@@ -1,0 +1,145 @@
+//! The profiles that can be named: those in the binary, and those of the user's directories, which add to them or hide them.
+
+use std::path::Path;
+
+use super::definition::Definition;
+use super::document;
+use super::error::ProfileError;
+use super::file::{OverrideTable, Parts, ProfileFile};
+use super::problem::{FileError, Problem, Problems};
+use super::shelf::{Found, Shelf, is_path, read_limited};
+use super::{Profile, check};
+use crate::board::Board;
+use crate::error::Result;
+
+/// The most bytes that are taken of a file which a profile adds to an image.
+const LONGEST_ADDED_FILE: u64 = 64 << 20;
+/// The most profiles that may build on one another.
+const LONGEST_CHAIN: usize = 16;
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/", $name, ".toml")))),*]
+    };
+}
+
+/// The profiles in the binary: one line for each file in `profiles/`.
+const BUILT_IN: &[(&str, &str)] = built_in!["bash", "busybox-glibc", "coreutils", "curl", "nginx", "python3", "static"];
+
+/// The profiles that can be named.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    shelf: Shelf,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self::built_in()
+    }
+}
+
+impl Catalogue {
+    /// The profiles in the binary.
+    pub fn built_in() -> Self {
+        Self { shelf: Shelf::new("profile", BUILT_IN) }
+    }
+
+    /// Adds every `*.toml` of a directory. One of a known name hides the known one, and may build on it with `extends`.
+    ///
+    /// # Errors
+    /// When the directory cannot be read. The files are read when they are asked for.
+    pub fn with_directory(mut self, directory: &Path) -> Result<Self> {
+        self.shelf.add_directory(directory)?;
+        Ok(self)
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.shelf.names()
+    }
+
+    /// Reads a profile by name, or by path if there is a `/` in it or it ends in `.toml`, with all that it builds on.
+    ///
+    /// # Errors
+    /// When there is none of that name, or a file cannot be read or is wrong: with every problem that it has.
+    pub fn get(&self, name_or_path: &str) -> Result<Definition> {
+        let found = self.shelf.find(name_or_path)?;
+        let name = found.name.clone();
+        let mut files = Vec::new();
+        let mut next = Some(found);
+        while let Some(found) = next {
+            let (file, text) = read_profile(&found)?;
+            next = self.parent(&found, &file, &text, files.len())?;
+            files.push(file);
+        }
+        files.reverse();
+        Ok(Definition::new(name, files))
+    }
+
+    /// A profile as it is for a suite and a board: [`Catalogue::get`] and [`Definition::profile`].
+    ///
+    /// # Errors
+    /// As [`Catalogue::get`].
+    pub fn profile(&self, name_or_path: &str, suite: Option<&str>, board: Option<&Board>) -> Result<Profile> {
+        Ok(self.get(name_or_path)?.profile(suite, board))
+    }
+
+    /// The profile that `file` builds on.
+    fn parent(&self, found: &Found, file: &Parts, text: &str, depth: usize) -> Result<Option<Found>> {
+        let Some(extends) = &file.extends else { return Ok(None) };
+        let name = extends.get();
+        let at_extends = |message: String| {
+            let problem = Problem { message, help: None, span: Some(extends.span()) };
+            FileError::new(&found.label, text, vec![problem])
+        };
+        if depth >= LONGEST_CHAIN {
+            let message = format!("more than {LONGEST_CHAIN} profiles build on one another; do they go in a circle?");
+            return Err(ProfileError::from(at_extends(message)).into());
+        }
+        let parent = match (&found.directory, is_path(name)) {
+            (Some(directory), true) => self.shelf.find(&format!("./{}", directory.join(name).display())),
+            _ if *name == found.name && found.hides > 0 => self.shelf.find_hidden(name, found.hides - 1),
+            _ if *name == found.name && !self.names().any(|known| known == name) => {
+                return Err(ProfileError::from(at_extends(format!("`{name}` cannot build on itself"))).into());
+            }
+            _ => self.shelf.find(name),
+        };
+        match parent {
+            Ok(parent) => Ok(Some(parent)),
+            Err(error) => Err(ProfileError::from(at_extends(format!("cannot {error}"))).into()),
+        }
+    }
+}
+
+/// Reads one file, with the local files that it names, and checks all of it.
+fn read_profile(found: &Found) -> Result<(Parts, String), ProfileError> {
+    let (file, text) = document::read::<ProfileFile>(&found.label, &found.bytes)?;
+    let mut file = file.into_parts();
+    let mut problems = Problems::default();
+    if let Err(message) = check::profile_name(&found.name) {
+        problems.add_for_file(message);
+    }
+    file.all_mut().for_each(|part| read_locals(part, found.directory.as_deref(), &mut problems));
+    file.check(&mut problems);
+    problems.into_result(&found.label, &text, ())?;
+    Ok((file, text))
+}
+
+/// Reads the files that `from` names and resolves the keyring's path, both relative to the profile's directory.
+fn read_locals(part: &mut OverrideTable, directory: Option<&Path>, problems: &mut Problems) {
+    for file in &mut part.add.files {
+        let Some(from) = &file.from else { continue };
+        let Some(directory) = directory else {
+            problems.add(from.span(), "a built-in profile has no files beside it; write `content` instead");
+            continue;
+        };
+        match read_limited(&directory.join(from.get()), LONGEST_ADDED_FILE) {
+            Ok(bytes) => file.bytes = Some(bytes),
+            Err(error) => problems.add(from.span(), format!("cannot {error}")),
+        }
+    }
+    if let (Some(keyring), Some(directory)) = (&mut part.source.keyring, directory) {
+        let path = directory.join(keyring.get()).to_string_lossy().into_owned();
+        keyring.set(path);
+    }
+}
