@@ -24,7 +24,11 @@ macro_rules! built_in {
 }
 
 /// The profiles in the binary: one line for each file in `profiles/`.
-const BUILT_IN: &[(&str, &str)] = built_in!["bash", "busybox-glibc", "coreutils", "curl", "nginx", "python3", "static"];
+#[rustfmt::skip]
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "bash", "busybox-glibc", "cc", "coreutils", "curl", "git", "haproxy", "nginx", "nodejs",
+    "openssh-client", "perl", "postgresql-client", "python3", "redis", "sqlite3", "static",
+];
 
 /// The profiles that can be named.
 #[derive(Debug, Clone)]

@@ -15,6 +15,9 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{FileError, Problem, Problems};
 use crate::suggest;
 
+/// No array in a profile needs more elements; what is checked pairwise stays fast.
+const LONGEST_ARRAY: usize = 10_000;
+
 /// A value and where it is in the text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
@@ -81,6 +84,9 @@ fn without_null(schema: &mut Value) {
                     map.extend(only);
                 }
             }
+            if map.get("default").is_some_and(Value::is_null) {
+                map.remove("default");
+            }
             map.values_mut().for_each(without_null);
         }
         Value::Array(values) => values.iter_mut().for_each(without_null),
@@ -91,14 +97,14 @@ fn without_null(schema: &mut Value) {
 /// Reads `text`, which comes from `file`.
 ///
 /// # Errors
-/// When it is not TOML or not of this shape: all problems of syntax, or all problems of shape.
+/// When it is not TOML, with the first problem of syntax, since those behind it tend to follow from it; or when it is not of this
+/// shape, with all problems.
 pub(crate) fn read<T: JsonSchema + DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<(T, String), FileError> {
     let text = decode(file, bytes)?;
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    if !errors.is_empty() {
-        let problems = errors.into_iter().map(|error| problem_of(&error)).collect();
-        return Err(FileError::new(file, &text, problems));
-    }
+    let table = match DeTable::parse(&text) {
+        Ok(table) => table,
+        Err(error) => return Err(FileError::new(file, &text, vec![problem_of(&error)])),
+    };
     let schema = schema_of::<T>();
     let mut walk = Walk { root: &schema, problems: Problems::default() };
     walk.table(table.get_ref(), table.span(), &schema, "");
@@ -141,16 +147,20 @@ impl<'s> Walk<'s> {
             (_, None) => {}
             (DeValue::Table(table), Some("object")) => self.table(table, span, schema, path),
             (DeValue::Array(array), Some("array")) => {
-                let Some(items) = schema.get("items") else { return };
-                array.iter().for_each(|item| self.value(item, items, path));
+                if array.len() > LONGEST_ARRAY {
+                    self.problems.add(span, format!("`{path}` has more than {LONGEST_ARRAY} elements"));
+                } else if let Some(items) = schema.get("items") {
+                    array.iter().for_each(|item| self.element(item, items, path));
+                }
             }
             (DeValue::String(text), Some("string")) => self.name(text, span, schema, path),
             (DeValue::Boolean(_), Some("boolean")) | (DeValue::Float(_), Some("number")) => {}
             (DeValue::Integer(number), Some("integer" | "number")) => {
                 let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
                 let least = schema.get("minimum").and_then(Value::as_i64).unwrap_or(i64::MIN);
-                if number.is_none_or(|number| number < least) {
-                    self.problems.add(span, format!("`{path}` must be a number from {least} on that fits 64 bits"));
+                let most = schema.get("maximum").and_then(Value::as_i64).unwrap_or(i64::MAX);
+                if number.is_none_or(|number| !(least..=most).contains(&number)) {
+                    self.problems.add(span, format!("`{path}` must be a number from {least} to {most}"));
                 }
             }
             (found, Some(_)) => {
@@ -160,6 +170,14 @@ impl<'s> Walk<'s> {
                 self.problems.add_with_help(span, message, help);
             }
         }
+    }
+
+    /// Tables in arrays go by the array's own name; of other elements it is said that they are elements.
+    fn element(&mut self, value: &Spanned<DeValue<'_>>, schema: &'s Value, path: &str) {
+        if self.resolve(schema).get("properties").is_some() && value.get_ref().is_table() {
+            return self.value(value, schema, path);
+        }
+        self.value(value, schema, &format!("{path}[]"));
     }
 
     fn table(&mut self, table: &DeTable<'_>, span: Range<usize>, schema: &'s Value, path: &str) {
@@ -289,7 +307,8 @@ fn right_form(path: &str, found: &DeValue<'_>, schema: &Value) -> Option<String>
         (Some("integer"), DeValue::String(text)) if text.parse::<i64>().is_ok() => text.to_string(),
         _ => example()?,
     };
-    Some(format!("write `{key} = {}`", value.replace("\",\"", "\", \"")))
+    let value = value.replace("\",\"", "\", \"");
+    Some(if key.ends_with("[]") { format!("write `{value}`") } else { format!("write `{key} = {value}`") })
 }
 
 fn with_article(noun: &str) -> String {

@@ -254,12 +254,13 @@ pub(crate) struct AccountTable {
     #[schemars(example = &"redis", extend("pattern" = r"^[a-zA-Z_][a-zA-Z0-9._-]*$"))]
     pub(crate) name: At<String>,
     /// The user's number.
-    #[schemars(example = 999)]
+    #[schemars(example = 999, extend("maximum" = 4_294_967_294_u64))]
     pub(crate) uid: At<u32>,
     /// The main group's name; the user's own name when left out.
     #[schemars(extend("pattern" = r"^[a-zA-Z_][a-zA-Z0-9._-]*$"))]
     pub(crate) group: Option<At<String>>,
     /// The main group's number; the user's number when left out.
+    #[schemars(extend("maximum" = 4_294_967_294_u64))]
     pub(crate) gid: Option<At<u32>>,
     /// The home directory, which is made and owned by the user; `/nonexistent` when left out, which is not made.
     #[schemars(extend("pattern" = "^/"))]
@@ -340,7 +341,7 @@ pub(crate) struct ImageTable {
     #[schemars(extend("examples" = [{"org.opencontainers.image.licenses": "MIT"}]))]
     pub(crate) labels: BTreeMap<At<String>, String>,
     /// The signal that asks the program to stop.
-    #[schemars(example = &"SIGQUIT")]
+    #[schemars(example = &"SIGQUIT", regex(pattern = r"^([A-Z0-9]+|SIGRTM(IN\+|AX-)[0-9]+)$"))]
     pub(crate) stop_signal: Option<At<String>>,
     /// How an engine finds out whether the program works.
     pub(crate) healthcheck: Option<HealthcheckTable>,
@@ -351,19 +352,19 @@ pub(crate) struct ImageTable {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct HealthcheckTable {
     /// The command as an array; run without a shell.
-    #[schemars(example = ["/usr/bin/redis-cli", "ping"])]
+    #[schemars(example = ["/usr/bin/redis-cli", "ping"], length(min = 1))]
     pub(crate) command: At<Vec<String>>,
     /// The time between two checks.
-    #[schemars(example = &"30s")]
+    #[schemars(example = &"30s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub(crate) interval: Option<At<String>>,
     /// The time after which a check has failed.
-    #[schemars(example = &"3s")]
+    #[schemars(example = &"3s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub(crate) timeout: Option<At<String>>,
     /// The time from the start in which failures do not count.
-    #[schemars(example = &"10s")]
+    #[schemars(example = &"10s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub(crate) start_period: Option<At<String>>,
     /// Failures in a row after which the container is unhealthy.
-    #[schemars(example = 3)]
+    #[schemars(example = 3, extend("maximum" = 2_147_483_647_u64))]
     pub(crate) retries: Option<u32>,
 }
 
@@ -375,7 +376,7 @@ pub(crate) struct TestTable {
     #[schemars(example = &"verifies a certificate")]
     pub(crate) name: At<String>,
     /// The command as an array, run in the image in place of its entrypoint.
-    #[schemars(example = ["/usr/bin/curl", "--version"])]
+    #[schemars(example = ["/usr/bin/curl", "--version"], length(min = 1))]
     pub(crate) command: At<Vec<String>>,
     /// A part of what must be printed.
     pub(crate) stdout: Option<String>,

@@ -6,6 +6,7 @@ mod check;
 mod definition;
 pub(crate) mod document;
 mod error;
+mod explain;
 mod file;
 pub(crate) mod problem;
 pub(crate) mod shelf;
@@ -20,11 +21,18 @@ use crate::image::Config;
 pub use catalogue::Catalogue;
 pub use definition::Definition;
 pub use error::ProfileError;
+pub use explain::{Explanation, Line, Section};
 pub use problem::{FileError, Problem};
 
 /// The JSON Schema (draft 2020-12) of profiles, for editors: made from the types that read them.
 pub fn schema() -> serde_json::Value {
     document::schema_of::<file::ProfileFile>()
+}
+
+/// A commented profile to start from, for an image of this name. It can be read as it stands, and each of its examples holds
+/// when the `#` before it is taken away.
+pub fn template(name: &str) -> String {
+    include_str!("template.toml").replace("NAME", name)
 }
 
 /// What the user wants in an image.
