@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use minimg::backend::Context;
 use minimg::closure::Severity;
 use minimg::engine::{Engine, Way};
-use minimg::export::{self, Output, Written};
+use minimg::export::{self, Output, Target, Written};
 use minimg::image::{Compression, Image};
+use minimg::outputs;
 use minimg::pipeline::{self, Built, Job};
 use minimg::record::Record;
 use minimg::report::{Event, Reporter};
@@ -84,11 +85,11 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
     let mut written = Vec::new();
     for output in &outputs {
-        let done = export::export(&images, output, &store).with_context(|| format!("failed to write {output}"))?;
+        let (done, unchanged) = outputs::write(&images, output, &store).with_context(|| format!("failed to write {output}"))?;
         if !arguments.no_record {
             write_records(&store, &built, &done)?;
         }
-        written.push(done);
+        written.push(Done { written: done, unchanged });
     }
     for (engine, way) in engines {
         progress.event(Event::Phase("hand over to the engine"));
@@ -178,7 +179,7 @@ fn source_date_epoch() -> anyhow::Result<Option<i64>> {
 
 /// The records beside an image: `x.tar` gets `x.tar.record.json`, for several boards each its own.
 fn write_records(store: &Store, built: &[Built], written: &Written) -> anyhow::Result<()> {
-    let Some(path) = &written.path else { return Ok(()) };
+    let Target::Path(path) = &written.target else { return Ok(()) };
     let built_count = built.len();
     for built in built {
         let Some(record) = Record::load(store, &built.recipe)? else { continue };
@@ -208,11 +209,41 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// An output, and whether it was there already.
+struct Done {
+    written: Written,
+    unchanged: bool,
+}
+
+impl Done {
+    fn path(&self) -> Option<&Path> {
+        match &self.written.target {
+            Target::Path(path) => Some(path),
+            Target::Stdout => None,
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let Written { format, size, digest, .. } = &self.written;
+        serde_json::json!({ "path": self.path(), "format": format, "size": size, "digest": digest, "unchanged": self.unchanged })
+    }
+
+    /// Whether `docker load` takes it.
+    fn is_loadable(&self) -> bool {
+        matches!(self.written.format, "archive" | "docker-archive")
+    }
+}
+
+/// The id that engines show; none where the compression is one that images cannot have.
+fn id(image: &Image) -> String {
+    export::identity(image).map_or_else(|_| "-".to_owned(), |identity| identity.config.to_string())
+}
+
 struct Summary<'a> {
     session: &'a Session,
     selected: &'a Selected,
     built: &'a [Built],
-    written: &'a [Written],
+    written: &'a [Done],
     arguments: &'a Arguments,
     sums: Sums,
     took: std::time::Duration,
@@ -228,7 +259,7 @@ impl Summary<'_> {
         }
         let text = self.text();
         // What goes to the standard output with `-o -` is the image.
-        if self.written.iter().any(|written| written.path.is_none()) {
+        if self.written.iter().any(|done| done.path().is_none()) {
             eprintln!("{text}");
         } else {
             println!("{text}");
@@ -244,11 +275,11 @@ impl Summary<'_> {
             rows.push(("image", format!("{} ({})", self.session.style.name(&image.reference), image.platform)));
             rows.push(("files", format!("{} in {} layer{}", sum(|l| l.files), image.layers.len(), if image.layers.len() == 1 { "" } else { "s" })));
             rows.push(("size", format!("{}, compressed {}", style::bytes(sum(|l| l.diff_size)), style::bytes(sum(|l| l.size)))));
-            rows.push(("id", export::config_digest(image).to_string()));
+            rows.push(("id", id(image)));
         }
-        for written in self.written {
-            if let Some(path) = &written.path {
-                let state = if written.unchanged { ", unchanged" } else { "" };
+        for done in self.written {
+            if let Some(path) = done.path() {
+                let (state, written) = (if done.unchanged { ", unchanged" } else { "" }, &done.written);
                 rows.push(("file", format!("{} ({}, {}{state})", path.display(), written.format, style::bytes(written.size))));
             }
         }
@@ -283,8 +314,7 @@ impl Summary<'_> {
         if let Some(engine) = self.arguments.import.iter().chain(&self.arguments.load).next() {
             return Some(run(engine));
         }
-        let written = self.written.iter().find(|written| written.loadable)?;
-        let path = written.path.as_ref()?;
+        let path = self.written.iter().find(|done| done.is_loadable())?.path()?;
         Some(format!("docker load -i {} && {}", path.display(), run("docker")))
     }
 
@@ -297,7 +327,7 @@ impl Summary<'_> {
                 serde_json::json!({
                     "reference": image.reference,
                     "platform": image.platform,
-                    "id": export::config_digest(image),
+                    "id": id(image),
                     "recipe": built.recipe,
                     "layers": image.layers,
                     "files": image.layers.iter().map(|layer| layer.files).sum::<u64>(),
@@ -312,7 +342,7 @@ impl Summary<'_> {
         serde_json::json!({
             "profile": self.selected.profile.name,
             "images": images,
-            "outputs": self.written,
+            "outputs": self.written.iter().map(Done::json).collect::<Vec<_>>(),
             "seconds": self.took.as_secs_f64(),
             "cache": self.sums,
             "run": self.how_to_run(),

@@ -34,7 +34,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
         What::Profiles => (["profile", "what it is"], profiles(session)?),
         What::Boards => (["board", "what it is"], board_rows(session)?),
         What::Backends => (["backend", "what it does"], two(backends::all().iter().map(|b| (b.name(), b.description())))),
-        What::Formats => (["format", "what it is"], two(export::formats().map(|f| (f.name(), f.description())))),
+        What::Formats => (["format", "what it is"], two(export::EXPORTERS.iter().map(|f| (f.name(), f.description())))),
         What::Rules => (["rule set", "what it keeps"], two(closure::rules::all().map(|r| (r.name.as_str(), r.description.as_str())))),
     };
     if session.global.json {
