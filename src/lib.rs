@@ -13,6 +13,8 @@ pub mod fetch;
 pub mod image;
 pub mod layer;
 pub mod lock;
+pub mod outputs;
+pub mod pipeline;
 pub mod profile;
 pub mod recipe;
 pub mod record;
