@@ -2,6 +2,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+pub mod archive;
 pub mod backend;
 pub mod board;
 pub mod closure;
@@ -19,6 +20,7 @@ pub mod profile;
 pub mod recipe;
 pub mod record;
 pub mod report;
+pub mod rootfs;
 pub mod store;
 pub mod suggest;
 pub mod tree;
