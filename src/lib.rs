@@ -6,6 +6,7 @@ pub mod backend;
 pub mod board;
 pub mod closure;
 pub mod digest;
+pub mod engine;
 pub mod error;
 pub mod export;
 pub mod image;
