@@ -8,6 +8,7 @@ pub mod board;
 pub mod closure;
 pub mod compose;
 pub mod digest;
+pub mod engine;
 pub mod error;
 pub mod export;
 pub mod fetch;
