@@ -1,1 +1,3 @@
 //! The table of backends.
+
+pub mod deb;

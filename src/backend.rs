@@ -150,11 +150,25 @@ pub trait Backend: Send + Sync {
     /// The family whose package names it understands: the key under `[packages]` in a profile.
     fn family(&self) -> &'static str;
 
+    /// Whether a request that names no packages makes sense, as it does for a finished root tree.
+    fn works_without_packages(&self) -> bool {
+        false
+    }
+
     /// Chooses the packages. May use the network unless the context is offline.
     ///
     /// # Errors
     /// When the request cannot be satisfied or the archives cannot be read or trusted.
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins>;
+
+    /// Fills in the addresses of archives that a lock left open; called when something must be fetched.
+    ///
+    /// # Errors
+    /// When no mirror is known.
+    fn locate(&self, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Pins> {
+        let _ = (request, context);
+        Ok(pins)
+    }
 
     /// Makes the root tree of exactly these pins. May use the network to fetch what the store lacks, never to choose.
     ///

@@ -5,12 +5,17 @@
 pub mod backend;
 pub mod board;
 pub mod closure;
+pub mod compose;
 pub mod digest;
 pub mod error;
 pub mod export;
+pub mod fetch;
 pub mod image;
 pub mod layer;
+pub mod lock;
 pub mod profile;
+pub mod recipe;
+pub mod record;
 pub mod report;
 pub mod store;
 pub mod suggest;

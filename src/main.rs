@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! Parse, run, exit code.
+
+use std::process::ExitCode;
+
+mod cli;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,4 +1,20 @@
 //! The closure: the kept part of a root tree, and for every kept path the reason why.
+//!
+//! [`elf`] turns bytes into facts, [`loader`] follows the rules of glibc and musl, [`hidden`] knows what no file names, [`rules`] are
+//! the named sets of files that no walk can see, [`ldcache`] writes the image's `/etc/ld.so.cache`, [`check`] proves that an image is
+//! complete, and [`explain`] answers why. [`close`] and [`walk`] put them together.
+
+mod advice;
+mod close;
+pub mod elf;
+mod error;
+pub mod hidden;
+pub mod ldcache;
+pub mod loader;
+mod record;
+pub mod rules;
+mod shebang;
+mod walker;
 
 use std::collections::BTreeMap;
 
@@ -6,8 +22,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::tree::RootPath;
 
+pub use close::{Options, close};
+pub use error::{ClosureError, MissingFile};
+pub use shebang::{Shebang, ShebangError};
+pub use walker::{WalkSettings, walk};
+
 /// What a walk found: every path that stays with its reason, and what people should know of.
-#[derive(Debug, Clone, Default)]
+///
+/// Its serde form is a list of kept paths and a list of findings, made to travel in a build record; paths that are not UTF-8 survive it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "record::Record", try_from = "record::Record")]
 pub struct Closure {
     /// Kept paths and why; links on the way are paths of their own. Directories above kept paths are implied and not listed.
     pub kept: BTreeMap<RootPath, Reason>,
@@ -73,4 +97,9 @@ pub struct Finding {
     pub path: String,
     /// What was seen, and what to do about it.
     pub message: String,
+}
+
+/// Bytes as people read them.
+pub(crate) fn show(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -1,0 +1,3 @@
+//! Debian packages, without dpkg or apt.
+
+pub mod archive;

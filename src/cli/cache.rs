@@ -1,0 +1,91 @@
+//! `minimg cache`: shows, verifies and prunes the store.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use minimg::error::{Class, Error};
+
+use super::output::{print_json, print_table};
+use super::{Session, style, usage};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// How much of what is in the store (the default)
+    Show,
+    /// Read everything, and drop what is damaged
+    Verify,
+    /// Remove what was not used for a while
+    Prune {
+        /// How long something must have been unused: 12h, 30d, 0 for everything
+        #[arg(long, value_name = "SPAN", default_value = "30d")]
+        unused_for: String,
+    },
+}
+
+pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.action.unwrap_or(Action::Show) {
+        Action::Show => show(session),
+        Action::Verify => verify(session),
+        Action::Prune { unused_for } => prune(session, &unused_for),
+    }
+}
+
+fn show(session: &Session) -> anyhow::Result<ExitCode> {
+    let store = session.user.store()?;
+    let usage = store.usage().map_err(Error::from)?;
+    if session.global.json {
+        print_json(&serde_json::json!({ "path": store.path(), "usage": usage }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}", session.style.name(&store.path().display().to_string()));
+    let total: u64 = usage.values().map(|of| of.bytes).sum();
+    let rows = usage.iter().map(|(kind, of)| [kind.clone(), of.count.to_string(), style::bytes(of.bytes)]);
+    print_table(&["kind", "files", "size"], rows)?;
+    println!("{} in all", style::bytes(total));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(session: &Session) -> anyhow::Result<ExitCode> {
+    let (good, problems) = session.user.store()?.verify().map_err(Error::from)?;
+    if session.global.json {
+        print_json(&serde_json::json!({ "good": good, "dropped": problems }))?;
+    } else {
+        for problem in &problems {
+            println!("{} {}: {}", session.style.warning("dropped"), problem.path.display(), problem.message);
+        }
+        println!("{good} good, {} damaged and dropped", problems.len());
+    }
+    Ok(ExitCode::from(if problems.is_empty() { 0 } else { Class::Verification.code() }))
+}
+
+fn prune(session: &Session, unused_for: &str) -> anyhow::Result<ExitCode> {
+    let age = span(unused_for).ok_or_else(|| usage(format!("{unused_for:?} is no time span; write 12h, 30d or 0")))?;
+    let freed = session.user.store()?.prune(age).map_err(Error::from)?;
+    if session.global.json {
+        print_json(&freed)?;
+    } else {
+        println!("removed {} files, {}", freed.count, style::bytes(freed.bytes));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A number with `s`, `m`, `h`, `d` or `w` behind it.
+fn span(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        "" if digits == "0" => 1,
+        _ => return None,
+    };
+    Some(Duration::from_secs(digits.parse::<u64>().ok()?.checked_mul(unit)?))
+}

@@ -1,0 +1,150 @@
+//! `minimg why` and `minimg why-not`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use minimg::backend::Context;
+use minimg::closure::{Why, explain};
+use minimg::error::{Class, Error};
+use minimg::image::Compression;
+use minimg::pipeline::{self, Job};
+use minimg::record::{Kept, Record};
+use minimg::tree::RootPath;
+
+use super::output::print_json;
+use super::progress::Progress;
+use super::select::{Selected, Selection, read_lock};
+use super::{Session, usage};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct WhyArguments {
+    /// A profile, or an image that minimg wrote, with its record beside it
+    #[command(flatten)]
+    selection: Selection,
+    /// The file, as it is called in the image
+    #[arg(value_name = "PATH")]
+    path: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct WhyNotArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// The file, as it would be called in the image
+    #[arg(value_name = "PATH")]
+    path: String,
+}
+
+pub(super) fn why(session: &Session, arguments: &WhyArguments) -> anyhow::Result<ExitCode> {
+    let path = RootPath::new(&arguments.path).map_err(|error| usage(error.to_string()))?.to_string();
+    let record = record(session, arguments.selection.clone())?;
+    let chain = chain_through_links(&record, &path);
+    if chain.is_empty() {
+        let message = format!("{path} is not in the image of {}; `minimg why-not {} {path}` says why", record.profile, record.profile);
+        return Err(Error::new(Class::Usage, message).into());
+    }
+    if session.global.json {
+        let steps: Vec<_> = chain.iter().map(|(path, kept)| serde_json::json!({ "path": path, "reason": kept, "text": phrase(kept) })).collect();
+        print_json(&serde_json::json!({ "profile": record.profile, "path": path, "chain": steps }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (depth, (path, kept)) in chain.iter().enumerate() {
+        let package = kept.package.as_ref().map(|name| format!(" [{name}]")).unwrap_or_default();
+        let indent = "  ".repeat(depth);
+        println!("{indent}{}{} {}", session.style.name(path), session.style.dim(&package), phrase(kept));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The chain of a path; for one that is reached through a directory link, such as /lib/x of /usr/lib/x, that of where it leads.
+fn chain_through_links<'a>(record: &'a Record, path: &str) -> Vec<(&'a str, &'a Kept)> {
+    let direct = record.chain(path);
+    if !direct.is_empty() {
+        return direct;
+    }
+    ["bin", "sbin", "lib", "lib32", "lib64", "libx32"]
+        .iter()
+        .filter(|link| record.files.contains_key(&format!("/{link}")))
+        .filter_map(|link| path.strip_prefix(&format!("/{link}/")).map(|rest| format!("/usr/{link}/{rest}")))
+        .map(|merged| record.chain(&merged))
+        .next()
+        .unwrap_or_default()
+}
+
+/// What one step says after the path.
+fn phrase(kept: &Kept) -> String {
+    let via = kept.via.as_deref().unwrap_or("the profile");
+    match &kept.why {
+        Why::Program(name) => format!("is the program {name:?} of the profile"),
+        Why::Interpreter => format!("is the loader of {via}"),
+        Why::Shebang => format!("runs the script {via}"),
+        Why::Needed(name) => format!("is {name}, which {via} needs"),
+        Why::Opened(how) => format!("is opened by {via}: {how}"),
+        Why::Link => format!("is a link on the way from {via}"),
+        Why::Target => format!("is where the link {via} leads"),
+        Why::Rule(name) => format!("is kept by the rule {name}"),
+        Why::Keep(reason) => format!("is kept by the profile: {reason}"),
+        Why::Package(name) => format!("is in the package {name}, which the profile keeps whole"),
+        Why::Added(what) => format!("was added: {what}"),
+    }
+}
+
+/// The record of an image, or of what a profile gives now.
+fn record(session: &Session, selection: Selection) -> anyhow::Result<Record> {
+    if let Some(path) = record_beside(selection.profile_argument()) {
+        return Ok(Record::read(&path)?);
+    }
+    let progress = Progress::new(&session.global, session.style);
+    let selected = selection.select(session)?;
+    let store = session.user.store()?;
+    let context = session.context(&store, &progress);
+    let built = with_job(&selected, |job| pipeline::build(job, &context))?;
+    let record = Record::load(&store, &built.recipe)?;
+    progress.finish();
+    record.context("the store lost the build record meanwhile; try again")
+}
+
+/// The record of an image file: the argument itself, or what is beside it.
+fn record_beside(argument: &str) -> Option<PathBuf> {
+    if argument.ends_with(".record.json") {
+        return Some(PathBuf::from(argument));
+    }
+    let beside = PathBuf::from(format!("{}.record.json", argument.trim_end_matches('/')));
+    (Path::new(argument).exists() && beside.is_file()).then_some(beside)
+}
+
+pub(super) fn why_not(session: &Session, arguments: &WhyNotArguments) -> anyhow::Result<ExitCode> {
+    let path = RootPath::new(&arguments.path).map_err(|error| usage(error.to_string()))?;
+    let progress = Progress::new(&session.global, session.style);
+    let selected = arguments.selection.clone().select(session)?;
+    let store = session.user.store()?;
+    let context: Context<'_> = session.context(&store, &progress);
+    let (tree, closure) = with_job(&selected, |job| pipeline::explain(job, &context))?;
+    progress.finish();
+    let answer = explain::why_not(&tree, &closure, &path);
+    if session.global.json {
+        print_json(&answer)?;
+    } else {
+        println!("{} {}", session.style.name(&path.to_string()), answer);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs something with the job of the first selected board.
+pub(super) fn with_job<T>(selected: &Selected, run: impl FnOnce(&Job<'_>) -> minimg::Result<T>) -> anyhow::Result<T> {
+    let board = selected.boards.first().context("no board was selected")?;
+    let lock = read_lock(&selected.origin)?;
+    let profile = selected.profile_for(board);
+    let job = Job {
+        profile: &profile,
+        board,
+        backend: selected.backend,
+        lock: lock.as_ref(),
+        locked: false,
+        epoch: None,
+        compression: Compression::Gzip,
+        reference: &profile.name,
+    };
+    Ok(run(&job)?)
+}

@@ -1,0 +1,67 @@
+//! `minimg list`: what there is to choose from.
+
+use std::process::ExitCode;
+
+use minimg::{backends, closure, export};
+
+use super::Session;
+use super::output::{print_json, print_table};
+use super::select::{boards, catalogue};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Of what
+    #[arg(value_enum, default_value = "profiles")]
+    of: What,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum What {
+    /// What can be built
+    Profiles,
+    /// The machines that images can be for
+    Boards,
+    /// The ways to obtain a root tree
+    Backends,
+    /// The formats that images can be written in
+    Formats,
+    /// The rule sets that a profile can keep files by
+    Rules,
+}
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (headings, rows) = match arguments.of {
+        What::Profiles => (["profile", "what it is"], profiles(session)?),
+        What::Boards => (["board", "what it is"], board_rows(session)?),
+        What::Backends => (["backend", "what it does"], two(backends::all().iter().map(|b| (b.name(), b.description())))),
+        What::Formats => (["format", "what it is"], two(export::EXPORTERS.iter().map(|f| (f.name(), f.description())))),
+        What::Rules => (["rule set", "what it keeps"], two(closure::rules::all().map(|r| (r.name.as_str(), r.description.as_str())))),
+    };
+    if session.global.json {
+        let items: Vec<_> =
+            rows.iter().map(|[name, text]| serde_json::json!({ "name": name, "description": text })).collect();
+        print_json(&items)?;
+    } else {
+        print_table(&headings, rows)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn two<'a>(items: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<[String; 2]> {
+    items.map(|(name, text)| [name.to_owned(), text.to_owned()]).collect()
+}
+
+fn profiles(session: &Session) -> anyhow::Result<Vec<[String; 2]>> {
+    let catalogue = catalogue(session)?;
+    let row = |name: &str| Ok([name.to_owned(), catalogue.profile(name, None, None)?.description]);
+    catalogue.names().map(row).collect()
+}
+
+fn board_rows(session: &Session) -> anyhow::Result<Vec<[String; 2]>> {
+    let boards = boards(session)?;
+    let row = |name: &str| {
+        let board = boards.get(name)?;
+        Ok([name.to_owned(), format!("{} ({})", board.description, board.platform)])
+    };
+    boards.names().map(row).collect()
+}

@@ -1,0 +1,62 @@
+//! `minimg lock`: pins the packages of a profile in a file beside it.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use minimg::error::Error;
+use minimg::image::Compression;
+use minimg::lock::Lock;
+use minimg::pipeline::{self, Job};
+
+use super::Session;
+use super::output::print_json;
+use super::progress::Progress;
+use super::select::{Selection, lock_file};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let progress = Progress::new(&session.global, session.style);
+    let selected = arguments.selection.select(session)?;
+    let store = session.user.store()?;
+    let context = session.context(&store, &progress);
+    let path = lock_file(&selected.origin);
+    let mut lock = Lock::read(&path).map_err(Error::from)?.unwrap_or_else(|| Lock::new(&selected.profile.name));
+    let mut lines = Vec::new();
+    for board in &selected.boards {
+        let profile = selected.profile_for(board);
+        let job = Job {
+            profile: &profile,
+            board,
+            backend: selected.backend,
+            lock: None,
+            locked: false,
+            epoch: None,
+            compression: Compression::Gzip,
+            reference: &profile.name,
+        };
+        let pins = pipeline::lock(&job, &mut lock, &context)
+            .with_context(|| format!("failed to pin the packages of {} for {}", profile.name, board.name))?;
+        let dates: Vec<String> = pins.archives.iter().map(|a| format!("{} of {}", a.name, a.date)).collect();
+        lines.push((board.name.clone(), pins.packages.len(), dates));
+    }
+    lock.write(&path).map_err(Error::from)?;
+    progress.finish();
+    if session.global.json {
+        let boards: Vec<_> = lines
+            .iter()
+            .map(|(board, packages, archives)| serde_json::json!({ "board": board, "packages": packages, "archives": archives }))
+            .collect();
+        print_json(&serde_json::json!({ "path": path, "boards": boards }))?;
+    } else if !session.global.quiet {
+        for (board, packages, dates) in &lines {
+            println!("{board}: {packages} packages from {}", dates.join(", "));
+        }
+        println!("wrote {}", session.style.name(&path.display().to_string()));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,181 @@
+//! Choosing the profile, the boards and the backend: the arguments that several verbs share.
+
+use std::path::{Path, PathBuf};
+
+use minimg::backend::Backend;
+use minimg::backends;
+use minimg::board::{Board, Boards};
+use minimg::error::{Class, Error};
+use minimg::lock::Lock;
+use minimg::profile::{Catalogue, Definition, Profile};
+
+use super::Session;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Selection {
+    /// The profile: a name that `minimg list` shows, or the path of a file
+    #[arg(value_name = "PROFILE")]
+    profile: String,
+    /// The boards that the image is for: names with commas between them, or `all` [default: this machine's]
+    #[arg(long, short, value_name = "BOARD", value_delimiter = ',')]
+    board: Vec<String>,
+    /// The release of the distribution, in place of the profile's
+    #[arg(long, value_name = "NAME")]
+    suite: Option<String>,
+    /// The backend that makes the root tree, in place of the profile's
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// The mirror that packages come from, in place of the configured one
+    #[arg(long, value_name = "URL", env = "MINIMG_MIRROR", hide_env_values = true)]
+    mirror: Option<String>,
+    /// The mirror of security updates, in place of the configured one
+    #[arg(long, value_name = "URL", env = "MINIMG_SECURITY_MIRROR", hide_env_values = true)]
+    security_mirror: Option<String>,
+    /// The keyring that signatures are checked against, in place of the distribution's
+    #[arg(long, value_name = "FILE")]
+    keyring: Option<PathBuf>,
+    /// Install recommended packages too
+    #[arg(long)]
+    recommends: bool,
+    /// Accept indexes that expired
+    #[arg(long)]
+    allow_expired: bool,
+}
+
+/// Where a profile was found, which decides where its lock is.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// By name: the lock is in the current directory.
+    Name(String),
+    /// In a file: the lock is beside it.
+    File(PathBuf),
+}
+
+/// What the arguments chose.
+pub(super) struct Selected {
+    /// The profile as it is for the first board.
+    pub(super) profile: Profile,
+    pub(super) boards: Vec<Board>,
+    pub(super) backend: &'static dyn Backend,
+    pub(super) origin: Origin,
+    definition: Definition,
+    selection: Selection,
+    on_own_board: bool,
+}
+
+impl Selection {
+    /// The profile's name or path as it was given.
+    pub(super) fn profile_argument(&self) -> &str {
+        &self.profile
+    }
+
+    /// The one board that was named, if it was one.
+    pub(super) fn single_board(&self) -> Option<&str> {
+        match self.board.as_slice() {
+            [name] => Some(name),
+            _ => None,
+        }
+    }
+
+    pub(super) fn select(self, session: &Session) -> anyhow::Result<Selected> {
+        let definition = catalogue(session)?.get(&self.profile)?;
+        let boards = self.boards(session)?;
+        let profile = self.apply(definition.profile(self.suite.as_deref(), boards.first()));
+        let backend = backend(self.backend.as_deref().unwrap_or(&profile.backend))?;
+        let is_file = self.profile.contains('/') || self.profile.ends_with(".toml");
+        let origin = if is_file { Origin::File(PathBuf::from(&self.profile)) } else { Origin::Name(self.profile.clone()) };
+        let own_board = self::boards(session)?.host().ok();
+        let on_own_board = boards.len() > 1 || boards.first() == own_board.as_ref();
+        Ok(Selected { profile, boards, backend, origin, definition, selection: self, on_own_board })
+    }
+
+    fn boards(&self, session: &Session) -> anyhow::Result<Vec<Board>> {
+        let known = boards(session)?;
+        let names: Vec<String> = match self.board.as_slice() {
+            [] => return Ok(vec![known.host()?]),
+            [all] if all == "all" => generic(&known)?,
+            names => names.to_vec(),
+        };
+        let mut boards: Vec<Board> = Vec::new();
+        for name in names {
+            let board = known.get(&name)?;
+            if !boards.contains(&board) {
+                boards.push(board);
+            }
+        }
+        Ok(boards)
+    }
+
+    /// What the command line says in place of the profile.
+    fn apply(&self, mut profile: Profile) -> Profile {
+        if let Some(backend) = &self.backend {
+            profile.backend.clone_from(backend);
+        }
+        let source = &mut profile.source;
+        source.mirror = self.mirror.clone().or(source.mirror.take());
+        source.security_mirror = self.security_mirror.clone().or(source.security_mirror.take());
+        source.keyring = self.keyring.clone().or(source.keyring.take());
+        source.recommends |= self.recommends;
+        source.allow_expired |= self.allow_expired;
+        profile
+    }
+}
+
+impl Selected {
+    /// The profile as it is for one of the boards.
+    pub(super) fn profile_for(&self, board: &Board) -> Profile {
+        self.selection.apply(self.definition.profile(self.selection.suite.as_deref(), Some(board)))
+    }
+
+    /// The name of the one board when it is not this machine's own.
+    pub(super) fn foreign_board(&self) -> Option<&str> {
+        if self.on_own_board { None } else { self.boards.first().map(|board| board.name.as_str()) }
+    }
+}
+
+/// The generic boards, one for each architecture: what `all` means.
+fn generic(known: &Boards) -> anyhow::Result<Vec<String>> {
+    let mut generic = Vec::new();
+    for name in known.names() {
+        let board = known.get(name)?;
+        if board.names.deb.as_deref() == Some(name) {
+            generic.push(name.to_owned());
+        }
+    }
+    Ok(generic)
+}
+
+/// Where the lock of a profile is, or would be.
+pub(super) fn lock_file(origin: &Origin) -> PathBuf {
+    match origin {
+        Origin::Name(name) => Path::new(name).with_extension("lock"),
+        Origin::File(path) => path.with_extension("lock"),
+    }
+}
+
+/// The lock of a profile, where there is one.
+pub(super) fn read_lock(origin: &Origin) -> anyhow::Result<Option<Lock>> {
+    Ok(Lock::read(&lock_file(origin)).map_err(Error::from)?)
+}
+
+/// The profiles in the binary and in the user's directories.
+pub(super) fn catalogue(session: &Session) -> anyhow::Result<Catalogue> {
+    let directories = &session.user.profiles;
+    Ok(directories.iter().try_fold(Catalogue::built_in(), |all, directory| all.with_directory(directory))?)
+}
+
+/// The boards in the binary and in the user's directories.
+pub(super) fn boards(session: &Session) -> anyhow::Result<Boards> {
+    let directories = &session.user.boards;
+    Ok(directories.iter().try_fold(Boards::built_in(), |all, directory| all.with_directory(directory))?)
+}
+
+/// A backend by name.
+pub(super) fn backend(name: &str) -> anyhow::Result<&'static dyn Backend> {
+    let names = || backends::all().iter().map(|backend| backend.name());
+    let found = backends::all().iter().find(|backend| backend.name() == name);
+    found.copied().ok_or_else(|| {
+        let help = minimg::suggest::help(name, names().collect::<Vec<_>>()).unwrap_or_default();
+        Error::new(Class::Profile, format!("there is no backend {name:?}; {help}")).into()
+    })
+}

@@ -1,0 +1,103 @@
+//! The user's settings: the configuration file and the environment, which wins.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use minimg::backend::Settings;
+use minimg::error::{Class, Error};
+use minimg::store::Store;
+use minimg::tree::read_limited;
+use serde::Deserialize;
+
+use super::Global;
+
+/// The configuration file's shape.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    /// Where the cache is.
+    store: Option<PathBuf>,
+    /// Directories with the user's own profiles.
+    #[serde(default)]
+    profiles: Vec<PathBuf>,
+    /// Directories with the user's own boards.
+    #[serde(default)]
+    boards: Vec<PathBuf>,
+    /// Mirrors by distribution: `debian`, `debian-security`.
+    #[serde(default)]
+    mirrors: BTreeMap<String, String>,
+    /// Downloads and unpackings that run at once.
+    jobs: Option<usize>,
+}
+
+/// What the command line, the environment and the configuration file say together.
+#[derive(Debug)]
+pub(super) struct UserSettings {
+    pub(super) library: Settings,
+    pub(super) profiles: Vec<PathBuf>,
+    pub(super) boards: Vec<PathBuf>,
+    store: PathBuf,
+}
+
+impl UserSettings {
+    /// Reads them. The command line wins over the environment, and that over the file.
+    pub(super) fn read(global: &Global) -> anyhow::Result<Self> {
+        let file = configuration(global)?;
+        let mut mirrors = file.mirrors;
+        for (variable, value) in std::env::vars() {
+            // MINIMG_MIRROR_DEBIAN_SECURITY is the mirror of `debian-security`; MINIMG_MIRROR that of any distribution.
+            if let Some(distribution) = variable.strip_prefix("MINIMG_MIRROR") {
+                let distribution = distribution.trim_start_matches('_').to_lowercase().replace('_', "-");
+                mirrors.insert(distribution, value);
+            }
+        }
+        let jobs = global.jobs.or(file.jobs).unwrap_or(0);
+        let own = |kind: &str| directory("XDG_CONFIG_HOME", ".config").map(|base| base.join("minimg").join(kind));
+        let own = |kind: &str| own(kind).filter(|directory| directory.is_dir());
+        let store = global.store.clone().or(file.store).or_else(|| Some(directory("XDG_CACHE_HOME", ".cache")?.join("minimg")));
+        let store = store.ok_or_else(|| super::usage("there is no home directory for the cache; name one with --store or MINIMG_STORE"))?;
+        Ok(Self {
+            library: Settings { mirrors, machine: PathBuf::from("/"), jobs },
+            profiles: own("profiles").into_iter().chain(file.profiles).chain(global.profiles.iter().cloned()).collect(),
+            boards: own("boards").into_iter().chain(file.boards).chain(global.boards.iter().cloned()).collect(),
+            store,
+        })
+    }
+
+    /// Opens the store.
+    pub(super) fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::open(&self.store).map_err(Error::from)?)
+    }
+}
+
+fn configuration(global: &Global) -> anyhow::Result<File> {
+    const LARGEST: u64 = 1 << 20;
+    let usual = || directory("XDG_CONFIG_HOME", ".config").map(|base| base.join("minimg/config.toml"));
+    let path = match &global.config {
+        Some(path) => path.clone(),
+        None => match usual().filter(|path| path.is_file()) {
+            Some(path) => path,
+            None => return Ok(File::default()),
+        },
+    };
+    let read = |path: &Path| -> anyhow::Result<File> {
+        let bytes = read_limited(path, LARGEST).map_err(|error| Error::new(Class::Profile, error))?;
+        let parsed: Result<File, _> = toml::from_slice(&bytes);
+        Ok(parsed.map_err(|error| Error::new(Class::Profile, error))?)
+    };
+    let mut file = read(&path).with_context(|| format!("failed to read the configuration {}", path.display()))?;
+    // Relative directories are meant from the file, not from wherever the program is started.
+    let base = path.parent().unwrap_or(Path::new("")).to_owned();
+    for path in file.profiles.iter_mut().chain(&mut file.boards).chain(&mut file.store) {
+        *path = base.join(&path);
+    }
+    Ok(file)
+}
+
+/// A directory of the XDG base directory specification: from its variable, or below the home directory.
+fn directory(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let absolute = |path: PathBuf| path.is_absolute().then_some(path);
+    let named = std::env::var_os(variable).map(PathBuf::from).and_then(absolute);
+    named.or_else(|| Some(std::env::home_dir().and_then(absolute)?.join(below_home)))
+}

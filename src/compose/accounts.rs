@@ -1,0 +1,144 @@
+//! `/etc/passwd` and `/etc/group`: what the packages brought, and what the profile adds.
+
+use std::collections::BTreeMap;
+
+use crate::profile::Account;
+use crate::tree::{Kind, Node, RootPath, RootTree};
+
+use super::ComposeError;
+
+/// The accounts that every image has, in the format of passwd(5). Root is locked: no password fits `*`.
+const PASSWD: &str = "root:*:0:0:root:/root:/bin/sh\nnobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
+/// The groups that every image has, in the format of group(5).
+const GROUP: &str = "root:*:0:\nnogroup:*:65534:\n";
+
+/// The account that programs without needs of their own run as.
+const NONROOT: (&str, u32) = ("nonroot", 65532);
+
+/// The accounts of an image, by name.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    passwd: String,
+    group: String,
+    users: BTreeMap<String, (u32, u32)>,
+    groups: BTreeMap<String, u32>,
+    /// Home directories to be made, with their owners.
+    homes: Vec<(String, u32, u32)>,
+}
+
+impl Accounts {
+    /// Takes what the tree has, and adds what every image has and what the profile asks for.
+    pub(super) fn new(tree: &RootTree, wanted: &[Account]) -> Result<Self, ComposeError> {
+        let text = |path: &str, default: &str| match text_of(tree, path)? {
+            Some(text) => Ok::<_, ComposeError>(text),
+            None => Ok(default.to_owned()),
+        };
+        let (passwd, group) = (text("etc/passwd", PASSWD)?, text("etc/group", GROUP)?);
+        let mut accounts =
+            Self { users: users(&passwd), groups: groups(&group), passwd, group, homes: vec![("/root".into(), 0, 0)] };
+        let (name, id) = NONROOT;
+        if !accounts.users.contains_key(name) && !wanted.iter().any(|account| account.name == name) {
+            accounts.add_group(name, id);
+            accounts.add_user(name, id, id, "nonroot", "/home/nonroot", "/usr/sbin/nologin");
+        }
+        for account in wanted {
+            accounts.add(account)?;
+        }
+        Ok(accounts)
+    }
+
+    fn add(&mut self, account: &Account) -> Result<(), ComposeError> {
+        let group = if account.group.is_empty() { &account.name } else { &account.group };
+        match self.groups.get(group) {
+            Some(gid) if *gid != account.gid => {
+                return Err(ComposeError::AccountClash { name: group.clone(), wanted: account.gid, present: *gid });
+            }
+            Some(_) => {}
+            None => self.add_group(group, account.gid),
+        }
+        match self.users.get(&account.name) {
+            Some((uid, _)) if *uid != account.uid => {
+                Err(ComposeError::AccountClash { name: account.name.clone(), wanted: account.uid, present: *uid })
+            }
+            Some(_) => Ok(()),
+            None => {
+                let Account { name, uid, gid, gecos, home, shell, .. } = account;
+                self.add_user(name, *uid, *gid, gecos, home, shell);
+                Ok(())
+            }
+        }
+    }
+
+    fn add_group(&mut self, name: &str, gid: u32) {
+        self.group.push_str(&format!("{name}:*:{gid}:\n"));
+        self.groups.insert(name.to_owned(), gid);
+    }
+
+    fn add_user(&mut self, name: &str, uid: u32, gid: u32, gecos: &str, home: &str, shell: &str) {
+        self.passwd.push_str(&format!("{name}:*:{uid}:{gid}:{gecos}:{home}:{shell}\n"));
+        self.users.insert(name.to_owned(), (uid, gid));
+        if home != "/" && home != "/nonexistent" {
+            self.homes.push((home.to_owned(), uid, gid));
+        }
+    }
+
+    /// The number of a user that is given by name or number.
+    pub(super) fn uid(&self, owner: &str, path: &str) -> Result<u32, ComposeError> {
+        let known = self.users.get(owner).map(|(uid, _)| *uid);
+        known.or_else(|| owner.parse().ok()).ok_or_else(|| unknown("user", owner, path))
+    }
+
+    /// The number of a group that is given by name or number.
+    pub(super) fn gid(&self, group: &str, path: &str) -> Result<u32, ComposeError> {
+        let known = self.groups.get(group).copied();
+        known.or_else(|| group.parse().ok()).ok_or_else(|| unknown("group", group, path))
+    }
+
+    /// The files and homes, as nodes for the tree.
+    pub(super) fn nodes(self, tree: &RootTree) -> Result<Vec<(RootPath, Node)>, ComposeError> {
+        let mut nodes = vec![
+            (RootPath::new("etc/passwd")?, Node::file(0o644, self.passwd)),
+            (RootPath::new("etc/group")?, Node::file(0o644, self.group)),
+        ];
+        for (home, uid, gid) in self.homes {
+            let path = RootPath::new(&home)?;
+            if !tree.contains(&path) {
+                nodes.push((path, Node::directory(0o700).owned_by(uid, gid)));
+            }
+        }
+        Ok(nodes)
+    }
+}
+
+fn unknown(what: &'static str, name: &str, path: &str) -> ComposeError {
+    ComposeError::UnknownAccount { what, name: name.to_owned(), path: path.to_owned() }
+}
+
+fn text_of(tree: &RootTree, path: &str) -> Result<Option<String>, ComposeError> {
+    let path = RootPath::new(path)?;
+    let Some(Node { kind: Kind::File(content), .. }) = tree.get(&path) else { return Ok(None) };
+    let bytes = content.map().map_err(|source| ComposeError::Read { path: path.clone(), source })?;
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(Some(text))
+}
+
+fn users(passwd: &str) -> BTreeMap<String, (u32, u32)> {
+    let user = |line: &str| {
+        let mut fields = line.split(':');
+        let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        Some((name.to_owned(), (uid.parse().ok()?, gid.parse().ok()?)))
+    };
+    passwd.lines().filter_map(user).collect()
+}
+
+fn groups(group: &str) -> BTreeMap<String, u32> {
+    let group_of = |line: &str| {
+        let mut fields = line.split(':');
+        let (name, _, gid) = (fields.next()?, fields.next()?, fields.next()?);
+        Some((name.to_owned(), gid.parse().ok()?))
+    };
+    group.lines().filter_map(group_of).collect()
+}

@@ -1,0 +1,232 @@
+//! Completing a root tree: what the profile adds, and the small files that every image needs and no package brings.
+//!
+//! This happens before the closure, so that what is added can be a program whose libraries are then kept, and everything that is added
+//! is kept for that reason. The files of a package's maintainer scripts are not made here but by the backend.
+
+mod accounts;
+mod applets;
+mod metadata;
+
+use std::collections::BTreeMap;
+use std::io;
+
+use accounts::Accounts;
+pub use metadata::keep_package_metadata;
+
+use crate::error::{Class, Error};
+use crate::profile::Additions;
+use crate::tree::{Kind, Node, PathError, RootPath, RootTree, resolve};
+
+/// Why a tree cannot be completed.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// The profile adds something at a path that cannot be one.
+    #[error("the profile adds a file at a wrong place: {0}")]
+    Path(#[from] PathError),
+    /// A file of the tree cannot be read.
+    #[error("cannot read {path} of the root tree: {source}")]
+    Read {
+        /// Which file.
+        path: RootPath,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// A file's owner is not an account of the image.
+    #[error(
+        "{path} shall belong to the {what} {name:?}, which the image does not have; add it under [[accounts]] or give a number"
+    )]
+    UnknownAccount {
+        /// `user` or `group`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The file.
+        path: String,
+    },
+    /// An account of the profile is in the tree with another number.
+    #[error("the account {name:?} shall have the number {wanted}, but the packages give it {present}; use that number")]
+    AccountClash {
+        /// The account's name.
+        name: String,
+        /// The profile's number.
+        wanted: u32,
+        /// The tree's number.
+        present: u32,
+    },
+    /// The program whose applets are wanted has none or is absent.
+    #[error("no applets can be linked: {path} {what}")]
+    NoApplets {
+        /// The program.
+        path: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+impl From<ComposeError> for Error {
+    fn from(error: ComposeError) -> Self {
+        let class = match &error {
+            ComposeError::Read { .. } => Class::Machine,
+            ComposeError::NoApplets { .. } => Class::Incomplete,
+            _ => Class::Profile,
+        };
+        Error::new(class, error)
+    }
+}
+
+/// What was added to a tree, and why each path was.
+pub type Added = BTreeMap<RootPath, String>;
+
+/// Puts into `tree` what the profile adds, and the files that every image has. `epoch` is the time of what is made.
+///
+/// # Errors
+/// When the profile contradicts the tree.
+pub fn complete(tree: &mut RootTree, additions: &Additions, epoch: i64) -> Result<Added, ComposeError> {
+    tree.add_missing_parents();
+    let mut composer = Composer { added: Added::new(), epoch, tree };
+    let accounts = Accounts::new(composer.tree, &additions.accounts)?;
+    if additions.base {
+        composer.base_directories()?;
+        composer.base_files()?;
+    }
+    for directory in &additions.directories {
+        let (uid, gid) =
+            (accounts.uid(&directory.owner, &directory.path)?, accounts.gid(&directory.group, &directory.path)?);
+        composer.put(
+            &directory.path,
+            Node::directory(directory.mode).owned_by(uid, gid),
+            "a directory of the profile",
+        )?;
+    }
+    for file in &additions.files {
+        let (uid, gid) = (accounts.uid(&file.owner, &file.path)?, accounts.gid(&file.group, &file.path)?);
+        composer.put(
+            &file.path,
+            Node::file(file.mode, file.content.clone()).owned_by(uid, gid),
+            "a file of the profile",
+        )?;
+    }
+    for (path, target) in &additions.links {
+        composer.put(path, Node::symlink(target), "a link of the profile")?;
+    }
+    if additions.base || !additions.accounts.is_empty() {
+        for (path, node) in accounts.nodes(composer.tree)? {
+            composer.put_at(path, node, "the image's accounts");
+        }
+    }
+    if let Some(program) = &additions.applets {
+        composer.link_applets(program)?;
+    }
+    let added = composer.added;
+    tree.add_missing_parents();
+    Ok(added)
+}
+
+struct Composer<'a> {
+    tree: &'a mut RootTree,
+    added: Added,
+    epoch: i64,
+}
+
+impl Composer<'_> {
+    /// Puts a node at a path of the profile, whose directories may be links: `/bin/x` lands in `/usr/bin` of a merged root.
+    fn put(&mut self, path: &str, node: Node, why: &str) -> Result<(), ComposeError> {
+        let path = self.real_place(path)?;
+        self.put_at(path, node, why);
+        Ok(())
+    }
+
+    fn put_at(&mut self, path: RootPath, node: Node, why: &str) {
+        self.added.insert(path.clone(), why.to_owned());
+        self.tree.insert(path, node.at(self.epoch));
+    }
+
+    fn put_unless_there(&mut self, path: &str, node: Node) -> Result<(), ComposeError> {
+        let path = self.real_place(path)?;
+        if self.tree.contains(&path) {
+            self.added.insert(path, "every image has it".to_owned());
+        } else {
+            self.put_at(path, node, "every image has it");
+        }
+        Ok(())
+    }
+
+    fn real_place(&self, path: &str) -> Result<RootPath, ComposeError> {
+        let path = RootPath::new(path)?;
+        let Some(parent) = path.parent() else { return Ok(path) };
+        let parent = resolve(&*self.tree, &RootPath::root(), parent.as_bytes()).map_or(parent, |found| found.path);
+        Ok(parent.child(path.file_name()))
+    }
+
+    /// Where engines mount things and where programs expect to write.
+    fn base_directories(&mut self) -> Result<(), ComposeError> {
+        for (path, mode) in [
+            ("dev", 0o755),
+            ("etc", 0o755),
+            ("home", 0o755),
+            ("proc", 0o555),
+            ("run", 0o755),
+            ("sys", 0o555),
+            ("tmp", 0o1777),
+            ("usr/bin", 0o755),
+            ("var/tmp", 0o1777),
+        ] {
+            self.put_unless_there(path, Node::directory(mode))?;
+        }
+        Ok(())
+    }
+
+    /// What glibc's own functions read, and what tells people and scanners what this is.
+    fn base_files(&mut self) -> Result<(), ComposeError> {
+        let nsswitch = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n";
+        self.put("etc/nsswitch.conf", Node::file(0o644, nsswitch), "every image has it")?;
+        self.put_unless_there(
+            "etc/hosts",
+            Node::file(0o644, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
+        )?;
+        self.put(
+            "etc/machine-id",
+            Node::file(0o444, ""),
+            "every image has it; empty, for each machine to have its own",
+        )?;
+        for path in ["etc/os-release", "usr/lib/os-release"] {
+            let path = RootPath::new(path)?;
+            if self.tree.contains(&path) {
+                self.added.insert(path, "tells what the image was made of".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// A link to the program for every applet that it has, where busybox itself would put it.
+    fn link_applets(&mut self, program: &str) -> Result<(), ComposeError> {
+        let wrong = |what| ComposeError::NoApplets { path: program.to_owned(), what };
+        let found = resolve(&*self.tree, &RootPath::root(), program.as_bytes())
+            .map_err(|_| wrong("is not in the root tree"))?;
+        let Some(Node { kind: Kind::File(content), .. }) = self.tree.get(&found.path) else {
+            return Err(wrong("is not in the root tree"));
+        };
+        let binary = content.map().map_err(|source| ComposeError::Read { path: found.path.clone(), source })?;
+        let applets = applets::of_binary(&binary);
+        if applets.is_empty() {
+            return Err(wrong("is not a busybox"));
+        }
+        let target = format!("{}", found.path);
+        let why = format!("an applet of {target}");
+        for applet in applets {
+            let place = self.real_place(&format!("{}/{}", applet.directory, applet.name))?;
+            if !self.tree.contains(&place) {
+                let target = if place.parent() == found.path.parent() {
+                    found.path.file_name().to_vec()
+                } else {
+                    target.clone().into_bytes()
+                };
+                self.put_at(place, Node::symlink(target), &why);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

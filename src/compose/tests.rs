@@ -1,0 +1,102 @@
+use super::*;
+use crate::profile::{Account, AddedDirectory, AddedFile};
+
+fn account(name: &str, uid: u32, gid: u32) -> Account {
+    Account {
+        name: name.into(),
+        uid,
+        group: String::new(),
+        gid,
+        home: format!("/var/lib/{name}"),
+        shell: "/usr/sbin/nologin".into(),
+        gecos: String::new(),
+    }
+}
+
+fn merged_root() -> RootTree {
+    let mut tree = RootTree::new();
+    tree.insert(RootPath::new("bin").unwrap(), Node::symlink("usr/bin"));
+    tree.insert(RootPath::new("usr/bin").unwrap(), Node::directory(0o755));
+    tree.insert(
+        RootPath::new("etc/passwd").unwrap(),
+        Node::file(0o644, "root:*:0:0:root:/root:/bin/sh\nwww-data:*:33:33:www:/var/www:/bin/sh"),
+    );
+    tree.insert(RootPath::new("etc/group").unwrap(), Node::file(0o644, "root:*:0:\nwww-data:*:33:\n"));
+    tree
+}
+
+#[test]
+fn the_base_of_an_empty_tree() {
+    let mut tree = RootTree::new();
+    complete(&mut tree, &Additions { base: true, ..Additions::default() }, 7).unwrap();
+    insta::assert_snapshot!(tree.dump().unwrap(), @r"
+    d 0755 0:0 /dev/
+    d 0755 0:0 /etc/
+    f 0644 0:0 /etc/group 44 6ddc0fbb51f5
+    f 0644 0:0 /etc/hosts 61 672f53473c9c
+    f 0444 0:0 /etc/machine-id 0 e3b0c44298fc
+    f 0644 0:0 /etc/nsswitch.conf 107 cf15488437b4
+    f 0644 0:0 /etc/passwd 151 773457384fba
+    d 0755 0:0 /home/
+    d 0700 65532:65532 /home/nonroot/
+    d 0555 0:0 /proc/
+    d 0700 0:0 /root/
+    d 0755 0:0 /run/
+    d 0555 0:0 /sys/
+    d 1777 0:0 /tmp/
+    d 0755 0:0 /usr/
+    d 0755 0:0 /usr/bin/
+    d 0755 0:0 /var/
+    d 1777 0:0 /var/tmp/
+    ");
+}
+
+#[test]
+fn additions_land_where_links_lead_and_belong_to_accounts() {
+    let mut tree = merged_root();
+    let additions = Additions {
+        accounts: vec![account("web", 101, 102)],
+        files: vec![AddedFile {
+            path: "/bin/hello".into(),
+            content: b"#!/bin/sh\n".to_vec(),
+            mode: 0o755,
+            owner: "web".into(),
+            group: "www-data".into(),
+        }],
+        directories: vec![AddedDirectory { path: "/srv".into(), mode: 0o750, owner: "33".into(), group: "web".into() }],
+        links: [("/bin/hi".to_owned(), "hello".to_owned())].into(),
+        ..Additions::default()
+    };
+    complete(&mut tree, &additions, 7).unwrap();
+    insta::assert_snapshot!(tree.dump().unwrap(), @r"
+    l 0777 0:0 /bin -> usr/bin
+    d 0755 0:0 /etc/
+    f 0644 0:0 /etc/group 53 8c33819092ee
+    f 0644 0:0 /etc/passwd 176 8801f29a9860
+    d 0755 0:0 /home/
+    d 0700 65532:65532 /home/nonroot/
+    d 0700 0:0 /root/
+    d 0750 33:102 /srv/
+    d 0755 0:0 /usr/
+    d 0755 0:0 /usr/bin/
+    f 0755 101:33 /usr/bin/hello 10 a8076d3d28d2
+    l 0777 0:0 /usr/bin/hi -> hello
+    d 0755 0:0 /var/
+    d 0755 0:0 /var/lib/
+    d 0700 101:102 /var/lib/web/
+    ");
+}
+
+#[test]
+fn contradictions_are_named() {
+    let fail = |additions: Additions| complete(&mut merged_root(), &additions, 0).unwrap_err().to_string();
+    let clash = fail(Additions { accounts: vec![account("www-data", 34, 33)], ..Additions::default() });
+    assert!(clash.contains("www-data") && clash.contains("33") && clash.contains("34"), "{clash}");
+    let directory = AddedDirectory { path: "/srv".into(), mode: 0o755, owner: "nosuch".into(), group: "0".into() };
+    let unknown = fail(Additions { directories: vec![directory], ..Additions::default() });
+    assert!(unknown.contains("nosuch") && unknown.contains("/srv"), "{unknown}");
+    let outside = fail(Additions { links: [("../x".to_owned(), "y".to_owned())].into(), ..Additions::default() });
+    assert!(outside.contains(".."), "{outside}");
+    let none = fail(Additions { applets: Some("/usr/bin/busybox".into()), ..Additions::default() });
+    assert!(none.contains("/usr/bin/busybox"), "{none}");
+}

@@ -1,0 +1,130 @@
+//! Compression in members of a fixed size, several at once, written in order.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::compress::Codec;
+use crate::image::Compression;
+
+/// Compresses what is written to it into `out`. [`CompressedWriter::finish`] must be called for the end to be written.
+pub(crate) struct CompressedWriter<W> {
+    out: W,
+    codec: Option<Codec>,
+    compression: Compression,
+    /// The member that is being filled.
+    filling: Vec<u8>,
+    /// Members that are being compressed, in the order in which they are written.
+    awaited: VecDeque<Receiver<io::Result<Vec<u8>>>>,
+    workers: Workers,
+    /// Whether a member was begun: an empty stream still has one.
+    begun: bool,
+}
+
+impl<W: Write> CompressedWriter<W> {
+    /// Compresses with up to `jobs` threads; the result does not depend on how many there are.
+    ///
+    /// # Errors
+    /// When the compressor cannot be made.
+    pub(crate) fn new(out: W, compression: Compression, jobs: usize) -> io::Result<Self> {
+        let codec = Codec::new(compression)?;
+        let workers = Workers::new(jobs.max(1));
+        Ok(Self { out, codec, compression, filling: Vec::new(), awaited: VecDeque::new(), workers, begun: false })
+    }
+
+    /// Writes what is left, and returns the inner writer.
+    ///
+    /// # Errors
+    /// When the compressor or the inner writer fails.
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        // This thread compresses the last member while the others are busy with those before it.
+        let last = match &mut self.codec {
+            Some(codec) if !self.filling.is_empty() || !self.begun => codec.member(&self.filling)?,
+            _ => Vec::new(),
+        };
+        while let Some(member) = self.awaited.pop_front() {
+            self.write_out(&member)?;
+        }
+        self.out.write_all(&last)?;
+        Ok(self.out)
+    }
+
+    fn submit(&mut self) -> io::Result<()> {
+        let (answer, member) = channel();
+        let data = std::mem::take(&mut self.filling);
+        self.workers.submit(self.compression, Job { data, answer })?;
+        self.begun = true;
+        self.awaited.push_back(member);
+        if self.awaited.len() > self.workers.limit {
+            let member = self.awaited.pop_front();
+            member.map_or(Ok(()), |member| self.write_out(&member))?;
+        }
+        Ok(())
+    }
+
+    fn write_out(&mut self, member: &Receiver<io::Result<Vec<u8>>>) -> io::Result<()> {
+        let member = member.recv().map_err(|_| io::Error::other("a compressing thread ended early"))??;
+        self.out.write_all(&member)
+    }
+}
+
+impl<W: Write> Write for CompressedWriter<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let Some(codec) = &self.codec else { return self.out.write(data) };
+        let size = codec.member_size();
+        let taken = data.len().min(size - self.filling.len());
+        self.filling.extend_from_slice(&data[..taken]);
+        if self.filling.len() == size {
+            self.submit()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+struct Job {
+    data: Vec<u8>,
+    answer: Sender<io::Result<Vec<u8>>>,
+}
+
+/// Threads that compress, begun when there is work for them. They end when this value is dropped, since the queue ends then.
+struct Workers {
+    limit: usize,
+    running: usize,
+    queue: SyncSender<Job>,
+    jobs: Arc<Mutex<Receiver<Job>>>,
+}
+
+impl Workers {
+    fn new(limit: usize) -> Self {
+        let (queue, jobs) = sync_channel(limit);
+        Self { limit, running: 0, queue, jobs: Arc::new(Mutex::new(jobs)) }
+    }
+
+    fn submit(&mut self, compression: Compression, job: Job) -> io::Result<()> {
+        if self.running < self.limit {
+            self.running += 1;
+            let jobs = self.jobs.clone();
+            std::thread::Builder::new().name("compress".into()).spawn(move || work(compression, &jobs))?;
+        }
+        self.queue.send(job).map_err(|_| io::Error::other("the compressing threads ended early"))
+    }
+}
+
+fn work(compression: Compression, jobs: &Mutex<Receiver<Job>>) {
+    let mut codec = Codec::new(compression);
+    loop {
+        let Ok(job) = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv() else { return };
+        let member = match &mut codec {
+            Ok(Some(codec)) => codec.member(&job.data),
+            Ok(None) => Ok(job.data),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        };
+        // Nobody waits any more when writing failed.
+        let _ = job.answer.send(member);
+    }
+}

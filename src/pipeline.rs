@@ -1,0 +1,275 @@
+//! The story: a profile and a board become an image.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{Backend, Context, Pins, Produced, Request};
+use crate::board::Board;
+use crate::closure::{self, Closure, Finding, Severity};
+use crate::compose;
+use crate::digest::Digest;
+use crate::error::{Class, Error, Result};
+use crate::image::{Compression, Image, Layer};
+use crate::layer;
+use crate::lock::{Found, Lock};
+use crate::profile::{Keep, Profile};
+use crate::recipe::{Recipe, digest_of};
+use crate::record::Record;
+use crate::report::Event;
+use crate::tree::{Kind, Node, RootPath, RootTree};
+
+/// One image to be built.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// What is wanted.
+    pub profile: &'a Profile,
+    /// The machine it is for.
+    pub board: &'a Board,
+    /// The way to obtain the root tree.
+    pub backend: &'a dyn Backend,
+    /// The lock beside the profile, where there is one.
+    pub lock: Option<&'a Lock>,
+    /// Whether only the lock may say what is chosen.
+    pub locked: bool,
+    /// SOURCE_DATE_EPOCH, where the user sets it: no time in the image is later.
+    pub epoch: Option<i64>,
+    /// How layers are compressed.
+    pub compression: Compression,
+    /// The name that engines will show.
+    pub reference: &'a str,
+}
+
+/// An image that was built.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// What exporters need.
+    pub image: Image,
+    /// What identifies the plan of its layer; [`Record::load`] finds the whole record by it.
+    pub recipe: Digest,
+    /// Whether the layer came from the store.
+    pub reused: bool,
+    /// What people should know of.
+    pub findings: Vec<Finding>,
+    /// Whether the lock decided what was chosen.
+    pub locked: bool,
+}
+
+/// What the store holds of a layer under its recipe: enough for a build in which nothing changed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Made {
+    layer: Layer,
+    epoch: i64,
+    findings: Vec<Finding>,
+}
+
+/// Builds an image.
+///
+/// # Errors
+/// Those of every step, each with its class.
+pub fn build(job: &Job<'_>, context: &Context<'_>) -> Result<Built> {
+    let request = request(job)?;
+    let (pins, locked) = pins(job, &request, context)?;
+    let recipe = Recipe::new(job.profile, &request, &pins, job.epoch, job.compression);
+    let (made, reused) = match stored(&recipe, context)? {
+        Some(made) => (made, true),
+        None => {
+            tell_miss(job, &recipe, context)?;
+            let made = make(job, &request, pins, &recipe, context)?;
+            (made, false)
+        }
+    };
+    remember(job, &recipe, context)?;
+    let image = image(job, &made);
+    Ok(Built { image, recipe: recipe.digest(), reused, findings: made.findings, locked })
+}
+
+/// Chooses the packages anew and pins them in `lock`.
+///
+/// # Errors
+/// Those of resolving.
+pub fn lock(job: &Job<'_>, lock: &mut Lock, context: &Context<'_>) -> Result<Pins> {
+    let request = request(job)?;
+    context.reporter.event(Event::Phase("resolve"));
+    let pins = job.backend.resolve(&request, context)?;
+    lock.set(job.backend.name(), &request, pins.clone());
+    Ok(pins)
+}
+
+/// The whole root tree of a job, completed but not pruned, and its closure: for those who ask why, and why not.
+///
+/// # Errors
+/// Those of resolving, producing and walking.
+pub fn explain(job: &Job<'_>, context: &Context<'_>) -> Result<(RootTree, Closure)> {
+    let request = request(job)?;
+    let (pins, _) = pins(job, &request, context)?;
+    let Produced { mut tree, .. } = produce(job, &request, pins, context)?;
+    let (closure, _) = prune(job, &mut tree)?;
+    Ok((tree, closure))
+}
+
+/// What is asked of the backend.
+fn request(job: &Job<'_>) -> Result<Request> {
+    let family = job.backend.family();
+    let packages = job.profile.packages.get(family).cloned().unwrap_or_default();
+    if packages.is_empty() && !job.backend.works_without_packages() {
+        let known: Vec<&str> = job.profile.packages.keys().map(String::as_str).collect();
+        let message = format!(
+            "the profile {} names no packages for the backend {}: add `{family} = [...]` under [packages] (it has: {})",
+            job.profile.name,
+            job.backend.name(),
+            if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+        );
+        return Err(Error::new(Class::Profile, message));
+    }
+    Ok(Request { board: job.board.clone(), source: job.profile.source.clone(), packages })
+}
+
+/// The pins from the lock, or else chosen now; and whether the lock had them.
+fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins, bool)> {
+    let why = match job.lock.map(|lock| lock.pins(job.backend.name(), request)) {
+        Some(Found::Pins(pins)) => return Ok((pins.clone(), true)),
+        Some(Found::Stale(why)) => Some(why),
+        None => None,
+    };
+    if job.locked {
+        let why = why.unwrap_or_else(|| "there is no lock beside the profile".to_owned());
+        let message = format!("--locked was given, but {why}; write the lock with `minimg lock {}`", job.profile.name);
+        return Err(Error::new(Class::Stale, message));
+    }
+    if let Some(why) = why {
+        context.reporter.event(Event::Warning(&format!("the lock is not used: {why}; `minimg lock` brings it up to date")));
+    }
+    context.reporter.event(Event::Phase("resolve"));
+    Ok((job.backend.resolve(request, context)?, false))
+}
+
+/// The layer that the store holds for this recipe, if its blob is there too.
+fn stored(recipe: &Recipe, context: &Context<'_>) -> Result<Option<Made>> {
+    let Some(bytes) = context.store.entry("layer", &recipe.digest())? else { return Ok(None) };
+    let made: Option<Made> = serde_json::from_slice(&bytes).ok();
+    let made = made.filter(|made| context.store.has_blob(&made.layer.digest, Some(made.layer.size)));
+    if let Some(made) = &made {
+        context.reporter.event(Event::Reused { what: "layer", bytes: made.layer.size });
+    }
+    Ok(made)
+}
+
+fn make(job: &Job<'_>, request: &Request, pins: Pins, recipe: &Recipe, context: &Context<'_>) -> Result<Made> {
+    let Produced { mut tree, retain } = produce(job, request, pins, context)?;
+    context.reporter.event(Event::Phase("prune"));
+    let (closure, epoch) = prune(job, &mut tree)?;
+    let kept = kept_tree(&tree, &closure, epoch)?;
+    let findings = check(job, &kept, &closure)?;
+    context.reporter.event(Event::Phase("write the layer"));
+    let options = layer::Options {
+        epoch,
+        compression: job.compression,
+        created_by: &created_by(job),
+        jobs: context.settings.jobs,
+        reporter: context.reporter,
+    };
+    let layer = layer::write(&kept, &options, context.store)?;
+    if let Some(retain) = retain {
+        retain.retain(&kept)?;
+    }
+    let made = Made { layer, epoch, findings };
+    Record::new(job.profile, job.board, recipe, &tree, &kept, &closure, &made.findings).save(context.store)?;
+    let bytes = serde_json::to_vec(&made).map_err(|error| Error::new(Class::Machine, error))?;
+    context.store.put_entry("layer", &recipe.digest(), &bytes)?;
+    Ok(made)
+}
+
+fn produce(job: &Job<'_>, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Produced> {
+    context.reporter.event(Event::Phase("fetch and unpack"));
+    job.backend.produce(request, &pins, context)
+}
+
+/// Completes the tree and marks what stays of it; the second value is the time that no file of the image exceeds.
+fn prune(job: &Job<'_>, tree: &mut RootTree) -> Result<(Closure, i64)> {
+    let newest = tree.iter().filter(|(_, node)| node.package.is_some()).map(|(_, node)| node.meta.mtime).max();
+    let epoch = job.epoch.or(newest).unwrap_or(0);
+    let added = compose::complete(tree, &job.profile.add, epoch)?;
+    let keep = Keep { programs: programs(job, tree, &added), ..job.profile.keep.clone() };
+    let mut closure = closure::close(tree, &keep, &job.profile.image.env, &closure::Options::default())?;
+    for (path, why) in added {
+        closure.kept.entry(path).or_insert_with(|| closure::Reason { why: closure::Why::Added(why), via: None });
+    }
+    compose::keep_package_metadata(tree, &mut closure);
+    Ok((closure, epoch))
+}
+
+/// The profile's programs, and what it adds that can be run itself.
+fn programs(job: &Job<'_>, tree: &RootTree, added: &compose::Added) -> Vec<String> {
+    let runs = |path: &&RootPath| match tree.get(path) {
+        Some(Node { kind: Kind::File(content), meta, .. }) if meta.mode & 0o111 != 0 => {
+            content.map().is_ok_and(|bytes| bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"#!"))
+        }
+        _ => false,
+    };
+    let added = added.keys().filter(runs).map(ToString::to_string);
+    job.profile.keep.programs.iter().cloned().chain(added).collect()
+}
+
+/// The part of the tree that stays, with the loader's cache written for exactly that part.
+fn kept_tree(tree: &RootTree, closure: &Closure, epoch: i64) -> Result<RootTree> {
+    let mut kept = tree.subset(|path, _| closure.kept.contains_key(path));
+    if let Some(cache) = closure::ldcache::for_tree(&kept, tree)? {
+        let path = RootPath::new("etc/ld.so.cache").map_err(|error| Error::new(Class::Machine, error))?;
+        kept.insert(path, Node::file(0o644, cache).at(epoch));
+        kept.add_parents_from(tree);
+    }
+    Ok(kept)
+}
+
+/// What people should know of the kept tree; what would make the image fail is an error here.
+fn check(job: &Job<'_>, kept: &RootTree, closure: &Closure) -> Result<Vec<Finding>> {
+    let mut findings = closure.findings.clone();
+    findings.extend(closure::check::check(kept, &job.profile.image.env)?);
+    findings.sort();
+    findings.dedup();
+    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    if errors.is_empty() {
+        return Ok(findings);
+    }
+    let lines: Vec<String> = errors.iter().map(|error| format!("\n  {}: {}", error.path, error.message)).collect();
+    Err(Error::new(Class::Incomplete, format!("the image would not be complete:{}", lines.concat())))
+}
+
+/// Says why the layer must be made: what changed since the last build of the same profile and board.
+fn tell_miss(job: &Job<'_>, recipe: &Recipe, context: &Context<'_>) -> Result<()> {
+    let last = context.store.entry("last-recipe", &subject(job))?;
+    let last: Option<Recipe> = last.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let why = last.map_or_else(|| "it was not built before".to_owned(), |last| recipe.difference(&last));
+    context.reporter.event(Event::Missed { what: "layer", why: &why });
+    Ok(())
+}
+
+fn remember(job: &Job<'_>, recipe: &Recipe, context: &Context<'_>) -> Result<()> {
+    let bytes = serde_json::to_vec(recipe).map_err(|error| Error::new(Class::Machine, error))?;
+    let same = context.store.entry("last-recipe", &subject(job))?.is_some_and(|last| last == bytes);
+    if !same {
+        context.store.put_entry("last-recipe", &subject(job), &bytes)?;
+    }
+    Ok(())
+}
+
+/// What two builds must have in common for the second to be called a repetition.
+fn subject(job: &Job<'_>) -> Digest {
+    digest_of(&(&job.profile.name, &job.board.name, job.backend.name()))
+}
+
+fn created_by(job: &Job<'_>) -> String {
+    format!("minimg build {} --board {}", job.profile.name, job.board.name)
+}
+
+fn image(job: &Job<'_>, made: &Made) -> Image {
+    Image {
+        reference: job.reference.to_owned(),
+        platform: job.board.platform.clone(),
+        config: job.profile.image.clone(),
+        layers: vec![made.layer.clone()],
+        created: made.epoch,
+        annotations: BTreeMap::new(),
+    }
+}

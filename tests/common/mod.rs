@@ -1,0 +1,93 @@
+//! What the end-to-end tests share: running the real program in a clean environment, against the machine's own Debian mirror.
+
+#![allow(dead_code, reason = "every test binary uses its own part of this")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A directory for one test: the store inside it is empty unless the test asks for the shared one.
+pub struct Sandbox {
+    pub directory: tempfile::TempDir,
+    pub store: PathBuf,
+}
+
+impl Sandbox {
+    /// An empty store of its own.
+    pub fn cold() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = directory.path().join("store");
+        Self { directory, store }
+    }
+
+    /// The store that all tests of one run share, so that a package is fetched once.
+    pub fn shared() -> Self {
+        let store = std::env::var_os("MINIMG_STORE")
+            .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("store"), PathBuf::from);
+        Self { store, ..Self::cold() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).expect("a file in the sandbox");
+        path
+    }
+
+    /// The program, started in the sandbox with nothing of the user's environment but the path and proxies.
+    pub fn minimg(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_minimg"));
+        command.args(arguments).current_dir(self.directory.path()).env_clear();
+        for (name, value) in std::env::vars_os() {
+            let shown = name.to_string_lossy().to_lowercase();
+            if shown == "path" || shown.ends_with("_proxy") {
+                command.env(name, value);
+            }
+        }
+        command.env("MINIMG_STORE", &self.store).env("HOME", self.directory.path());
+        command
+    }
+
+    /// Runs it and expects success.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        text(succeed(&mut self.minimg(arguments)))
+    }
+
+    /// Runs it and expects failure with this exit code; returns what it said.
+    pub fn fail(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.minimg(arguments).output().expect("minimg starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "minimg {arguments:?} said: {said}");
+        said
+    }
+
+    /// Runs it with `--json` and returns the document.
+    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        let mut all = arguments.to_vec();
+        all.push("--json");
+        serde_json::from_str(&self.run(&all)).expect("one JSON document")
+    }
+}
+
+/// Runs a command and expects success.
+pub fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?} ended with {}:\n{out}\n{err}", output.status);
+    output
+}
+
+pub fn text(output: Output) -> String {
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// A tool that a test cannot do without: its absence is a failure that says what to install, never a skip.
+pub fn tool(name: &str, package: &str) -> Command {
+    let found =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(name).is_file());
+    let found = found || Path::new("/usr/sbin").join(name).is_file();
+    assert!(found, "the test needs {name}: apt-get install {package}");
+    Command::new(name)
+}

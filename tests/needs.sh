@@ -1,0 +1,54 @@
+# What building and testing need, and how to get it on a Debian machine. Sourced by ../minimg and ../test.
+# shellcheck shell=sh
+
+# The oldest compiler that builds minimg, as in Cargo.toml.
+rust_needed=1.90
+
+# Engines, peers and tools that the tests drive for real, by Debian package.
+test_packages="docker.io podman buildah skopeo umoci containerd runc iptables qemu-user-static mmdebstrap debootstrap
+gcc libc6-dev make curl openssl iproute2 util-linux procps xz-utils zstd bzip2 gzip tar binutils python3 dpkg-dev
+libc-bin ca-certificates"
+
+say() { printf '%s\n' "$*" >&2; }
+
+# apt_install PACKAGE...: installs those that are missing, as root or through sudo.
+apt_install() {
+    missing=""
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        say "needed, but this is not a Debian machine: install$missing yourself"
+        return 1
+    fi
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    say "installing:$missing"
+    # shellcheck disable=SC2086
+    $as_root apt-get -q update >&2 || say "the package lists could not be brought up to date; going on with those that are there"
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get -q install -y --no-install-recommends $missing >&2
+}
+
+# Whether the Rust compiler is there and new enough.
+rust_is_new_enough() {
+    command -v cargo >/dev/null || return 1
+    have=$(rustc --version | cut -d ' ' -f 2)
+    [ "$(printf '%s\n%s\n' "$rust_needed" "$have" | sort -V | head -n 1)" = "$rust_needed" ]
+}
+
+need_build_tools() {
+    command -v cc >/dev/null || apt_install gcc libc6-dev
+    [ -d "${CARGO_HOME:-$HOME/.cargo}/bin" ] && PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    if ! rust_is_new_enough; then
+        apt_install rustup || true
+        command -v rustup >/dev/null && rustup default stable >&2
+    fi
+    rust_is_new_enough || { say "minimg needs Rust $rust_needed or newer: install it with rustup"; exit 1; }
+}
+
+# need_cargo_tool NAME: a cargo subcommand, built from its registry package where it is missing.
+need_cargo_tool() {
+    command -v "$1" >/dev/null || { say "installing $1"; cargo install --quiet --locked "$1" >&2; }
+}
