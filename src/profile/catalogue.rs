@@ -7,7 +7,7 @@ use super::document;
 use super::error::ProfileError;
 use super::file::{OverrideTable, Parts, ProfileFile};
 use super::problem::{FileError, Problem, Problems};
-use super::shelf::{Found, Shelf, is_path, read_limited};
+use super::shelf::{self, Found, Shelf, is_path, read_limited};
 use super::{Profile, check};
 use crate::board::Board;
 use crate::error::Result;
@@ -100,12 +100,12 @@ impl Catalogue {
             let message = format!("more than {LONGEST_CHAIN} profiles build on one another; do they go in a circle?");
             return Err(ProfileError::from(at_extends(message)).into());
         }
-        let parent = match (&found.directory, is_path(name)) {
-            (Some(directory), true) => self.shelf.find(&format!("./{}", directory.join(name).display())),
-            _ if *name == found.name && found.hides > 0 => self.shelf.find_hidden(name, found.hides - 1),
-            _ if *name == found.name && !self.names().any(|known| known == name) => {
+        let parent = match (&found.directory, found.hides) {
+            (Some(directory), _) if is_path(name) => shelf::read_file(&directory.join(name)),
+            (_, Some(0)) if *name == found.name => {
                 return Err(ProfileError::from(at_extends(format!("`{name}` cannot build on itself"))).into());
             }
+            (_, Some(hides)) if *name == found.name => self.shelf.find_hidden(name, hides - 1),
             _ => self.shelf.find(name),
         };
         match parent {

@@ -142,7 +142,7 @@ impl<'s> Walk<'s> {
         let span = value.span();
         match (value.get_ref(), kind(schema)) {
             (DeValue::String(text), _) if text.contains('\0') => {
-                self.problems.add(span, format!("`{path}` contains a NUL character"));
+                self.problems.add(span, format!("{} must not contain a NUL character", label(path)));
             }
             (_, None) => {}
             (DeValue::Table(table), Some("object")) => self.table(table, span, schema, path),
@@ -160,12 +160,12 @@ impl<'s> Walk<'s> {
                 let least = schema.get("minimum").and_then(Value::as_i64).unwrap_or(i64::MIN);
                 let most = schema.get("maximum").and_then(Value::as_i64).unwrap_or(i64::MAX);
                 if number.is_none_or(|number| !(least..=most).contains(&number)) {
-                    self.problems.add(span, format!("`{path}` must be a number from {least} to {most}"));
+                    self.problems.add(span, format!("{} must be a number from {least} to {most}", label(path)));
                 }
             }
             (found, Some(_)) => {
                 let message =
-                    format!("`{path}` must be {}, not {}", self.describe(schema), with_article(found.type_str()));
+                    format!("{} must be {}, not {}", label(path), self.describe(schema), with_article(found.type_str()));
                 let help = right_form(path, found, schema);
                 self.problems.add_with_help(span, message, help);
             }
@@ -293,22 +293,43 @@ fn choices(schema: &Value) -> Option<Vec<&str>> {
 /// How the value would be written right: made of what is there where that is possible, else the schema's own example.
 fn right_form(path: &str, found: &DeValue<'_>, schema: &Value) -> Option<String> {
     let key = path.rsplit('.').next().unwrap_or(path);
-    let example = || schema.get("examples")?.get(0).map(Value::to_string);
     let value = match (kind(schema), found) {
         (Some("array"), DeValue::String(text)) if ["entrypoint", "cmd", "command"].contains(&key) => {
-            Value::from(text.split_whitespace().collect::<Vec<_>>()).to_string()
+            Value::from(text.split_whitespace().collect::<Vec<_>>())
         }
-        (Some("array"), DeValue::String(text)) => Value::from(vec![text.as_ref()]).to_string(),
-        (Some("string"), DeValue::Integer(number)) => match example() {
-            Some(example) => example,
-            None => format!("\"{}\"", number.as_str()),
-        },
-        (Some("boolean"), DeValue::String(text)) if ["true", "false"].contains(&text.as_ref()) => text.to_string(),
-        (Some("integer"), DeValue::String(text)) if text.parse::<i64>().is_ok() => text.to_string(),
-        _ => example()?,
+        (Some("array"), DeValue::String(text)) => Value::from(vec![text.as_ref()]),
+        // A number that only needs quotes, unless it has to have a form that a number does not show, as modes do.
+        (Some("string"), DeValue::Integer(number)) if key.ends_with("[]") || schema.get("pattern").is_none() => {
+            Value::from(number.as_str())
+        }
+        (Some("boolean"), DeValue::String(text)) => Value::from(text.parse::<bool>().ok()?),
+        (Some("integer"), DeValue::String(text)) => Value::from(text.parse::<u64>().ok()?),
+        _ => schema.get("examples")?.get(0)?.clone(),
     };
-    let value = value.replace("\",\"", "\", \"");
+    let value = inline(&value);
     Some(if key.ends_with("[]") { format!("write `{value}`") } else { format!("write `{key} = {value}`") })
+}
+
+/// A value as TOML writes it in one line.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Array(values) => format!("[{}]", values.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Object(map) => {
+            let plain = |key: &str| key.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+            let key = |key: &String| if plain(key) { key.clone() } else { Value::from(key.as_str()).to_string() };
+            let pairs: Vec<_> = map.iter().map(|(name, value)| format!("{} = {}", key(name), inline(value))).collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// What to call the value at a path.
+fn label(path: &str) -> String {
+    match path.strip_suffix("[]") {
+        Some(array) => format!("each element of `{array}`"),
+        None => format!("`{path}`"),
+    }
 }
 
 fn with_article(noun: &str) -> String {

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 /// Problems beyond this number are counted, not shown.
 const SHOWN: usize = 20;
+/// Longer messages and remedies are cut, in characters.
+const LONGEST_MESSAGE: usize = 600;
 /// The widest part of a line that is shown, in characters.
 const WIDTH: usize = 110;
 
@@ -66,6 +68,10 @@ pub struct FileError {
 impl FileError {
     /// An error about `file`, sorted by place; the same problem at the same place is told once.
     pub(crate) fn new(file: &str, text: &str, mut problems: Vec<Problem>) -> Self {
+        for problem in &mut problems {
+            problem.message = printable(&problem.message);
+            problem.help = problem.help.as_deref().map(printable);
+        }
         problems.sort_by_key(|problem| problem.span.as_ref().map(|span| (span.start, span.end)));
         problems.dedup();
         Self { file: file.to_owned(), text: text.to_owned(), problems }
@@ -160,6 +166,15 @@ impl<'t> Place<'t> {
         let room = WIDTH.saturating_sub(before.chars().count()).max(1);
         (shown.trim_end().to_owned(), before, self.marked.min(room))
     }
+}
+
+/// A message in one line of bearable length: parts of it come from the text.
+fn printable(message: &str) -> String {
+    let mut printable: String = message.chars().take(LONGEST_MESSAGE).map(visible).collect();
+    if message.chars().nth(LONGEST_MESSAGE).is_some() {
+        printable.push('…');
+    }
+    printable
 }
 
 fn visible(c: char) -> char {

@@ -36,8 +36,8 @@ pub(crate) struct Found {
     pub(crate) directory: Option<PathBuf>,
     /// What is in it.
     pub(crate) bytes: Vec<u8>,
-    /// How many files of the same name this one hides.
-    pub(crate) hides: usize,
+    /// How many files of the same name this one hides; `None` when it was found by its path.
+    pub(crate) hides: Option<usize>,
 }
 
 impl Shelf {
@@ -68,7 +68,7 @@ impl Shelf {
     /// Finds and reads by name, or by path if there is a `/` in it or it ends in `.toml`.
     pub(crate) fn find(&self, name_or_path: &str) -> Result<Found, ProfileError> {
         if is_path(name_or_path) {
-            return read_file(Path::new(name_or_path), 0);
+            return read_file(Path::new(name_or_path));
         }
         let hides = self.names.get(name_or_path).map_or(0, |places| places.len().saturating_sub(1));
         self.find_hidden(name_or_path, hides)
@@ -82,9 +82,9 @@ impl Shelf {
                 label: format!("{name}.toml"),
                 directory: None,
                 bytes: text.as_bytes().to_vec(),
-                hides,
+                hides: Some(hides),
             }),
-            Some(Place::File(path)) => read_file(path, hides),
+            Some(Place::File(path)) => Ok(Found { hides: Some(hides), ..read_file(path)? }),
             None => Err(ProfileError::Unknown {
                 kind: self.kind,
                 name: name.to_owned(),
@@ -99,11 +99,12 @@ pub(crate) fn is_path(name_or_path: &str) -> bool {
     name_or_path.contains('/') || name_or_path.ends_with(".toml")
 }
 
-fn read_file(path: &Path, hides: usize) -> Result<Found, ProfileError> {
+/// Reads the file at a path.
+pub(crate) fn read_file(path: &Path) -> Result<Found, ProfileError> {
     let bytes = read_limited(path, LONGEST_FILE)?;
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let directory = path.parent().map(Path::to_owned);
-    Ok(Found { name, label: path.display().to_string(), directory, bytes, hides })
+    Ok(Found { name, label: path.display().to_string(), directory, bytes, hides: None })
 }
 
 /// Reads a regular file of at most `limit` bytes.
