@@ -8,6 +8,8 @@ pub mod archive;
 pub mod package;
 pub mod rules;
 
+use std::sync::Arc;
+
 use crate::backend::{Backend, Context, Pins, Produced, Request};
 use crate::error::Result;
 
@@ -37,6 +39,15 @@ impl Backend for Deb {
     }
 
     fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
-        package::produce(request, pins, context)
+        // A lock names no mirror: one is looked for when something must be fetched, and not before.
+        let request_of_fetch = request.clone();
+        let fetch: package::Fetch = Arc::new(move |missing, context, ready| {
+            let located = archive::locate(&request_of_fetch, missing.clone(), context)?;
+            archive::fetch_packages(&located, context, |_, package, _| {
+                ready(package);
+                Ok(())
+            })
+        });
+        package::produce(request, pins, context, &fetch)
     }
 }

@@ -152,9 +152,15 @@ fn outputs(arguments: &Arguments, selected: &Selected) -> anyhow::Result<Vec<Out
 
 /// The engines are looked for before anything is built: a build that cannot end well need not begin.
 fn engines(arguments: &Arguments) -> anyhow::Result<Vec<(Engine, Way)>> {
-    let imports = arguments.import.iter().map(|name| (name, Way::Import));
+    let imports = arguments.import.iter().map(|name| (name, Way::Dockerfile));
     let loads = arguments.load.iter().map(|name| (name, Way::Load));
-    imports.chain(loads).map(|(name, way)| Ok((Engine::find(name)?, way))).collect()
+    imports.chain(loads).map(|(name, way)| Ok((find_engine(name)?, way))).collect()
+}
+
+/// An engine of the user's PATH.
+pub(super) fn find_engine(name: &str) -> anyhow::Result<Engine> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(Engine::find(name, &path).map_err(minimg::Error::from)?)
 }
 
 fn reference(arguments: &Arguments, profile: &str) -> anyhow::Result<String> {

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use minimg::backend::Context;
-use minimg::closure::{Why, explain};
+use minimg::closure::Why;
 use minimg::error::{Class, Error};
 use minimg::image::Compression;
 use minimg::pipeline::{self, Job};
@@ -112,23 +111,6 @@ fn record_beside(argument: &str) -> Option<PathBuf> {
     }
     let beside = PathBuf::from(format!("{}.record.json", argument.trim_end_matches('/')));
     (Path::new(argument).exists() && beside.is_file()).then_some(beside)
-}
-
-pub(super) fn why_not(session: &Session, arguments: &WhyNotArguments) -> anyhow::Result<ExitCode> {
-    let path = RootPath::new(&arguments.path).map_err(|error| usage(error.to_string()))?;
-    let progress = Progress::new(&session.global, session.style);
-    let selected = arguments.selection.clone().select(session)?;
-    let store = session.user.store()?;
-    let context: Context<'_> = session.context(&store, &progress);
-    let (tree, closure) = with_job(&selected, |job| pipeline::explain(job, &context))?;
-    progress.finish();
-    let answer = explain::why_not(&tree, &closure, &path);
-    if session.global.json {
-        print_json(&answer)?;
-    } else {
-        println!("{} {}", session.style.name(&path.to_string()), answer);
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs something with the job of the first selected board.

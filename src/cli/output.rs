@@ -38,7 +38,7 @@ pub(super) fn pairs(rows: &[(&str, String)]) -> String {
 
 fn table() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table
 }
 

@@ -12,6 +12,7 @@ use minimg::profile::Test;
 use minimg::report::{Event, Reporter};
 
 use super::Session;
+use super::build::find_engine;
 use super::explain::with_job;
 use super::output::print_json;
 use super::progress::Progress;
@@ -37,7 +38,7 @@ struct Outcome {
 
 pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let progress = Progress::new(&session.global, session.style);
-    let engine = Engine::find(&arguments.engine)?;
+    let engine = find_engine(&arguments.engine)?;
     let selected = arguments.selection.select(session)?;
     let store = session.user.store()?;
     let context = session.context(&store, &progress);

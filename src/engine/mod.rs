@@ -202,6 +202,13 @@ impl Engine {
         self
     }
 
+    /// A command of the engine, to be run by the caller: `run`, `image ls`.
+    pub fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.program);
+        command.args(&self.arguments).args(arguments);
+        command
+    }
+
     /// The engine's name.
     pub fn name(&self) -> &'static str {
         self.kind.name

@@ -19,7 +19,7 @@ use crate::store::{Store, StoreError};
 use crate::tree::ContentSource;
 
 /// Makes every package of the pins a verified blob of the store, and hands over each as soon as it is there.
-pub type Fetch = fn(&Pins, &Context<'_>, &(dyn Fn(&PinnedPackage) + Sync)) -> Result<()>;
+pub type Fetch = Arc<dyn Fn(&Pins, &Context<'_>, &(dyn Fn(&PinnedPackage) + Sync)) -> Result<()> + Send + Sync>;
 
 /// Where packages come from, even long after `produce` returned: what a context has, owned.
 pub(super) struct Origin {
@@ -36,7 +36,7 @@ pub(super) struct Origin {
 const MEMORY: u64 = 24 << 20;
 
 impl Origin {
-    pub(super) fn new(pins: &Pins, context: &Context<'_>, fetch: Fetch) -> Self {
+    pub(super) fn new(pins: &Pins, context: &Context<'_>, fetch: &Fetch) -> Self {
         Self {
             store: context.store.clone(),
             scratch: Scratch::new(context.store, MEMORY),
@@ -44,7 +44,7 @@ impl Origin {
             offline: context.offline,
             archives: pins.archives.clone(),
             epoch: pins.epoch,
-            fetch,
+            fetch: fetch.clone(),
         }
     }
 

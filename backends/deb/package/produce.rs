@@ -24,7 +24,7 @@ const MAX_DECODERS: usize = 4;
 ///
 /// # Errors
 /// When a package cannot be had, is not what was pinned, is malformed, or ships what another one ships.
-pub fn produce(request: &Request, pins: &Pins, context: &Context<'_>, fetch: Fetch) -> Result<Produced> {
+pub fn produce(request: &Request, pins: &Pins, context: &Context<'_>, fetch: &Fetch) -> Result<Produced> {
     let origin = Arc::new(Origin::new(pins, context, fetch));
     let mut listings = cached_listings(pins, context)?;
     let absent = |package: &&PinnedPackage| !listings.contains_key(&package.sha256) || !is_at_hand(package, context);
@@ -71,7 +71,7 @@ fn had_and_unpacked(
     pins: &Pins,
     context: &Context<'_>,
     origin: &Origin,
-    fetch: Fetch,
+    fetch: &Fetch,
 ) -> Result<Unpacked> {
     if wanted.is_empty() {
         return Ok(Unpacked::new());

@@ -1,0 +1,183 @@
+//! The documents of images: OCI layouts (image-spec `image-layout.md`, `image-index.md`, `manifest.md`) and `docker save` archives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Files, Rootfs, RootfsError, apply_layer, read_layer};
+use crate::board::Platform;
+use crate::digest::Digest;
+use crate::image::{Config, Healthcheck};
+use crate::store::Store;
+use crate::tree::RootTree;
+
+/// How deep indexes may be nested.
+const DEEPEST: usize = 4;
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    digest: Digest,
+    #[serde(default)]
+    media_type: String,
+    platform: Option<Platform>,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerManifest {
+    config: String,
+    layers: Vec<String>,
+}
+
+/// What is read of an image's configuration.
+#[derive(Deserialize)]
+struct ImageDocument {
+    os: String,
+    architecture: String,
+    variant: Option<String>,
+    #[serde(default)]
+    config: Option<ConfigDocument>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ConfigDocument {
+    env: Option<Vec<String>>,
+    entrypoint: Option<Vec<String>>,
+    cmd: Option<Vec<String>>,
+    user: Option<String>,
+    working_dir: Option<String>,
+    exposed_ports: Option<BTreeMap<String, serde_json::Value>>,
+    volumes: Option<BTreeMap<String, serde_json::Value>>,
+    labels: Option<BTreeMap<String, String>>,
+    stop_signal: Option<String>,
+    healthcheck: Option<HealthcheckDocument>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct HealthcheckDocument {
+    test: Vec<String>,
+    interval: Option<u64>,
+    timeout: Option<u64>,
+    start_period: Option<u64>,
+    retries: Option<u32>,
+}
+
+pub(super) fn is_docker_manifest(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Vec<DockerManifest>>(bytes).is_ok_and(|manifests| !manifests.is_empty())
+}
+
+pub(super) fn of_layout(files: &Files, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
+    let mut index: Index = parse("index.json", &files.bytes("index.json")?)?;
+    for _ in 0..DEEPEST {
+        let chosen = choose(&index.manifests, platform)?;
+        let bytes = blob(files, &chosen.digest)?;
+        if chosen.media_type.contains("index") || chosen.media_type.contains("manifest.list") {
+            index = parse(&chosen.digest.to_string(), &bytes)?;
+            continue;
+        }
+        let manifest: Manifest = parse(&chosen.digest.to_string(), &bytes)?;
+        let config = blob(files, &manifest.config.digest)?;
+        let layers = manifest.layers.iter().map(|layer| blob(files, &layer.digest));
+        return assemble(&config, layers, store);
+    }
+    Err(RootfsError::Document { name: "index.json".into(), message: "indexes are nested too deeply".into() })
+}
+
+pub(super) fn of_docker_archive(files: &Files, store: &Store) -> Result<Rootfs, RootfsError> {
+    let manifests: Vec<DockerManifest> = parse("manifest.json", &files.bytes("manifest.json")?)?;
+    let Some(manifest) = manifests.first() else { return Err(RootfsError::Missing { name: "image".into() }) };
+    let config = files.bytes(&manifest.config)?;
+    assemble(&config, manifest.layers.iter().map(|layer| files.bytes(layer)), store)
+}
+
+fn choose<'a>(manifests: &'a [Descriptor], wanted: Option<&Platform>) -> Result<&'a Descriptor, RootfsError> {
+    let fits = |descriptor: &&Descriptor| match (&descriptor.platform, wanted) {
+        (Some(there), Some(wanted)) => {
+            there.architecture == wanted.architecture && (there.variant == wanted.variant || there.variant.is_none() || wanted.variant.is_none())
+        }
+        // Attestations and the like have a platform that no machine has.
+        (Some(there), None) => there.architecture != "unknown",
+        (None, _) => true,
+    };
+    manifests.iter().find(fits).ok_or_else(|| RootfsError::Platform {
+        wanted: wanted.map_or_else(|| "manifest".to_owned(), ToString::to_string),
+        there: manifests.iter().filter_map(|d| d.platform.as_ref().map(ToString::to_string)).collect::<Vec<_>>().join(", "),
+    })
+}
+
+fn assemble(
+    config: &Bytes,
+    layers: impl Iterator<Item = Result<Bytes, RootfsError>>,
+    store: &Store,
+) -> Result<Rootfs, RootfsError> {
+    let document: ImageDocument = parse("configuration", config)?;
+    let mut tree = RootTree::new();
+    for layer in layers {
+        apply_layer(&mut tree, read_layer(&layer?, store)?)?;
+    }
+    let platform = Platform { os: document.os, architecture: document.architecture, variant: document.variant };
+    Ok(Rootfs { tree, config: Some(document.config.unwrap_or_default().into()), platform: Some(platform) })
+}
+
+fn blob(files: &Files, digest: &Digest) -> Result<Bytes, RootfsError> {
+    let bytes = files.bytes(&format!("blobs/sha256/{}", digest.hex()))?;
+    let found = Digest::of(&bytes);
+    if found == *digest { Ok(bytes) } else { Err(RootfsError::Digest { expected: *digest, found }) }
+}
+
+fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, RootfsError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| RootfsError::Document { name: name.to_owned(), message: error.to_string() })
+}
+
+impl From<ConfigDocument> for Config {
+    fn from(document: ConfigDocument) -> Self {
+        let env = document.env.unwrap_or_default().into_iter().filter_map(|entry| {
+            let (name, value) = entry.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        Config {
+            entrypoint: document.entrypoint.unwrap_or_default(),
+            cmd: document.cmd.unwrap_or_default(),
+            env: env.collect(),
+            user: document.user.unwrap_or_default(),
+            workdir: document.working_dir.unwrap_or_default(),
+            ports: document.exposed_ports.unwrap_or_default().into_keys().collect::<BTreeSet<_>>(),
+            volumes: document.volumes.unwrap_or_default().into_keys().collect::<BTreeSet<_>>(),
+            labels: document.labels.unwrap_or_default(),
+            stop_signal: document.stop_signal.filter(|signal| !signal.is_empty()),
+            healthcheck: document.healthcheck.and_then(HealthcheckDocument::into_domain),
+        }
+    }
+}
+
+impl HealthcheckDocument {
+    /// `CMD` is followed by an array; `CMD-SHELL` by a text for a shell, which an array can say too.
+    fn into_domain(self) -> Option<Healthcheck> {
+        let command = match self.test.split_first()? {
+            (kind, rest) if kind == "CMD" => rest.to_vec(),
+            (kind, rest) if kind == "CMD-SHELL" => {
+                ["/bin/sh", "-c"].into_iter().map(str::to_owned).chain(rest.iter().cloned()).collect()
+            }
+            _ => return None,
+        };
+        let Self { interval, timeout, start_period, retries, .. } = self;
+        Some(Healthcheck { command, interval, timeout, start_period, retries })
+    }
+}
