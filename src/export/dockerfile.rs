@@ -45,8 +45,10 @@ impl Exporter for Directory {
         let text = dockerfile(image, &format!("FROM scratch\nADD {TARBALL} /\n"))?;
         place::directory(path, &[DOCKERFILE, TARBALL], |directory| {
             let tarball = directory.join(TARBALL);
-            place::file(Destination::Path(&tarball), |out| rootfs::write_to(image, Compression::Xz, store, out))?;
-            Ok(fs::write(directory.join(DOCKERFILE), &text).map_err(ExportError::at(path))?)
+            let sum =
+                place::file(Destination::Path(&tarball), |out| rootfs::write_to(image, Compression::Xz, store, out))?;
+            fs::write(directory.join(DOCKERFILE), &text).map_err(ExportError::at(path))?;
+            Ok(sum.size + text.len() as u64)
         })
     }
 }
@@ -121,12 +123,19 @@ fn healthcheck(check: &Healthcheck) -> String {
             let _ = write!(text, "--{name}={value} ");
         }
     };
-    let duration = |nanoseconds: Option<u64>| nanoseconds.map(|n| format!("{n}ns"));
+    let duration = |nanoseconds: Option<u64>| nanoseconds.map(duration);
     option("interval", duration(check.interval));
     option("timeout", duration(check.timeout));
     option("start-period", duration(check.start_period));
     option("retries", check.retries.map(|n| n.to_string()));
     text + "CMD " + &exec_form(&check.command)
+}
+
+/// In the largest unit of Go's durations that needs no fraction.
+fn duration(nanoseconds: u64) -> String {
+    let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
+    let (unit, length) = units.into_iter().find(|(_, length)| nanoseconds % length == 0).unwrap_or(("ns", 1));
+    format!("{}{unit}", nanoseconds / length)
 }
 
 fn one_line<'a>(what: &str, value: &'a str) -> Result<&'a str, ExportError> {
