@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use super::documents::environment;
+use super::documents::{self, environment};
 use super::{Destination, ExportError, Exporter, Sum, place, rootfs};
 use crate::error::Result;
 use crate::image::{Compression, Healthcheck, Image};
@@ -93,7 +93,7 @@ pub(crate) fn dockerfile(image: &Image, from: &str) -> Result<String, ExportErro
     if let Some(signal) = &config.stop_signal {
         line("STOPSIGNAL", name_of("the stop signal", signal)?);
     }
-    if let Some(check) = &config.healthcheck {
+    if let Some(check) = documents::healthcheck(config) {
         line("HEALTHCHECK", &healthcheck(check));
     }
     // ENTRYPOINT takes back a CMD that stands before it.
@@ -134,7 +134,7 @@ fn healthcheck(check: &Healthcheck) -> String {
 /// In the largest unit of Go's durations that needs no fraction.
 fn duration(nanoseconds: u64) -> String {
     let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
-    let (unit, length) = units.into_iter().find(|(_, length)| nanoseconds % length == 0).unwrap_or(("ns", 1));
+    let (unit, length) = units.into_iter().find(|(_, length)| nanoseconds.is_multiple_of(*length)).unwrap_or(("ns", 1));
     format!("{}{unit}", nanoseconds / length)
 }
 
