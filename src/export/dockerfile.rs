@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use super::documents::environment;
+use super::documents::{self, environment};
 use super::{Destination, ExportError, Exporter, Sum, place, rootfs};
 use crate::error::Result;
 use crate::image::{Compression, Healthcheck, Image};
@@ -45,8 +45,10 @@ impl Exporter for Directory {
         let text = dockerfile(image, &format!("FROM scratch\nADD {TARBALL} /\n"))?;
         place::directory(path, &[DOCKERFILE, TARBALL], |directory| {
             let tarball = directory.join(TARBALL);
-            place::file(Destination::Path(&tarball), |out| rootfs::write_to(image, Compression::Xz, store, out))?;
-            Ok(fs::write(directory.join(DOCKERFILE), &text).map_err(ExportError::at(path))?)
+            let sum =
+                place::file(Destination::Path(&tarball), |out| rootfs::write_to(image, Compression::Xz, store, out))?;
+            fs::write(directory.join(DOCKERFILE), &text).map_err(ExportError::at(path))?;
+            Ok(sum.size + text.len() as u64)
         })
     }
 }
@@ -91,7 +93,7 @@ pub(crate) fn dockerfile(image: &Image, from: &str) -> Result<String, ExportErro
     if let Some(signal) = &config.stop_signal {
         line("STOPSIGNAL", name_of("the stop signal", signal)?);
     }
-    if let Some(check) = &config.healthcheck {
+    if let Some(check) = documents::healthcheck(config) {
         line("HEALTHCHECK", &healthcheck(check));
     }
     // ENTRYPOINT takes back a CMD that stands before it.
@@ -121,12 +123,19 @@ fn healthcheck(check: &Healthcheck) -> String {
             let _ = write!(text, "--{name}={value} ");
         }
     };
-    let duration = |nanoseconds: Option<u64>| nanoseconds.map(|n| format!("{n}ns"));
+    let duration = |nanoseconds: Option<u64>| nanoseconds.map(duration);
     option("interval", duration(check.interval));
     option("timeout", duration(check.timeout));
     option("start-period", duration(check.start_period));
     option("retries", check.retries.map(|n| n.to_string()));
     text + "CMD " + &exec_form(&check.command)
+}
+
+/// In the largest unit of Go's durations that needs no fraction.
+fn duration(nanoseconds: u64) -> String {
+    let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
+    let (unit, length) = units.into_iter().find(|(_, length)| nanoseconds.is_multiple_of(*length)).unwrap_or(("ns", 1));
+    format!("{}{unit}", nanoseconds / length)
 }
 
 fn one_line<'a>(what: &str, value: &'a str) -> Result<&'a str, ExportError> {

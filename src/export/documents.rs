@@ -47,6 +47,16 @@ pub(crate) fn environment(config: &Config) -> BTreeMap<&str, &str> {
     env
 }
 
+/// The check, if it has a command.
+pub(super) fn healthcheck(config: &Config) -> Option<&Healthcheck> {
+    config.healthcheck.as_ref().filter(|check| !check.command.is_empty())
+}
+
+/// A port as builders complete it.
+fn with_protocol(port: &str) -> String {
+    if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") }
+}
+
 /// The configuration (`config.md`), whose digest is the image's id.
 pub(super) fn config(image: &Image) -> Vec<u8> {
     let created = rfc3339(image.created);
@@ -203,7 +213,7 @@ struct RunDocument<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     user: &'a str,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    exposed_ports: BTreeMap<&'a str, Nothing>,
+    exposed_ports: BTreeMap<String, Nothing>,
     env: Vec<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     entrypoint: &'a [String],
@@ -225,11 +235,11 @@ impl<'a> RunDocument<'a> {
     fn of(config: &'a Config) -> Self {
         Self {
             user: &config.user,
-            exposed_ports: config.ports.iter().map(|port| (port.as_str(), Nothing {})).collect(),
+            exposed_ports: config.ports.iter().map(|port| (with_protocol(port), Nothing {})).collect(),
             env: environment(config).iter().map(|(name, value)| format!("{name}={value}")).collect(),
             entrypoint: &config.entrypoint,
             cmd: &config.cmd,
-            healthcheck: config.healthcheck.as_ref().map(HealthDocument::of),
+            healthcheck: healthcheck(config).map(HealthDocument::of),
             volumes: config.volumes.iter().map(|path| (path.as_str(), Nothing {})).collect(),
             working_dir: &config.workdir,
             labels: &config.labels,

@@ -1,7 +1,6 @@
 //! The layout of the OCI image specification, as a directory and as a tar of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use super::archive::archive;
@@ -127,14 +126,9 @@ fn add(mut parts: Parts<'_>, path: &Path, store: &Store) -> Result<place::Sum> {
     index.manifests.retain(|old| !names.contains(&name(old)));
     index.manifests.extend(new.manifests.iter().cloned());
     parts.remove("oci-layout");
-    write_directory(&parts, path, store)?;
-    let mut size = 0;
-    for name in parts.keys() {
-        size += fs::metadata(path.join(name)).map_err(ExportError::at(path))?.len();
-    }
-    let index = documents::json(&index);
-    size += index.len() as u64;
-    write_directory(&Parts::from([("index.json".to_owned(), Part::Document(index))]), path, store)?;
+    let blobs = write_directory(&parts, path, store)?;
+    let index = Parts::from([("index.json".to_owned(), Part::Document(documents::json(&index)))]);
+    let size = blobs + write_directory(&index, path, store)?;
     Ok(place::Sum { size, digest: None })
 }
 

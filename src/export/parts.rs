@@ -103,8 +103,9 @@ pub(super) fn write_archive(parts: &Parts<'_>, created: i64, store: &Store, out:
     Ok(())
 }
 
-/// Writes all parts below a directory that exists. Each file appears whole; one that is there already is replaced.
-pub(super) fn write_directory(parts: &Parts<'_>, directory: &Path, store: &Store) -> Result<()> {
+/// Writes all parts below a directory that exists, and returns their size. Each file appears whole; one that is there already is
+/// replaced.
+pub(super) fn write_directory(parts: &Parts<'_>, directory: &Path, store: &Store) -> Result<u64> {
     for (name, part) in parts {
         let path = directory.join(name);
         if let Some(parent) = path.parent() {
@@ -117,5 +118,5 @@ pub(super) fn write_directory(parts: &Parts<'_>, directory: &Path, store: &Store
         drop(out);
         file.persist(&path).map_err(|e| ExportError::at(&path)(e.error))?;
     }
-    Ok(())
+    Ok(parts.values().map(Part::size).sum())
 }

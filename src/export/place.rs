@@ -67,12 +67,11 @@ fn is_stream(meta: &fs::Metadata) -> bool {
     kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
 }
 
-/// Makes a whole directory. One that is there already is replaced when all that is in it is among `replaceable`.
-pub(super) fn directory(path: &Path, replaceable: &[&str], fill: impl FnOnce(&Path) -> Result<()>) -> Result<Sum> {
+/// Makes a whole directory with what `fill` puts into it, so many bytes. One that is there already is replaced when all that is in it is among `replaceable`.
+pub(super) fn directory(path: &Path, replaceable: &[&str], fill: impl FnOnce(&Path) -> Result<u64>) -> Result<Sum> {
     refuse_foreign(path, replaceable)?;
     let temporary = builder(0o777).tempdir_in(parent(path)).map_err(ExportError::at(path))?;
-    fill(temporary.path())?;
-    let size = size_of(temporary.path()).map_err(ExportError::at(path))?;
+    let size = fill(temporary.path())?;
     exchange(temporary, path).map_err(ExportError::at(path))?;
     Ok(Sum { size, digest: None })
 }
@@ -128,13 +127,4 @@ fn exchange(new: tempfile::TempDir, path: &Path) -> io::Result<()> {
     // The name is taken, so there is nothing left to remove.
     let _ = new.keep();
     Ok(())
-}
-
-fn size_of(directory: &Path) -> io::Result<u64> {
-    let mut size = 0;
-    for entry in fs::read_dir(directory)? {
-        let meta = entry?.metadata()?;
-        size += meta.len();
-    }
-    Ok(size)
 }

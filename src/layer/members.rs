@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::compress::Codec;
+use super::compress::{Codec, most_jobs};
 use crate::image::Compression;
 
 /// Compresses what is written to it into `out`. [`CompressedWriter::finish`] must be called for the end to be written.
@@ -18,19 +18,17 @@ pub(crate) struct CompressedWriter<W> {
     /// Members that are being compressed, in the order in which they are written.
     awaited: VecDeque<Receiver<io::Result<Vec<u8>>>>,
     workers: Workers,
-    /// Whether a member was begun: an empty stream still has one.
-    begun: bool,
 }
 
 impl<W: Write> CompressedWriter<W> {
-    /// Compresses with up to `jobs` threads; the result does not depend on how many there are.
+    /// Compresses with up to `jobs` threads, fewer where they would take much memory; the result does not depend on how many there are.
     ///
     /// # Errors
     /// When the compressor cannot be made.
     pub(crate) fn new(out: W, compression: Compression, jobs: usize) -> io::Result<Self> {
         let codec = Codec::new(compression)?;
-        let workers = Workers::new(jobs.max(1));
-        Ok(Self { out, codec, compression, filling: Vec::new(), awaited: VecDeque::new(), workers, begun: false })
+        let workers = Workers::new(jobs.clamp(1, most_jobs(compression)));
+        Ok(Self { out, codec, compression, filling: Vec::new(), awaited: VecDeque::new(), workers })
     }
 
     /// Writes what is left, and returns the inner writer.
@@ -38,28 +36,31 @@ impl<W: Write> CompressedWriter<W> {
     /// # Errors
     /// When the compressor or the inner writer fails.
     pub(crate) fn finish(mut self) -> io::Result<W> {
-        // This thread compresses the last member while the others are busy with those before it.
-        let last = match &mut self.codec {
-            Some(codec) if !self.filling.is_empty() || !self.begun => codec.member(&self.filling)?,
-            _ => Vec::new(),
-        };
+        if self.workers.running > 0 && !self.filling.is_empty() {
+            self.submit()?;
+        }
         while let Some(member) = self.awaited.pop_front() {
             self.write_out(&member)?;
         }
-        self.out.write_all(&last)?;
+        // What fits into one member needs no thread, and even nothing at all is a member.
+        if let Some(codec) = self.codec.as_mut().filter(|_| self.workers.running == 0) {
+            let member = codec.member(&self.filling)?;
+            self.out.write_all(&member)?;
+        }
         Ok(self.out)
     }
 
     fn submit(&mut self) -> io::Result<()> {
+        // No more members wait than are compressed at once: that bounds the memory.
+        if self.awaited.len() == self.workers.limit
+            && let Some(member) = self.awaited.pop_front()
+        {
+            self.write_out(&member)?;
+        }
         let (answer, member) = channel();
         let data = std::mem::take(&mut self.filling);
         self.workers.submit(self.compression, Job { data, answer })?;
-        self.begun = true;
         self.awaited.push_back(member);
-        if self.awaited.len() > self.workers.limit {
-            let member = self.awaited.pop_front();
-            member.map_or(Ok(()), |member| self.write_out(&member))?;
-        }
         Ok(())
     }
 

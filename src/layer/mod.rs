@@ -7,6 +7,7 @@
 mod compress;
 mod flatten;
 mod members;
+mod parse;
 mod plan;
 mod read;
 pub(crate) mod tar;

@@ -1,17 +1,20 @@
 //! Reading layers back: as a stream, and as a tree.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use ::tar::{Archive, EntryType};
-
-use super::{LayerError, decompress};
+use super::parse::{BLOCK, Header, Records, malformed};
+use super::{LayerError, decompress, tar};
 use crate::error::Result;
 use crate::image::Layer;
 use crate::store::Store;
-use crate::tree::{Content, FileRegions, Kind, Meta, Node, RootPath, RootTree, Xattrs};
+use crate::tree::{Content, FileRegions, Kind, Meta, Node, RootPath, RootTree};
+
+/// The most bytes that the records before one entry may have.
+const LARGEST_RECORDS: u64 = 1024 * 1024;
 
 /// The uncompressed tar of a layer, streamed from the store.
 ///
@@ -19,7 +22,7 @@ use crate::tree::{Content, FileRegions, Kind, Meta, Node, RootPath, RootTree, Xa
 /// When the store has not got the blob, or fails.
 pub fn open(layer: &Layer, store: &Store) -> Result<Box<dyn Read>> {
     let blob = store.open_blob(&layer.digest)?.ok_or(LayerError::Missing(layer.digest))?;
-    Ok(decompress(layer.compression, blob).map_err(|e| malformed(layer, e))?)
+    Ok(decompress(layer.compression, blob).map_err(|e| wrong(layer, e))?)
 }
 
 /// The tree of a layer, whiteouts included as the files that they are. Content stays in an unnamed file on the store's disk.
@@ -29,75 +32,104 @@ pub fn open(layer: &Layer, store: &Store) -> Result<Box<dyn Read>> {
 pub fn read(layer: &Layer, store: &Store) -> Result<RootTree> {
     let mut scratch = store.scratch()?;
     let mut out = BufWriter::new(&mut scratch);
-    io::copy(&mut open(layer, store)?, &mut out).and_then(|_| out.flush()).map_err(|e| malformed(layer, e))?;
+    io::copy(&mut open(layer, store)?, &mut out).and_then(|_| out.flush()).map_err(|e| wrong(layer, e))?;
     drop(out);
-    scratch.rewind().map_err(|e| malformed(layer, e))?;
-    Ok(read_tar(scratch, store.path()).map_err(|e| malformed(layer, e))?)
+    Ok(read_tar(scratch, store.path()).map_err(|e| wrong(layer, e))?)
 }
 
-fn malformed(layer: &Layer, source: io::Error) -> LayerError {
+fn wrong(layer: &Layer, source: io::Error) -> LayerError {
     LayerError::Malformed { digest: layer.digest, source }
 }
 
-/// The tree of an uncompressed tar in a file, whose content stays there; `path` names it in messages.
+/// One entry, and where its content is in the file.
+struct Found {
+    header: Header,
+    records: Records,
+    offset: u64,
+}
+
+/// The tree of an uncompressed tar in a file, whose content stays there; `path` names it in messages. Of two entries of one path the
+/// last counts.
 ///
 /// # Errors
-/// When it is not a tar that a tree can be made of: a name leaves the root, or an entry is of an unknown type.
+/// When it is not a tar that a tree can be made of: a name leaves the root, an entry is of an unknown type or longer than the file.
 pub fn read_tar(file: File, path: &Path) -> io::Result<RootTree> {
-    let mut found = Vec::new();
-    for entry in Archive::new(&file).entries_with_seek()? {
-        let mut entry = entry?;
-        let name = RootPath::new(entry.path_bytes()).map_err(io::Error::other)?;
-        found.push((name, kind(&entry)?, meta(&mut entry)?, (entry.raw_file_position(), entry.size())));
-    }
-    let regions = found.iter().map(|(_, _, _, region)| *region).collect();
+    let found = entries(&file)?;
+    let regions = found.iter().map(|found| (found.offset, found.header.size)).collect();
     let source = Arc::new(FileRegions::new(path, file, regions));
     let mut tree = RootTree::new();
-    for (key, (name, kind, meta, (_, size))) in found.into_iter().enumerate() {
-        let kind = kind.unwrap_or_else(|| Kind::File(Content::lazy(source.clone(), key as u64, size)));
+    for (key, Found { header, records, .. }) in found.into_iter().enumerate() {
+        let name = RootPath::new(&header.path).map_err(malformed)?;
+        let kind = match header.letter {
+            0 | b'0' | b'7' => Kind::File(Content::lazy(source.clone(), key as u64, header.size)),
+            _ => kind(&header)?,
+        };
+        let meta = Meta {
+            mode: narrow(header.mode)? & 0o7777,
+            uid: narrow(header.uid)?,
+            gid: narrow(header.gid)?,
+            mtime: header.mtime,
+            xattrs: records.xattrs,
+        };
         tree.insert(name, Node { kind, meta, package: None });
     }
     Ok(tree)
 }
 
-/// What is at the entry's path; `None` for a regular file, whose content is not known yet.
-fn kind<R: Read>(entry: &::tar::Entry<'_, R>) -> io::Result<Option<Kind>> {
-    let header = entry.header();
-    let link = || entry.link_name_bytes().ok_or_else(|| io::Error::other("a link without a target"));
-    let device = || -> io::Result<(u32, u32)> {
-        Ok((header.device_major()?.unwrap_or_default(), header.device_minor()?.unwrap_or_default()))
-    };
-    Ok(Some(match header.entry_type() {
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => return Ok(None),
-        EntryType::Link => Kind::Hardlink(RootPath::new(link()?).map_err(io::Error::other)?),
-        EntryType::Symlink => Kind::Symlink(link()?.into()),
-        EntryType::Char => device().map(|(major, minor)| Kind::CharDevice { major, minor })?,
-        EntryType::Block => device().map(|(major, minor)| Kind::BlockDevice { major, minor })?,
-        EntryType::Directory => Kind::Directory,
-        EntryType::Fifo => Kind::Fifo,
-        other => return Err(io::Error::other(format!("an entry of the unknown type {other:?}"))),
-    }))
+fn entries(file: &File) -> io::Result<Vec<Found>> {
+    let end = file.metadata()?.len();
+    let (mut found, mut records, mut at) = (Vec::new(), Records::default(), 0);
+    while at < end {
+        let mut block = [0; BLOCK];
+        file.read_exact_at(&mut block, at)?;
+        let Some(mut header) = Header::parse(&block)? else { break };
+        let offset = at + BLOCK as u64;
+        let extends_next = matches!(header.letter, b'x' | b'g' | b'L' | b'K');
+        if !extends_next {
+            header.apply(&mut records);
+        }
+        if !header.has_content() {
+            header.size = 0;
+        }
+        let body_end = offset.checked_add(header.size).filter(|&body_end| body_end <= end);
+        let body_end = body_end.ok_or_else(|| malformed("an entry is longer than the archive"))?;
+        match header.letter {
+            b'x' => records.pax(&body(file, offset, header.size)?)?,
+            // Defaults for all entries, such as git's comment: nothing that a tree has.
+            b'g' => {}
+            letter @ (b'L' | b'K') => records.gnu_long(letter, &body(file, offset, header.size)?),
+            _ => found.push(Found { header, records: std::mem::take(&mut records), offset }),
+        }
+        at = body_end + tar::padding(body_end - offset) as u64;
+    }
+    Ok(found)
 }
 
-fn meta<R: Read>(entry: &mut ::tar::Entry<'_, R>) -> io::Result<Meta> {
-    let number = |value: u64| u32::try_from(value).map_err(|_| io::Error::other("an owner's number above 32 bits"));
-    let header = entry.header();
-    let (mode, uid, gid) = (header.mode()? & 0o7777, number(header.uid()?)?, number(header.gid()?)?);
-    let mtime = header.mtime()?.try_into().unwrap_or(i64::MAX);
-    let mut meta = Meta { mode, uid, gid, mtime, xattrs: Xattrs::new() };
-    for record in entry.pax_extensions()?.into_iter().flatten() {
-        let record = record?;
-        let text = || record.value().map_err(io::Error::other);
-        match record.key().map_err(io::Error::other)? {
-            "uid" => meta.uid = text()?.parse().map_err(io::Error::other)?,
-            "gid" => meta.gid = text()?.parse().map_err(io::Error::other)?,
-            "mtime" => meta.mtime = text()?.split('.').next().unwrap_or_default().parse().map_err(io::Error::other)?,
-            key => {
-                if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
-                    meta.xattrs.insert(name.to_owned(), record.value_bytes().to_vec());
-                }
-            }
-        }
+fn body(file: &File, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+    if size > LARGEST_RECORDS {
+        return Err(malformed(format!("the records of an entry are longer than {LARGEST_RECORDS} bytes")));
     }
-    Ok(meta)
+    let mut body = vec![0; size as usize];
+    file.read_exact_at(&mut body, offset)?;
+    Ok(body)
+}
+
+/// What is at the path of an entry that is no regular file.
+fn kind(header: &Header) -> io::Result<Kind> {
+    let device = || -> io::Result<(u32, u32)> { Ok((narrow(header.device.0)?, narrow(header.device.1)?)) };
+    Ok(match header.letter {
+        b'1' => Kind::Hardlink(RootPath::new(&header.link).map_err(malformed)?),
+        b'2' => Kind::Symlink(header.link.clone().into()),
+        b'3' => device().map(|(major, minor)| Kind::CharDevice { major, minor })?,
+        b'4' => device().map(|(major, minor)| Kind::BlockDevice { major, minor })?,
+        b'5' => Kind::Directory,
+        b'6' => Kind::Fifo,
+        other => {
+            return Err(malformed(format!("an entry of the type {:?}, which is not supported", char::from(other))));
+        }
+    })
+}
+
+fn narrow(value: u64) -> io::Result<u32> {
+    u32::try_from(value).map_err(|_| malformed("an owner, mode or device number above 32 bits"))
 }

@@ -110,7 +110,7 @@ pub fn full_config() -> Config {
         env: [("GREETING", "a $HOME \"q\" 'p' \\ b"), ("EMPTY", "")].map(|(n, v)| (n.into(), v.into())).into(),
         user: "1000:8".into(),
         workdir: "/tmp".into(),
-        ports: ["80/tcp".to_owned(), "53/udp".to_owned()].into(),
+        ports: ["80".to_owned(), "53/udp".to_owned()].into(),
         volumes: ["/var/lib/data".to_owned()].into(),
         labels: [("org.example.a", "1 $x \"y\" \\"), ("b c", "d")].map(|(n, v)| (n.into(), v.into())).into(),
         stop_signal: Some("SIGQUIT".into()),
