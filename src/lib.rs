@@ -2,21 +2,26 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+pub mod archive;
 pub mod backend;
 pub mod board;
 pub mod closure;
 pub mod compose;
 pub mod digest;
+pub mod engine;
 pub mod error;
 pub mod export;
 pub mod fetch;
 pub mod image;
 pub mod layer;
 pub mod lock;
+pub mod outputs;
+pub mod pipeline;
 pub mod profile;
 pub mod recipe;
 pub mod record;
 pub mod report;
+pub mod rootfs;
 pub mod store;
 pub mod suggest;
 pub mod tree;

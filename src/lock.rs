@@ -125,7 +125,10 @@ impl Lock {
     /// The text of the file: the same pins give the same bytes.
     pub fn to_text(&self) -> String {
         let body = toml::to_string(self).unwrap_or_default();
-        format!("# The packages of the profile {:?}, pinned. Written by `minimg lock`; commit it.\n{body}", self.profile)
+        format!(
+            "# The packages of the profile {:?}, pinned. Written by `minimg lock`; commit it.\n{body}",
+            self.profile
+        )
     }
 
     /// Writes the file whole, or not at all.
@@ -200,7 +203,11 @@ mod tests {
 
     fn pins() -> Pins {
         Pins {
-            archives: vec![Archive { name: "Debian trixie".into(), address: "http://a".into(), date: "2026-09-12T07:55:41Z".into() }],
+            archives: vec![Archive {
+                name: "Debian trixie".into(),
+                address: "http://a".into(),
+                date: "2026-09-12T07:55:41Z".into(),
+            }],
             packages: vec![PinnedPackage {
                 name: "busybox".into(),
                 version: "1:1.37.0-6+b3".into(),
@@ -238,7 +245,9 @@ mod tests {
         let mut lock = Lock::new("x");
         lock.set("deb", &request(&["busybox"], None), pins());
         let text = lock.to_text();
-        for (from, to) in [("version = 1", "version = 9"), ("archive = 0", "archive = 7"), ("sha256:", "md5:"), ("board", "bored")] {
+        for (from, to) in
+            [("version = 1", "version = 9"), ("archive = 0", "archive = 7"), ("sha256:", "md5:"), ("board", "bored")]
+        {
             assert!(Lock::parse(text.replacen(from, to, 1).as_bytes()).is_err(), "{from} -> {to}");
         }
         assert!(Lock::parse(b"\xff").is_err());

@@ -35,8 +35,12 @@ pub fn write(images: &[Image], output: &Output, store: &Store) -> Result<(Writte
     if let Some(seen) = seen(store, &key)?
         && holds(path, &seen)
     {
-        let written =
-            Written { format: output.format(), target: output.target.clone(), size: seen.size, digest: Some(seen.digest) };
+        let written = Written {
+            format: output.format(),
+            target: output.target.clone(),
+            size: seen.size,
+            digest: Some(seen.digest),
+        };
         return Ok((written, true));
     }
     let written = export::export(images, output, store)?;

@@ -24,9 +24,16 @@ pub struct Recipe {
 
 impl Recipe {
     /// The plan of the layer that `profile` gives on the request's board with exactly these pins.
-    pub fn new(profile: &Profile, request: &Request, pins: &Pins, epoch: Option<i64>, compression: Compression) -> Self {
+    pub fn new(
+        profile: &Profile,
+        request: &Request,
+        pins: &Pins,
+        epoch: Option<i64>,
+        compression: Compression,
+    ) -> Self {
         // Addresses and dates of archives are left out: mirrors are equal, and a new date without new packages changes nothing.
-        let packages: Vec<_> = pins.packages.iter().map(|p| (&p.name, &p.version, &p.architecture, &p.sha256)).collect();
+        let packages: Vec<_> =
+            pins.packages.iter().map(|p| (&p.name, &p.version, &p.architecture, &p.sha256)).collect();
         let Board { platform, names, cpu_level, .. } = &request.board;
         let parts = [
             ("the backend", digest_of(&(&profile.backend, &request.source.options, &request.source.suite))),
@@ -34,14 +41,18 @@ impl Recipe {
             ("the board", digest_of(&(platform, names, cpu_level))),
             ("what the profile keeps", digest_of(&profile.keep)),
             ("what the profile adds", digest_of(&profile.add)),
-            ("the environment", digest_of(&profile.image.env)),
+            ("the environment", digest_of(&(&profile.image.env, &profile.image.workdir))),
             ("SOURCE_DATE_EPOCH", digest_of(&epoch)),
             ("the compression", digest_of(&compression)),
             ("minimg itself", digest_of(&(PIPELINE_VERSION, crate::layer::WRITER_VERSION))),
         ];
         Self {
             parts: parts.into_iter().map(|(name, digest)| (name.to_owned(), digest)).collect(),
-            packages: pins.packages.iter().map(|p| (format!("{}:{}", p.name, p.architecture), p.version.clone())).collect(),
+            packages: pins
+                .packages
+                .iter()
+                .map(|p| (format!("{}:{}", p.name, p.architecture), p.version.clone()))
+                .collect(),
         }
     }
 

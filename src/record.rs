@@ -140,7 +140,9 @@ impl Kept {
     fn new(reason: Option<&Reason>, package: Option<String>) -> Self {
         match reason {
             Some(Reason { why, via }) => Self { why: why.clone(), via: via.as_ref().map(ToString::to_string), package },
-            None => Self { why: Why::Added("something in it is kept, or minimg wrote it".to_owned()), via: None, package },
+            None => {
+                Self { why: Why::Added("something in it is kept, or minimg wrote it".to_owned()), via: None, package }
+            }
         }
     }
 }

@@ -1,3 +1,42 @@
-//! Debian packages, without dpkg or apt.
+//! The Debian backend: Debian, Ubuntu and their kin, without any of their tools. It needs no set-up, no privilege and no network but a
+//! mirror.
+//!
+//! [`archive`] chooses packages and brings them, verified, into the store; [`package`] reads them into a root tree; [`rules`] does what
+//! their maintainer scripts would have done.
 
 pub mod archive;
+pub mod package;
+pub mod rules;
+
+use crate::backend::{Backend, Context, Pins, Produced, Request};
+use crate::error::Result;
+
+/// The Debian backend.
+#[derive(Debug, Clone, Copy)]
+pub struct Deb;
+
+impl Backend for Deb {
+    fn name(&self) -> &'static str {
+        "deb"
+    }
+
+    fn description(&self) -> &'static str {
+        "Debian packages, read by minimg itself: no set-up, no root, any architecture"
+    }
+
+    fn family(&self) -> &'static str {
+        "deb"
+    }
+
+    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+        archive::resolve(request, context)
+    }
+
+    fn locate(&self, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Pins> {
+        archive::locate(request, pins, context)
+    }
+
+    fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+        package::produce(request, pins, context)
+    }
+}

@@ -63,15 +63,19 @@ pub(crate) fn dockerfile(image: &Image, from: &str) -> Result<String, ExportErro
     let mut line = |instruction: &str, argument: &str| {
         let _ = writeln!(text, "{instruction} {argument}");
     };
-    for (name, value) in environment(config) {
-        line("ENV", &format!("{}={}", name_of("the variable", name)?, quoted(&format!("the variable {name}"), value)?));
-    }
-    for (name, value) in &config.labels {
+    let variable = |(name, value)| {
+        Ok(format!("{}={}", name_of("the variable", name)?, quoted(&format!("the variable {name}"), value)?))
+    };
+    line("ENV", &several(environment(config).into_iter().map(variable))?);
+    let label = |(name, value): (&String, &String)| {
         let what = format!("the label {name}");
-        line("LABEL", &format!("{}={}", quoted(&what, name)?, quoted(&what, value)?));
+        Ok(format!("{}={}", quoted(&what, name)?, quoted(&what, value)?))
+    };
+    if !config.labels.is_empty() {
+        line("LABEL", &several(config.labels.iter().map(label))?);
     }
-    for port in &config.ports {
-        line("EXPOSE", name_of("the port", port)?);
+    if !config.ports.is_empty() {
+        line("EXPOSE", &several(config.ports.iter().map(|port| Ok(name_of("the port", port)?.to_owned())))?);
     }
     let volumes: Result<Vec<_>, _> = config.volumes.iter().map(|path| escaped("the volume", path)).collect();
     let volumes = volumes?;
@@ -98,6 +102,11 @@ pub(crate) fn dockerfile(image: &Image, from: &str) -> Result<String, ExportErro
         line("CMD", &exec_form(&config.cmd));
     }
     Ok(text)
+}
+
+/// The arguments of one instruction, each on a line: every instruction costs the builder a layer.
+fn several(arguments: impl Iterator<Item = Result<String, ExportError>>) -> Result<String, ExportError> {
+    Ok(arguments.collect::<Result<Vec<_>, _>>()?.join(" \\\n    "))
 }
 
 /// A JSON array, which builders take as it is.

@@ -15,10 +15,12 @@ mod place;
 mod reference;
 mod rootfs;
 
+pub(crate) use dockerfile::dockerfile;
 pub use documents::{DEFAULT_PATH, Identity, identity};
 pub use error::ExportError;
 pub use output::{Output, Target, parse_output};
 pub use place::{Destination, Sum};
+pub(crate) use rootfs::write_to as write_rootfs;
 
 use crate::digest::Digest;
 use crate::error::Result;

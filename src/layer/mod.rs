@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use compress::{compressor, decompress};
 pub use flatten::flatten;
 pub(crate) use members::CompressedWriter;
-pub use read::{open, read};
+pub use read::{open, read, read_tar};
 pub use tar::TarError;
 
 use self::plan::Plan;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use ::tar::{Archive, EntryType};
@@ -31,26 +32,30 @@ pub fn read(layer: &Layer, store: &Store) -> Result<RootTree> {
     io::copy(&mut open(layer, store)?, &mut out).and_then(|_| out.flush()).map_err(|e| malformed(layer, e))?;
     drop(out);
     scratch.rewind().map_err(|e| malformed(layer, e))?;
-    Ok(tree_of(scratch, store).map_err(|e| malformed(layer, e))?)
+    Ok(read_tar(scratch, store.path()).map_err(|e| malformed(layer, e))?)
 }
 
 fn malformed(layer: &Layer, source: io::Error) -> LayerError {
     LayerError::Malformed { digest: layer.digest, source }
 }
 
-fn tree_of(file: File, store: &Store) -> io::Result<RootTree> {
+/// The tree of an uncompressed tar in a file, whose content stays there; `path` names it in messages.
+///
+/// # Errors
+/// When it is not a tar that a tree can be made of: a name leaves the root, or an entry is of an unknown type.
+pub fn read_tar(file: File, path: &Path) -> io::Result<RootTree> {
     let mut found = Vec::new();
     for entry in Archive::new(&file).entries_with_seek()? {
         let mut entry = entry?;
-        let path = RootPath::new(entry.path_bytes()).map_err(io::Error::other)?;
-        found.push((path, kind(&entry)?, meta(&mut entry)?, (entry.raw_file_position(), entry.size())));
+        let name = RootPath::new(entry.path_bytes()).map_err(io::Error::other)?;
+        found.push((name, kind(&entry)?, meta(&mut entry)?, (entry.raw_file_position(), entry.size())));
     }
     let regions = found.iter().map(|(_, _, _, region)| *region).collect();
-    let source = Arc::new(FileRegions::new(store.path(), file, regions));
+    let source = Arc::new(FileRegions::new(path, file, regions));
     let mut tree = RootTree::new();
-    for (key, (path, kind, meta, (_, size))) in found.into_iter().enumerate() {
+    for (key, (name, kind, meta, (_, size))) in found.into_iter().enumerate() {
         let kind = kind.unwrap_or_else(|| Kind::File(Content::lazy(source.clone(), key as u64, size)));
-        tree.insert(path, Node { kind, meta, package: None });
+        tree.insert(name, Node { kind, meta, package: None });
     }
     Ok(tree)
 }

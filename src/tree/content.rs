@@ -57,6 +57,14 @@ impl Content {
         self.size
     }
 
+    /// The source and key of content that is not in memory: by them a source recognises its own files in a tree.
+    pub fn origin(&self) -> Option<(&Arc<dyn ContentSource>, u64)> {
+        match &self.data {
+            Data::Memory(_) => None,
+            Data::Lazy { source, key } => Some((source, *key)),
+        }
+    }
+
     /// The bytes for random access; see [`ContentSource::map`].
     ///
     /// # Errors

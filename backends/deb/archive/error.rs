@@ -20,6 +20,14 @@ pub enum ArchiveError {
         /// The distribution, or the part of it that has mirrors of its own.
         distribution: String,
     },
+    /// A lock names an archive that the profile's source does not have.
+    #[error(
+        "the lock takes packages from {archive}, which the profile's [source] does not name; write the lock anew with `minimg lock`"
+    )]
+    NotLocated {
+        /// What the archive calls itself.
+        archive: String,
+    },
     /// The suite is none.
     #[error(
         "{suite:?} is not the name of a suite; name one such as trixie with --suite or `suite` in the profile's [source]"
@@ -147,6 +155,7 @@ impl From<ArchiveError> for Error {
             ArchiveError::Fetch(error) => return error.into(),
             ArchiveError::Store(error) => return error.into(),
             ArchiveError::NoMirror { .. }
+            | ArchiveError::NotLocated { .. }
             | ArchiveError::Suite { .. }
             | ArchiveError::Entry { .. }
             | ArchiveError::Architecture { .. }

@@ -9,6 +9,7 @@ mod explain;
 mod index;
 mod indexes;
 mod keyring;
+mod locate;
 mod packages;
 mod plan;
 mod relation;
@@ -24,6 +25,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 
 pub use error::ArchiveError;
+pub use locate::locate;
 
 use crate::backend::{Archive, Context, PinnedPackage, Pins, Request};
 use crate::error::Result;

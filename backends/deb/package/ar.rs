@@ -1,0 +1,49 @@
+//! The outer archive of a package: `ar`, as deb(5) restricts it.
+
+use std::io::{self, BufRead};
+
+use super::error::Problem;
+
+const MAGIC: &[u8; 8] = b"!<arch>\n";
+const HEADER: usize = 60;
+
+/// A member: its name, and how many bytes it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The name without the padding and the slash that some writers end it with.
+    pub(super) name: String,
+    /// The length in bytes.
+    pub(super) size: u64,
+}
+
+/// Reads the magic.
+pub(super) fn read_magic(reader: &mut impl BufRead) -> Result<(), Problem> {
+    let mut magic = [0; MAGIC.len()];
+    match reader.read_exact(&mut magic) {
+        Ok(()) if &magic == MAGIC => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error.into()),
+        _ => Err(Problem::Container("it does not begin as an ar archive".into())),
+    }
+}
+
+/// Reads the next header, `None` at the end of the archive. The reader must be at an even offset.
+pub(super) fn read_header(reader: &mut impl BufRead) -> Result<Option<Header>, Problem> {
+    if reader.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    let mut header = [0; HEADER];
+    reader.read_exact(&mut header).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Problem::Container("it is truncated within a header".into()),
+        _ => Problem::Io(error),
+    })?;
+    if &header[58..] != b"`\n" {
+        return Err(Problem::Container("a header lacks its end mark".into()));
+    }
+    let field = |range: std::ops::Range<usize>| std::str::from_utf8(&header[range]).ok().map(str::trim_end);
+    let name = field(0..16).map(|name| name.strip_suffix('/').unwrap_or(name)).filter(|name| !name.is_empty());
+    let size = field(48..58).filter(|size| size.bytes().all(|b| b.is_ascii_digit())).and_then(|size| size.parse().ok());
+    match (name, size) {
+        (Some(name), Some(size)) => Ok(Some(Header { name: name.to_owned(), size })),
+        _ => Err(Problem::Container("a header has a name or size that is none".into())),
+    }
+}

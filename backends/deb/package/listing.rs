@@ -1,0 +1,133 @@
+//! What is known of a package without its files' contents: cached in the store under the package's digest, so that a package that was
+//! seen once need not be decoded again to know what is in it.
+//!
+//! The form, after a version: control paragraph, files of the control archive, then every member as kind, mode, owner, group, time,
+//! path, attributes and what its kind adds. Numbers are LEB128, strings have their length before them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::codec::{Decoder, Encoder};
+use super::control::Control;
+use super::deb::Metadata;
+use crate::archive::{Member, MemberKind};
+use crate::tree::{Meta, RootPath, Xattrs};
+
+/// Changed with every change of the form or of what is kept.
+const VERSION: u64 = 1;
+
+/// What is known of a package without its files' contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The control paragraph.
+    pub control: Control,
+    /// Files of the control archive by name, those that [`KEPT`] lists.
+    pub files: BTreeMap<String, Bytes>,
+    /// The members in the order of the package; the place of a file here is the key of its content.
+    pub members: Vec<Member>,
+}
+
+/// The files of the control archive that are kept: for scanners, and for the rules that stand in for maintainer scripts.
+pub const KEPT: [&str; 4] = ["conffiles", "md5sums", "preinst", "postinst"];
+
+impl Listing {
+    /// Puts together what reading a package gave.
+    pub fn new(metadata: Metadata, members: Vec<Member>) -> Self {
+        let kept = |(name, bytes): (String, Vec<u8>)| KEPT.contains(&&*name).then(|| (name, bytes.into()));
+        Self { control: metadata.control, files: metadata.files.into_iter().filter_map(kept).collect(), members }
+    }
+
+    /// A file of the control archive as text; empty when there is none.
+    pub fn text(&self, name: &str) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(self.files.get(name).map(|bytes| &**bytes).unwrap_or_default())
+    }
+
+    /// The form for the store.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.number(VERSION);
+        out.bytes(self.control.text().as_bytes());
+        out.number(self.files.len() as u64);
+        for (name, bytes) in &self.files {
+            out.bytes(name.as_bytes());
+            out.bytes(bytes);
+        }
+        out.number(self.members.len() as u64);
+        for member in &self.members {
+            encode_member(member, &mut out);
+        }
+        out.0
+    }
+
+    /// Reads the form; `None` when the bytes are of another version or damaged.
+    pub fn decode(bytes: Bytes) -> Option<Self> {
+        let mut input = Decoder(bytes);
+        if input.number()? != VERSION {
+            return None;
+        }
+        let control = Control::parse(&input.text()?).ok()?;
+        let mut files = BTreeMap::new();
+        for _ in 0..input.count()? {
+            files.insert(input.text()?, input.bytes()?);
+        }
+        let count = input.count()?;
+        let members = (0..count).map(|_| decode_member(&mut input)).collect::<Option<Vec<_>>>()?;
+        input.0.is_empty().then_some(Self { control, files, members })
+    }
+}
+
+fn encode_member(member: &Member, out: &mut Encoder) {
+    let Member { path, kind, meta } = member;
+    let letter = match kind {
+        MemberKind::Directory => b'd',
+        MemberKind::File(_) => b'f',
+        MemberKind::Hardlink(_) => b'h',
+        MemberKind::Symlink(_) => b'l',
+        MemberKind::CharDevice(..) => b'c',
+        MemberKind::BlockDevice(..) => b'b',
+        MemberKind::Fifo => b'p',
+    };
+    out.0.push(letter);
+    out.number(meta.mode.into());
+    out.number(meta.uid.into());
+    out.number(meta.gid.into());
+    out.signed(meta.mtime);
+    out.bytes(path.as_bytes());
+    out.number(meta.xattrs.len() as u64);
+    for (name, value) in &meta.xattrs {
+        out.bytes(name.as_bytes());
+        out.bytes(value);
+    }
+    match kind {
+        MemberKind::File(size) => out.number(*size),
+        MemberKind::Hardlink(target) => out.bytes(target.as_bytes()),
+        MemberKind::Symlink(target) => out.bytes(target),
+        MemberKind::CharDevice(major, minor) | MemberKind::BlockDevice(major, minor) => {
+            out.number((*major).into());
+            out.number((*minor).into());
+        }
+        MemberKind::Directory | MemberKind::Fifo => {}
+    }
+}
+
+fn decode_member(input: &mut Decoder) -> Option<Member> {
+    let letter = input.byte()?;
+    let (mode, uid, gid, mtime) = (input.small()?, input.small()?, input.small()?, input.signed()?);
+    let path = RootPath::new(input.bytes()?).ok().filter(|path| !path.is_root())?;
+    let mut xattrs = Xattrs::new();
+    for _ in 0..input.count()? {
+        xattrs.insert(input.text()?, input.bytes()?.to_vec());
+    }
+    let kind = match letter {
+        b'd' => MemberKind::Directory,
+        b'f' => MemberKind::File(input.number()?),
+        b'h' => MemberKind::Hardlink(RootPath::new(input.bytes()?).ok()?),
+        b'l' => MemberKind::Symlink((&*input.bytes()?).into()),
+        b'c' => MemberKind::CharDevice(input.small()?, input.small()?),
+        b'b' => MemberKind::BlockDevice(input.small()?, input.small()?),
+        b'p' => MemberKind::Fifo,
+        _ => return None,
+    };
+    Some(Member { path, kind, meta: Meta { mode, uid, gid, mtime, xattrs } })
+}

@@ -1,0 +1,153 @@
+//! Makes sure that the entries of an archive fit together as one tree, whatever their order and however hostile they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use super::tar::{Entry, EntryKind, TarError};
+use crate::tree::{Kind, Meta, RootPath};
+
+/// One path of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Where it is.
+    pub path: RootPath,
+    /// The type of file.
+    pub kind: MemberKind,
+    /// Mode, owner, time and attributes.
+    pub meta: Meta,
+}
+
+/// The types of file that a member of an archive can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberKind {
+    /// A directory.
+    Directory,
+    /// A regular file of this many bytes.
+    File(u64),
+    /// Another name of that [`MemberKind::File`] of the same archive.
+    Hardlink(RootPath),
+    /// A symbolic link and its target as it is stored.
+    Symlink(Box<[u8]>),
+    /// A character device: major and minor number.
+    CharDevice(u32, u32),
+    /// A block device: major and minor number.
+    BlockDevice(u32, u32),
+    /// A named pipe.
+    Fifo,
+}
+
+impl MemberKind {
+    /// The kind of a tree's node; `content` is asked for the content when it is a file of that many bytes.
+    pub fn to_node(&self, content: impl FnOnce(u64) -> crate::tree::Content) -> Kind {
+        match self {
+            MemberKind::Directory => Kind::Directory,
+            MemberKind::File(size) => Kind::File(content(*size)),
+            MemberKind::Hardlink(target) => Kind::Hardlink(target.clone()),
+            MemberKind::Symlink(target) => Kind::Symlink(target.clone()),
+            MemberKind::CharDevice(major, minor) => Kind::CharDevice { major: *major, minor: *minor },
+            MemberKind::BlockDevice(major, minor) => Kind::BlockDevice { major: *major, minor: *minor },
+            MemberKind::Fifo => Kind::Fifo,
+        }
+    }
+}
+
+/// Collects the members of an archive. A later entry replaces an earlier one of the same kind and path, as for tar itself.
+#[derive(Debug, Default)]
+pub struct Collector {
+    members: Vec<Member>,
+    places: BTreeMap<RootPath, usize>,
+    /// Files that have other names, and so cannot be replaced under one of them.
+    linked: BTreeSet<RootPath>,
+    /// The directory that was found to be one last: entries come in an order that makes asking again rare.
+    last_parent: Option<RootPath>,
+}
+
+impl Collector {
+    /// Takes an entry in. Returns the place of a file in the final list, under which its body is to be kept; `None` for all else.
+    ///
+    /// # Errors
+    /// When the entry lies below something that is not a directory, links to nothing, or contradicts an earlier one.
+    pub fn add(&mut self, entry: Entry) -> Result<Option<usize>, TarError> {
+        if entry.path.is_root() {
+            return match entry.kind {
+                EntryKind::Directory => Ok(None),
+                _ => Err(TarError::Duplicate { path: entry.path }),
+            };
+        }
+        self.check_parents(&entry.path)?;
+        let Entry { path, kind, meta, size } = entry;
+        let kind = match kind {
+            EntryKind::Directory => MemberKind::Directory,
+            EntryKind::File => MemberKind::File(size),
+            EntryKind::Hardlink(target) => {
+                let file = self.file_behind(&path, target)?;
+                self.linked.insert(file.clone());
+                MemberKind::Hardlink(file)
+            }
+            EntryKind::Symlink(target) => MemberKind::Symlink(target),
+            EntryKind::CharDevice(major, minor) => MemberKind::CharDevice(major, minor),
+            EntryKind::BlockDevice(major, minor) => MemberKind::BlockDevice(major, minor),
+            EntryKind::Fifo => MemberKind::Fifo,
+        };
+        let is_file = matches!(kind, MemberKind::File(_));
+        let at = self.put(Member { path, kind, meta })?;
+        Ok(is_file.then_some(at))
+    }
+
+    /// The members in the order of the archive.
+    pub fn into_members(self) -> Vec<Member> {
+        self.members
+    }
+
+    fn put(&mut self, member: Member) -> Result<usize, TarError> {
+        if member.kind != MemberKind::Directory && self.has_below(&member.path) {
+            return Err(TarError::Duplicate { path: member.path });
+        }
+        let Some(&at) = self.places.get(&member.path) else {
+            self.places.insert(member.path.clone(), self.members.len());
+            self.members.push(member);
+            return Ok(self.members.len() - 1);
+        };
+        let before = &mut self.members[at];
+        let same_kind = std::mem::discriminant(&before.kind) == std::mem::discriminant(&member.kind);
+        if !same_kind || self.linked.contains(&member.path) {
+            return Err(TarError::Duplicate { path: member.path });
+        }
+        *before = member;
+        Ok(at)
+    }
+
+    fn has_below(&self, path: &RootPath) -> bool {
+        let prefix = [path.as_bytes(), b"/"].concat();
+        let after = self.places.range::<[u8], _>((Bound::Included(&*prefix), Bound::Unbounded)).next();
+        after.is_some_and(|(next, _)| next.as_bytes().starts_with(&prefix))
+    }
+
+    fn check_parents(&mut self, path: &RootPath) -> Result<(), TarError> {
+        let parent = path.parent().unwrap_or_default();
+        if self.last_parent.as_ref() == Some(&parent) {
+            return Ok(());
+        }
+        for above in path.ancestors() {
+            if let Some(&at) = self.places.get(&above)
+                && self.members[at].kind != MemberKind::Directory
+            {
+                return Err(TarError::NotADirectory { path: path.clone(), above });
+            }
+        }
+        // An undeclared directory may still become something else, so only declared ones are remembered.
+        let declared = parent.is_root() || self.places.contains_key(&parent);
+        self.last_parent = declared.then_some(parent);
+        Ok(())
+    }
+
+    /// The file that a hard link is another name of, through links to links.
+    fn file_behind(&self, path: &RootPath, target: RootPath) -> Result<RootPath, TarError> {
+        let dangling = |target: RootPath| TarError::Hardlink { path: path.clone(), target };
+        match self.places.get(&target).map(|&at| &self.members[at].kind) {
+            Some(MemberKind::File(_)) if target != *path => Ok(target),
+            Some(MemberKind::Hardlink(file)) if file != path => Ok(file.clone()),
+            _ => Err(dangling(target)),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Container engines: putting an image into Docker or Podman.
+//!
+//! Two ways lead there. [`Way::Load`] hands over an archive, which keeps the layers and gives an id equal to the digest of the
+//! configuration. [`Way::Dockerfile`] imports the bare files and lets a generated Dockerfile add the configuration; the engine stamps
+//! its own time on that, so the id differs from run to run. Both give the same files and the same configuration.
+
+pub mod process;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use process::{Command, ProcessError};
+
+use crate::board::Platform;
+use crate::error::{Class, Error, Result};
+use crate::export::{self, Destination};
+use crate::image::{Compression, Image};
+use crate::store::{Store, StoreError};
+
+/// After this long an engine is taken to hang.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// What tells the engines apart.
+struct Kind {
+    name: &'static str,
+    /// The Debian package that has the program.
+    package: &'static str,
+    /// The format that keeps all of the configuration when it is loaded.
+    archive: &'static str,
+    /// Puts names without a host into the engine's own place, so that it never asks a registry for them.
+    host: &'static str,
+    import: fn(&Platform) -> Vec<String>,
+    build: fn(&Image) -> Vec<String>,
+    untag: &'static [&'static str],
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        name: "docker",
+        package: "docker.io",
+        archive: "archive",
+        host: "",
+        import: |platform| vec![format!("--platform={platform}")],
+        build: |image| vec!["--pull=false".into(), format!("--platform={}", image.platform)],
+        untag: &["rmi", "--no-prune"],
+    },
+    Kind {
+        name: "podman",
+        package: "podman",
+        // From an OCI layout Podman drops the health check, which that specification does not know.
+        archive: "docker-archive",
+        host: "localhost/",
+        import: |platform| {
+            let mut words = vec![format!("--os={}", platform.os), format!("--arch={}", platform.architecture)];
+            words.extend(platform.variant.iter().map(|variant| format!("--variant={variant}")));
+            words
+        },
+        build: |image| {
+            vec![
+                "--format=docker".into(),
+                "--identity-label=false".into(),
+                "--pull=never".into(),
+                format!("--timestamp={}", image.created.max(0)),
+                format!("--platform={}", image.platform),
+            ]
+        },
+        untag: &["untag"],
+    },
+];
+
+/// The names of the engines that are known.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.name)
+}
+
+/// How an image gets into an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As an archive: layers are kept, and the id is the digest of the configuration.
+    Load,
+    /// As bare files, to which a generated Dockerfile adds the configuration.
+    Dockerfile,
+}
+
+/// An engine on this machine.
+#[derive(Clone)]
+pub struct Engine {
+    kind: &'static Kind,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    patience: Duration,
+}
+
+/// An image in an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The name that the engine knows it by.
+    pub reference: String,
+    /// The engine's id of it: `sha256:` and 64 hex digits.
+    pub id: String,
+}
+
+/// Why an image did not get into an engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// There is no such engine.
+    #[error("there is no engine `{name}`; there are {}", names().collect::<Vec<_>>().join(" and "))]
+    Unknown {
+        /// What was named.
+        name: String,
+    },
+    /// The engine's program is not on this machine.
+    #[error(
+        "cannot find {name} in {searched}; install it (Debian's package is {package}), or write the image to a file with \
+         --output image.tar and run `{name} load -i image.tar` where there is one"
+    )]
+    Missing {
+        /// The program.
+        name: &'static str,
+        /// The package that has it.
+        package: &'static str,
+        /// The directories that were searched.
+        searched: String,
+    },
+    /// The engine failed.
+    #[error(
+        "{source}\nthe image can be written to a file with --output image.tar and loaded later with `{name} load -i image.tar`"
+    )]
+    Failed {
+        /// The program.
+        name: &'static str,
+        /// What it said last.
+        source: ProcessError,
+    },
+    /// The engine has another image under the name than was put there.
+    #[error(
+        "{name} says that {reference} is {found} where {expected} was put; try the other way, or load a file by hand"
+    )]
+    Differs {
+        /// The program.
+        name: &'static str,
+        /// The image's name.
+        reference: String,
+        /// What was put there.
+        expected: String,
+        /// What the engine says is there.
+        found: String,
+    },
+    /// The store's disk cannot be written to.
+    #[error("cannot prepare the image for {name}: {source}; free some space or name another store with --store")]
+    Scratch {
+        /// The program.
+        name: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        let class = match error {
+            EngineError::Unknown { .. } => Class::Usage,
+            EngineError::Scratch { .. } => Class::Machine,
+            EngineError::Missing { .. } | EngineError::Failed { .. } | EngineError::Differs { .. } => Class::Tool,
+        };
+        Error::new(class, error)
+    }
+}
+
+impl Engine {
+    /// Looks for an engine's program in the directories of `path`, which has the form of the environment's PATH.
+    ///
+    /// # Errors
+    /// When no engine has that name, or its program is nowhere.
+    pub fn find(name: &str, path: &OsStr) -> Result<Self, EngineError> {
+        let unknown = || EngineError::Unknown { name: name.to_owned() };
+        let kind = KINDS.iter().find(|kind| kind.name == name).ok_or_else(unknown)?;
+        let program = std::env::split_paths(path).map(|directory| directory.join(name)).find(|path| is_program(path));
+        let searched = || match path.to_string_lossy() {
+            path if path.is_empty() => "PATH, which is empty".to_owned(),
+            path => path.into_owned(),
+        };
+        match program {
+            Some(program) => Ok(Self { kind, program, arguments: Vec::new(), patience: PATIENCE }),
+            None => Err(EngineError::Missing { name: kind.name, package: kind.package, searched: searched() }),
+        }
+    }
+
+    /// The same engine with arguments that stand before every command, such as `--host` or `--root`.
+    #[must_use]
+    pub fn with_arguments(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.arguments = arguments.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The same engine, of which no command may take longer than this; half an hour unless this is called.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The engine's name.
+    pub fn name(&self) -> &'static str {
+        self.kind.name
+    }
+
+    /// Puts the image into the engine under its reference.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached, fails, takes too long, or has something else under the name afterwards.
+    pub fn import(&self, image: &Image, store: &Store, way: Way) -> Result<Imported> {
+        match way {
+            Way::Load => self.load(image, store),
+            Way::Dockerfile => self.build(image, store),
+        }
+    }
+
+    fn load(&self, image: &Image, store: &Store) -> Result<Imported> {
+        let images = std::slice::from_ref(image);
+        let archive = self.scratch(store, |out| {
+            export::write(images, self.kind.archive, Destination::Stream(out), store).map(drop)
+        })?;
+        self.run(&["load"], Some(archive), store)?;
+        let expected = export::identity(image)?.config.to_string();
+        let found = self.inspect(&image.reference, "{{.Id}}", store)?;
+        let found = format!("sha256:{}", found.trim_start_matches("sha256:"));
+        self.compare(&image.reference, expected, found)
+    }
+
+    fn build(&self, image: &Image, store: &Store) -> Result<Imported> {
+        let identity = export::identity(image)?;
+        // Builders take names, not ids; this one is of the image alone, so that concurrent imports do not meet.
+        let bare = format!("{}minimg-import:{}-{}", self.kind.host, identity.config.short(), std::process::id());
+        let dockerfile = export::dockerfile(image, &format!("FROM {bare}\n"))?;
+        let rootfs = self.scratch(store, |out| export::write_rootfs(image, Compression::None, store, out))?;
+        let options = (self.kind.import)(&image.platform);
+        let import = [&["import"], &words(&options)[..], &["-", &bare]].concat();
+        self.run(&import, Some(rootfs), store)?;
+        let built = self.build_from(image, &dockerfile, store);
+        // The name was only for the builder; the image stays as what the new one was made from.
+        let untagged = self.run(&[self.kind.untag, &[&bare]].concat(), None, store);
+        built?;
+        untagged?;
+        let found = self.inspect(&image.reference, "{{.Os}}/{{.Architecture}} {{.Id}}", store)?;
+        let (platform, id) = found.split_once(' ').unwrap_or_default();
+        let expected = format!("{}/{}", image.platform.os, image.platform.architecture);
+        self.compare(&image.reference, expected, platform.to_owned())?;
+        let id = format!("sha256:{}", id.trim_start_matches("sha256:"));
+        Ok(Imported { reference: image.reference.clone(), id })
+    }
+
+    fn build_from(&self, image: &Image, dockerfile: &str, store: &Store) -> Result<String> {
+        let dockerfile =
+            self.scratch(store, |out| Ok(out.write_all(dockerfile.as_bytes()).map_err(export::ExportError::Write)?))?;
+        let options = (self.kind.build)(image);
+        let build = [&["build"], &words(&options)[..], &["--no-cache", "--tag", &image.reference, "-"]].concat();
+        self.run(&build, Some(dockerfile), store)
+    }
+
+    fn compare(&self, reference: &str, expected: String, found: String) -> Result<Imported> {
+        if expected == found {
+            return Ok(Imported { reference: reference.to_owned(), id: found });
+        }
+        Err(EngineError::Differs { name: self.name(), reference: reference.to_owned(), expected, found }.into())
+    }
+
+    fn inspect(&self, reference: &str, format: &str, store: &Store) -> Result<String> {
+        let found = self.run(&["image", "inspect", "--format", format, reference], None, store)?;
+        Ok(found.trim().to_owned())
+    }
+
+    /// Runs a command of the engine and returns what it printed.
+    fn run(&self, arguments: &[&str], input: Option<std::fs::File>, store: &Store) -> Result<String> {
+        let arguments = self.arguments.iter().cloned().chain(arguments.iter().map(OsString::from)).collect();
+        let command = Command {
+            program: self.program.clone(),
+            arguments,
+            // The classic builder knows the engine's own images by name and needs no plugin.
+            environment: vec![("DOCKER_BUILDKIT".into(), "0".into())],
+            patience: self.patience,
+        };
+        let scratch = || store.scratch();
+        let printed = process::run(&command, input, scratch()?, scratch()?);
+        Ok(printed.map_err(|source| EngineError::Failed { name: self.name(), source })?)
+    }
+
+    /// Writes what the engine will read to a file of the store's disk that has no name.
+    fn scratch(&self, store: &Store, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<std::fs::File> {
+        let failed = |source| EngineError::Scratch { name: self.name(), source };
+        let mut file = store.scratch().map_err(|error: StoreError| Error::from(error))?;
+        let mut out = BufWriter::new(&mut file);
+        write(&mut out)?;
+        out.flush().map_err(failed)?;
+        drop(out);
+        file.rewind().map_err(failed)?;
+        Ok(file)
+    }
+}
+
+fn words(options: &[String]) -> Vec<&str> {
+    options.iter().map(String::as_str).collect()
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,193 @@
+//! Running an outside tool so that it can neither hang this program nor fail without a word.
+//!
+//! The tool reads from and writes to files, never pipes: a grandchild that keeps a pipe open would keep us waiting for its end. It runs
+//! in a process group of its own, which is killed as a whole when it takes too long.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// How many of a failed tool's last lines are shown.
+const LAST_LINES: usize = 15;
+/// How much of a tool's output is looked at.
+const MOST_OUTPUT: u64 = 1024 * 1024;
+
+/// A tool with its arguments.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// The program's file.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Variables that are set for it besides those of this process.
+    pub environment: Vec<(OsString, OsString)>,
+    /// After this long it is killed.
+    pub patience: Duration,
+}
+
+/// Why a tool did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It cannot be run.
+    #[error("cannot run {command}: {source}")]
+    Start {
+        /// The command line.
+        command: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It said that it failed.
+    #[error("{command} failed with {status}{last}")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// Its exit status, or the signal that ended it.
+        status: std::process::ExitStatus,
+        /// Its last lines.
+        last: String,
+    },
+    /// It did not end.
+    #[error("{command} did not end within {} s and was killed{last}", patience.as_secs())]
+    Hangs {
+        /// The command line.
+        command: String,
+        /// How long it was waited for.
+        patience: Duration,
+        /// Its last lines.
+        last: String,
+    },
+}
+
+/// Runs the tool with `input`, or nothing, on its standard input, and returns what it wrote to standard output. The two files take what
+/// it writes; they should have no name.
+///
+/// # Errors
+/// When it cannot be run, fails, or takes too long: then with the last lines that it wrote.
+pub fn run(command: &Command, input: Option<File>, mut stdout: File, mut stderr: File) -> Result<String, ProcessError> {
+    let line = shown(command);
+    let start = |source| ProcessError::Start { command: line.clone(), source };
+    let mut expression = duct::cmd(&command.program, &command.arguments)
+        .stdout_file(stdout.try_clone().map_err(start)?)
+        .stderr_file(stderr.try_clone().map_err(start)?)
+        .unchecked()
+        .before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
+    expression = match input {
+        Some(file) => expression.stdin_file(file),
+        None => expression.stdin_null(),
+    };
+    for (name, value) in &command.environment {
+        expression = expression.env(name, value);
+    }
+    let handle = expression.start().map_err(start)?;
+    let ended = handle.wait_timeout(command.patience).map_err(start)?.map(|output| output.status);
+    match ended {
+        Some(status) if status.success() => Ok(text(&mut stdout)),
+        Some(status) => Err(ProcessError::Failed { command: line, status, last: last(&mut stdout, &mut stderr) }),
+        None => {
+            for group in handle.pids().into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+                // It may have ended by itself meanwhile.
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            handle.wait().map_err(start)?;
+            Err(ProcessError::Hangs { command: line, patience: command.patience, last: last(&mut stdout, &mut stderr) })
+        }
+    }
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.program.as_os_str()).chain(command.arguments.iter().map(OsString::as_os_str));
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    format!("`{}`", words.join(" "))
+}
+
+/// What a file begins with, as text.
+fn text(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    if file.rewind().and_then(|()| file.take(MOST_OUTPUT).read_to_end(&mut bytes)).is_err() {
+        return String::new();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The last lines of both outputs, in which tools say what went wrong; each on a line of its own.
+fn last(stdout: &mut File, stderr: &mut File) -> String {
+    let both = text(stdout) + &text(stderr);
+    let lines: Vec<&str> = both.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].iter().fold(String::new(), |text, line| text + "\n  " + line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_sh(script: &str, patience: Duration) -> Result<String, String> {
+        let command = Command {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            environment: vec![("GREETING".into(), "hello".into())],
+            patience,
+        };
+        let file = || tempfile::tempfile().unwrap();
+        run(&command, None, file(), file()).map_err(|error| error.to_string())
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_is_printed_comes_back() {
+        assert_eq!(run_sh("echo $GREETING; echo aside >&2; cat", LONG), Ok("hello\n".into()));
+    }
+
+    #[test]
+    fn a_failure_shows_the_last_lines() {
+        let error = run_sh("for i in $(seq 100); do echo line $i >&2; done; exit 3", LONG).unwrap_err();
+        assert!(error.contains("failed with exit status: 3\n  line 86\n"), "{error}");
+        assert!(error.ends_with("  line 100"), "{error}");
+    }
+
+    #[test]
+    fn a_tool_that_hangs_is_killed_with_its_children() {
+        let begun = std::time::Instant::now();
+        let error = run_sh("echo begun; sleep 1000 & echo $! >&2; wait", Duration::from_millis(300)).unwrap_err();
+        assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
+        let mut lines = error.lines().map(str::trim);
+        assert!(lines.next().is_some_and(|line| line.contains("did not end within 0 s and was killed")), "{error}");
+        assert_eq!(lines.next(), Some("begun"));
+        let pid = Pid::from_raw(lines.next().unwrap().parse().unwrap()).unwrap();
+        // The kernel takes a moment to bury it; whoever inherits it a moment more.
+        let gone = || match std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) {
+            Ok(stat) => stat.contains(") Z"),
+            Err(_) => true,
+        };
+        assert!(
+            (0..100).any(|_| gone() || {
+                std::thread::sleep(Duration::from_millis(20));
+                false
+            }),
+            "{pid:?} lives"
+        );
+    }
+
+    #[test]
+    fn a_grandchild_that_stays_does_not_hold_us() {
+        let begun = std::time::Instant::now();
+        assert_eq!(run_sh("sleep 20 & echo done", LONG), Ok("done\n".into()));
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there() {
+        let command = Command { program: "/none".into(), arguments: vec![], environment: vec![], patience: LONG };
+        let file = || tempfile::tempfile().unwrap();
+        let error = run(&command, None, file(), file()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot run `/none`: "), "{error}");
+    }
+}
