@@ -164,8 +164,12 @@ impl<'s> Walk<'s> {
                 }
             }
             (found, Some(_)) => {
-                let message =
-                    format!("{} must be {}, not {}", label(path), self.describe(schema), with_article(found.type_str()));
+                let message = format!(
+                    "{} must be {}, not {}",
+                    label(path),
+                    self.describe(schema),
+                    with_article(found.type_str())
+                );
                 let help = right_form(path, found, schema);
                 self.problems.add_with_help(span, message, help);
             }

@@ -40,6 +40,16 @@ fn every_profile_with_a_program_shows_that_it_works() {
 }
 
 #[test]
+fn rule_sets_of_shipped_profiles_exist() {
+    let catalogue = Catalogue::built_in();
+    for name in catalogue.names() {
+        for rule in catalogue.profile(name, None, None).unwrap().keep.rules {
+            assert!(minimg::closure::rules::named(&rule).is_some(), "{name} lists {rule}");
+        }
+    }
+}
+
+#[test]
 fn owners_and_users_of_shipped_profiles_have_accounts() {
     let catalogue = Catalogue::built_in();
     for name in catalogue.names() {

@@ -80,7 +80,7 @@ user = 1000
        |              ^^^^^^^^^^^^^^^^^^^^
        = help: write `entrypoint = ["/usr/sbin/nginx", "-g"]`
 
-    x.toml:4:10: `image.ports[]` must be a string, not an integer
+    x.toml:4:10: each element of `image.ports` must be a string, not an integer
        |
      4 | ports = [80, '99999', '53/udp']
        |          ^^
@@ -90,13 +90,13 @@ user = 1000
        |
      5 | env = ['A=b']
        |       ^^^^^^^
-       = help: write `env = {"LANG":"C.UTF-8"}`
+       = help: write `env = { LANG = "C.UTF-8" }`
 
     x.toml:6:8: `image.user` must be a string, not an integer
        |
      6 | user = 1000
        |        ^^^^
-       = help: write `user = "nonroot"`
+       = help: write `user = "1000"`
     "##);
 }
 
@@ -373,7 +373,7 @@ fn long_lines_are_cut_around_the_place() {
     insta::assert_snapshot!(message_for(&text), @r##"
     failed to read `x.toml`, which has an error
 
-    x.toml:2:309: `image.cmd[]` must be a string, not an integer
+    x.toml:2:309: each element of `image.cmd` must be a string, not an integer
        |
      2 | ', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x',  1, 'y', 'y', 'y', 'y', 'y', 'y', 'y', 'y', 'y', 'y', 'y'
        |                                                       ^
@@ -414,7 +414,7 @@ fn building_on_what_is_not_there() {
     insta::assert_snapshot!(message(&catalogue.get("own").unwrap_err(), own.path()), @r##"
     failed to read `own.toml`, which has an error
 
-    own.toml:1:11: more than 16 profiles build on one another; do they go in a circle?
+    own.toml:1:11: `own` cannot build on itself
        |
      1 | extends = 'own'
        |           ^^^^^

@@ -1,6 +1,7 @@
 //! Profiles and boards: those in the binary, what people write, and what hostile hands write.
 
 mod catalogue;
+mod documents;
 mod errors;
 mod hostile;
 mod meaning;
