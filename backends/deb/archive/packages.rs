@@ -158,3 +158,7 @@ fn check(package: &Package<'_>) -> Result<(), String> {
 fn shortened(text: &str) -> &str {
     text.char_indices().nth(60).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
+
+#[cfg(test)]
+#[path = "packages_tests.rs"]
+mod tests;

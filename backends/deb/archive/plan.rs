@@ -211,3 +211,7 @@ fn serves<'e>(entry: &'e Entry, name: &str, suite: &str) -> Option<&'e str> {
     };
     entry.uris.iter().find(of_kind).map(String::as_str)
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
