@@ -21,8 +21,14 @@ const DECODED_LIMIT: u64 = 1 << 30;
 /// The most memory that a decoder may take, in bytes: its window is chosen by whoever made the file.
 const DECODER_MEMORY: u64 = 64 << 20;
 
-/// Compressed forms in the order in which they are tried: on all but slow networks, what is decoded fastest comes first.
+/// Compressed forms in the order in which they are tried: what is decoded fastest comes first.
 const FORMATS: &[&str] = &[".gz", ".zst", ".xz", ""];
+
+/// The order for slow networks: what is smallest comes first.
+const FORMATS_BY_SIZE: &[&str] = &[".xz", ".zst", ".gz", ""];
+
+/// Below so many bytes a second the quarter that xz saves is worth the time that it takes to decode.
+const SLOW: u64 = 5_000_000;
 
 /// One index of a suite that is to be had.
 pub(super) struct Wanted<'a> {
@@ -96,8 +102,9 @@ impl Wanted<'_> {
     }
 
     fn fetch(&self, fetcher: &Fetcher<'_>) -> Result<Vec<u8>, ArchiveError> {
+        let slow = fetcher.bytes_per_second().is_some_and(|rate| rate < SLOW);
         let mut missing = None;
-        for suffix in FORMATS {
+        for suffix in if slow { FORMATS_BY_SIZE } else { FORMATS } {
             let Some((path, size, digest)) = self.form(suffix) else { continue };
             match self.open(fetcher, &path, size, &digest) {
                 Ok((download, url)) => {

@@ -151,8 +151,8 @@ fn suites_pins_and_exclusions() {
         (
             "a",
             Given { pins: &[("b", "4")], ..Given::default() },
-            "no: no set of packages satisfies the request:\n  a 1 needs b, but b is there as 3, 1.1, 1, which are ruled out: it is pinned \
-             to 4\n  a 3 needs b (>= 3), but b is there as 3, 1.1, 1, which are ruled out: it is pinned to 4",
+            "no: no set of packages satisfies the request:\n  a 1 needs b, but b is there as 1.1, 1, 3, which are ruled out: it is pinned \
+             to 4\n  a 3 needs b (>= 3), but b is there as 1.1, 1, 3, which are ruled out: it is pinned to 4",
         ),
         ("a", Given { pins: &[("unrelated", "4")], ..Given::default() }, "a=1 b=1.1"),
     ] {
