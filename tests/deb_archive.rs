@@ -286,6 +286,35 @@ fn indexes_that_are_not_what_was_promised_are_refused() {
 }
 
 #[test]
+fn a_form_that_is_behind_is_passed_over() {
+    let repository = Repository { forms: vec![".gz", ".xz"], by_hash: false, ..Repository::new() };
+    let bench = Bench::new(&repository);
+    bench.server.change("Packages.gz", |content| content.truncate(20));
+    bench.resolve().unwrap();
+    let log = bench.server.log();
+    assert_eq!(log[2], "/dists/trixie/main/binary-amd64/Packages.xz 200");
+}
+
+#[test]
+fn usual_suites_may_be_missing_but_not_wrong() {
+    let repository = Repository::new();
+    let mut bench = Bench::new(&repository);
+    bench.source.extra_suites = None;
+    assert_eq!(bench.resolve().unwrap().archives.len(), 1);
+    let mut updates =
+        Repository { codename: "trixie-updates".into(), key: repository.key.clone(), ..Repository::new() };
+    updates.packages.remove(0);
+    updates.packages[0].version = "3";
+    bench.server.put_all(updates.files());
+    let pins = bench.resolve().unwrap();
+    assert_eq!((pins.archives.len(), pins.packages[1].version.as_str(), pins.packages[1].archive), (2, "3", 1));
+    updates.packages[0].version = "4";
+    bench.server.put_all(updates.files());
+    bench.server.change("trixie-updates/main", |content| content.truncate(20));
+    assert_failure(bench.failure(), Class::Verification, "or do without trixie-updates");
+}
+
+#[test]
 fn a_missing_by_hash_file_is_had_by_its_path() {
     let bench = Bench::new(&Repository::new());
     bench.server.remove("by-hash");

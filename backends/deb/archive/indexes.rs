@@ -111,11 +111,17 @@ impl Wanted<'_> {
                     let builder = self.read(download, &url, suffix, &digest)?;
                     return builder.finish().ok_or_else(|| self.malformed("it is too large"));
                 }
-                Err(error @ FetchError::NotFound { .. }) => missing = Some(error),
+                // A mirror may be behind with one form and not with another; that it is behind is what is to be told.
+                Err(error @ FetchError::Size { .. }) => missing = Some(error),
+                Err(error @ FetchError::NotFound { .. }) => missing = missing.or(Some(error)),
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(missing.map_or_else(|| self.malformed("the Release file does not list it"), ArchiveError::from))
+        Err(match missing {
+            Some(source) if self.suite.optional => ArchiveError::Incomplete { suite: self.suite.name.clone(), source },
+            Some(source) => source.into(),
+            None => self.malformed("the Release file does not list it"),
+        })
     }
 
     /// By its digest where the archive offers that, else, or where the mirror does not keep the promise, by its path.
