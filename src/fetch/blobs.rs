@@ -80,8 +80,12 @@ impl Fetcher<'_> {
         let mut order: Vec<usize> = (0..wanted.len()).collect();
         order.sort_by_key(|&i| (std::cmp::Reverse(wanted[i].size), i));
         let missing = wanted.iter().filter(|w| !self.context.store.has_blob(&w.sha256, None)).count();
-        let fetchers = missing.clamp(CONSUMERS, CONNECTIONS).min(wanted.len());
-        let consumers = CONSUMERS.min(wanted.len());
+        let most = match self.context.settings.jobs {
+            0 => usize::MAX,
+            jobs => jobs,
+        };
+        let fetchers = missing.clamp(CONSUMERS, CONNECTIONS).min(wanted.len()).min(most);
+        let consumers = CONSUMERS.min(wanted.len()).min(most);
         let (next, run) = (AtomicUsize::new(0), Run::default());
         let (sender, receiver) = sync_channel::<(usize, File)>(QUEUE);
         let receiver = Mutex::new(receiver);

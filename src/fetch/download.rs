@@ -290,3 +290,35 @@ fn skip(body: &mut impl Read, count: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (url, expected) in [
+            ("http://m.example/x", Some(None)),
+            ("https://m.example/x", Some(None)),
+            ("file:/a/b", Some(Some("/a/b"))),
+            ("file:///a%20b%2", Some(Some("/a b%2"))),
+            ("file://localhost/a", Some(Some("/a"))),
+            ("file://elsewhere/a", None),
+            ("file:a", None),
+            ("ftp://m.example/x", None),
+            ("/a/b", None),
+            ("", None),
+        ] {
+            let path = local_path(url).ok().map(|path| path.map(|path| path.display().to_string()));
+            assert_eq!(path, expected.map(|path| path.map(str::to_owned)), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_skipped() {
+        let mut body = std::io::repeat(1).take(200_000);
+        skip(&mut body, 150_000).unwrap();
+        assert_eq!(body.limit(), 50_000);
+        assert!(skip(&mut body, 50_001).is_err());
+    }
+}

@@ -10,7 +10,8 @@ mod download;
 mod error;
 
 use std::io::Read;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 pub use download::Download;
 pub use error::FetchError;
@@ -83,7 +84,12 @@ pub struct Fetcher<'a> {
     context: Context<'a>,
     patience: Patience,
     agent: ureq::Agent,
+    /// Bytes a second of the fastest document so far; 0 when there was none.
+    rate: AtomicU64,
 }
+
+/// Shorter documents do not tell how fast the network is.
+const TELLING: usize = 50_000;
 
 impl<'a> Fetcher<'a> {
     /// A fetcher with the usual patience.
@@ -93,7 +99,7 @@ impl<'a> Fetcher<'a> {
 
     /// A fetcher that tries as long and as often as it is told.
     pub fn with_patience(context: Context<'a>, patience: Patience) -> Self {
-        Self { context, patience, agent: agent::new(&patience) }
+        Self { context, patience, agent: agent::new(&patience), rate: AtomicU64::new(0) }
     }
 
     /// Begins to fetch something of at most `limit` bytes; where `size` is known, exactly that many must come.
@@ -117,8 +123,17 @@ impl<'a> Fetcher<'a> {
     ) -> Result<Document, FetchError> {
         let (mut download, validators) = Download::open(self, name, url, None, limit, known)?;
         let Some(validators) = validators else { return Ok(Document::Unchanged) };
-        let mut bytes = Vec::new();
+        let (start, mut bytes) = (Instant::now(), Vec::new());
         download.read_to_end(&mut bytes).map_err(|error| download.own(error))?;
+        if bytes.len() >= TELLING {
+            let rate = bytes.len() as f64 / start.elapsed().as_secs_f64();
+            self.rate.fetch_max(rate as u64, Ordering::Relaxed);
+        }
         Ok(Document::New { bytes, validators })
+    }
+
+    /// How fast documents came, where that could be measured: a lower bound of what the network can do, in bytes a second.
+    pub fn bytes_per_second(&self) -> Option<u64> {
+        Some(self.rate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
     }
 }

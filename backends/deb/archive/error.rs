@@ -102,6 +102,16 @@ pub enum ArchiveError {
         /// What was asked for.
         wanted: String,
     },
+    /// A usual extra suite is there, and its packages are not those that it promises.
+    #[error(
+        "{source}; use another mirror, or do without {suite}: name the wanted ones as `extra-suites` in the profile's [source]"
+    )]
+    Incomplete {
+        /// The suite.
+        suite: String,
+        /// What is wrong.
+        source: FetchError,
+    },
     /// The archive has no packages for the architecture or component.
     #[error("{suite} on {address} has no packages of the component {component} for {architecture}; it has the {has}")]
     NoIndex {
@@ -153,6 +163,7 @@ impl From<ArchiveError> for Error {
     fn from(error: ArchiveError) -> Self {
         let class = match error {
             ArchiveError::Fetch(error) => return error.into(),
+            ArchiveError::Incomplete { ref source, .. } => source.class(),
             ArchiveError::Store(error) => return error.into(),
             ArchiveError::NoMirror { .. }
             | ArchiveError::NotLocated { .. }

@@ -184,8 +184,9 @@ fn available(universe: &Universe<'_>, relation: &Relation<'_>) -> String {
         let versions: Vec<_> = found.real.iter().map(describe).collect();
         parts.push(format!("{} is there as {}", relation.name, versions.join(", ")));
     }
-    for (candidate, why) in &found.ruled_out {
-        parts.push(format!("{candidate} is ruled out: {why}"));
+    if let Some((_, why)) = found.ruled_out.first() {
+        let versions: Vec<_> = found.ruled_out.iter().map(|(candidate, _)| describe(candidate)).collect();
+        parts.push(format!("{} is there as {}, which are ruled out: {why}", relation.name, versions.join(", ")));
     }
     for provider in &found.providers {
         let provided = relation::list(provider.package.provides).find(|provided| provided.name == relation.name);

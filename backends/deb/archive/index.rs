@@ -289,3 +289,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 fn hash(name: &str) -> u32 {
     name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

@@ -21,8 +21,14 @@ const DECODED_LIMIT: u64 = 1 << 30;
 /// The most memory that a decoder may take, in bytes: its window is chosen by whoever made the file.
 const DECODER_MEMORY: u64 = 64 << 20;
 
-/// Compressed forms in the order in which they are tried: on all but slow networks, what is decoded fastest comes first.
+/// Compressed forms in the order in which they are tried: what is decoded fastest comes first.
 const FORMATS: &[&str] = &[".gz", ".zst", ".xz", ""];
+
+/// The order for slow networks: what is smallest comes first.
+const FORMATS_BY_SIZE: &[&str] = &[".xz", ".zst", ".gz", ""];
+
+/// Below so many bytes a second the quarter that xz saves is worth the time that it takes to decode.
+const SLOW: u64 = 5_000_000;
 
 /// One index of a suite that is to be had.
 pub(super) struct Wanted<'a> {
@@ -96,19 +102,26 @@ impl Wanted<'_> {
     }
 
     fn fetch(&self, fetcher: &Fetcher<'_>) -> Result<Vec<u8>, ArchiveError> {
+        let slow = fetcher.bytes_per_second().is_some_and(|rate| rate < SLOW);
         let mut missing = None;
-        for suffix in FORMATS {
+        for suffix in if slow { FORMATS_BY_SIZE } else { FORMATS } {
             let Some((path, size, digest)) = self.form(suffix) else { continue };
             match self.open(fetcher, &path, size, &digest) {
                 Ok((download, url)) => {
                     let builder = self.read(download, &url, suffix, &digest)?;
                     return builder.finish().ok_or_else(|| self.malformed("it is too large"));
                 }
-                Err(error @ FetchError::NotFound { .. }) => missing = Some(error),
+                // A mirror may be behind with one form and not with another; that it is behind is what is to be told.
+                Err(error @ FetchError::Size { .. }) => missing = Some(error),
+                Err(error @ FetchError::NotFound { .. }) => missing = missing.or(Some(error)),
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(missing.map_or_else(|| self.malformed("the Release file does not list it"), ArchiveError::from))
+        Err(match missing {
+            Some(source) if self.suite.optional => ArchiveError::Incomplete { suite: self.suite.name.clone(), source },
+            Some(source) => source.into(),
+            None => self.malformed("the Release file does not list it"),
+        })
     }
 
     /// By its digest where the archive offers that, else, or where the mirror does not keep the promise, by its path.

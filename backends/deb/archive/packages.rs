@@ -67,14 +67,16 @@ fn push(builder: &mut Builder, stanza: &[u8]) -> Result<(), String> {
 fn parse(stanza: &str) -> Result<Option<Package<'_>>, String> {
     let mut package = Package { priority: 4, ..Package::default() };
     let mut rest = stanza.trim_start_matches('\n');
-    if rest.trim().is_empty() {
+    if rest.trim_ascii().is_empty() {
         return Ok(None);
     }
     while !rest.is_empty() {
         let (field, after) = split_field(rest);
         rest = after;
-        let (name, value) = field.split_once(':').ok_or_else(|| format!("{:?} is not a field", shortened(field)))?;
-        set(&mut package, name, value.trim())?;
+        let colon = field.bytes().position(|byte| byte == b':');
+        let parts = colon.and_then(|colon| Some((field.get(..colon)?, field.get(colon + 1..)?)));
+        let (name, value) = parts.ok_or_else(|| format!("{:?} is not a field", shortened(field)))?;
+        set(&mut package, name, value.trim_ascii())?;
     }
     check(&package)?;
     Ok(Some(package))
@@ -158,3 +160,7 @@ fn check(package: &Package<'_>) -> Result<(), String> {
 fn shortened(text: &str) -> &str {
     text.char_indices().nth(60).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
+
+#[cfg(test)]
+#[path = "packages_tests.rs"]
+mod tests;

@@ -27,8 +27,10 @@ pub(super) struct Suite {
     pub optional: bool,
     /// Whether it is accepted without a signature.
     pub trusted: bool,
-    /// Whether it is accepted though it has expired, or is older than one seen before.
+    /// Whether it is accepted though it has expired.
     pub allow_expired: bool,
+    /// Whether it is accepted though it is older than one seen before.
+    pub allow_older: bool,
 }
 
 impl Suite {
@@ -117,6 +119,7 @@ impl Planner<'_> {
                             Some(check) => !check || self.source.allow_expired,
                             None => self.allow_expired,
                         },
+                        allow_older: self.source.allow_expired,
                     });
                 }
             }
@@ -173,6 +176,7 @@ impl Planner<'_> {
             optional,
             trusted: false,
             allow_expired: self.allow_expired,
+            allow_older: self.source.allow_expired,
         }
     }
 
@@ -211,3 +215,7 @@ fn serves<'e>(entry: &'e Entry, name: &str, suite: &str) -> Option<&'e str> {
     };
     entry.uris.iter().find(of_kind).map(String::as_str)
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

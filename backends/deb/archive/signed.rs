@@ -145,13 +145,10 @@ impl Reader<'_, '_> {
             let found = names.into_iter().flatten().collect::<Vec<_>>().join(", ");
             return Err(ArchiveError::WrongSuite { url: url(), found, wanted: self.suite.name.clone() });
         }
-        if self.suite.allow_expired {
-            return Ok(release);
-        }
-        if let Some(until) = release.valid_until.filter(|until| *until < self.now) {
+        if let Some(until) = release.valid_until.filter(|until| !self.suite.allow_expired && *until < self.now) {
             return Err(ArchiveError::Expired { url: url(), until: rfc3339(until) });
         }
-        if let Some(seen) = seen.filter(|seen| *seen > release.date) {
+        if let Some(seen) = seen.filter(|seen| !self.suite.allow_older && *seen > release.date) {
             return Err(ArchiveError::Replayed { url: url(), date: rfc3339(release.date), seen: rfc3339(seen) });
         }
         Ok(release)

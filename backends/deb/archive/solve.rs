@@ -391,3 +391,7 @@ impl DependencyProvider for Provider<'_, '_> {
         Dependencies::Known(KnownDependencies { requirements, constrains })
     }
 }
+
+#[cfg(test)]
+#[path = "solve_tests.rs"]
+mod tests;

@@ -126,11 +126,11 @@ impl<'a> Universe<'a> {
                 }
             }
         }
-        self.rule_out(name, &mut found);
         found.real.sort_by(|a, b| {
             let version = || compare(b.package.version, a.package.version);
             a.not_automatic.cmp(&b.not_automatic).then_with(version).then_with(|| a.archive.cmp(&b.archive))
         });
+        self.rule_out(name, &mut found);
         found
     }
 
