@@ -1,6 +1,8 @@
 //! The walk beside its peers, in one run: CPU time of `libtree` and `ldd` against ours for the same programs of /usr/bin.
 //!
-//! `cargo bench --bench closure [rounds]`; prints a table and fails only when a peer is missing. Peers: libtree, ldd (libc-bin).
+//! libtree gets `-vvv`, without which it leaves out the C library and what it has seen before, and would do less work than we do.
+//!
+//! `cargo bench --bench closure -- [rounds] [root to check]`; prints a table and fails only when a peer is missing. Peers: libtree, ldd (libc-bin).
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -86,7 +88,7 @@ fn main() {
     for _ in 0..rounds {
         sums[0] += cpu(ours("loader", &[]).args(&names));
         sums[1] += cpu(ours("hidden", &[]).args(&names));
-        sums[2] += cpu(Command::new("libtree").args(&names));
+        sums[2] += cpu(Command::new("libtree").arg("-vvv").args(&names));
         sums[4] += cpu(&mut ours("loader", &names[..1]));
     }
     sums[3] = cpu(Command::new("ldd").args(&names)) * f64::from(rounds);
