@@ -5,9 +5,11 @@
 //! complete, and [`explain`] answers why. [`close`] and [`walk`] put them together.
 
 mod advice;
+pub mod check;
 mod close;
 pub mod elf;
 mod error;
+pub mod explain;
 pub mod hidden;
 pub mod ldcache;
 pub mod loader;

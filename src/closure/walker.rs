@@ -2,6 +2,8 @@
 
 mod visit;
 
+pub(super) use visit::describe;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 

@@ -21,6 +21,9 @@ const DT_MIPS_GOTSYM: u64 = 0x7000_0013;
 /// A RUNPATH or a name longer than this is damage.
 const MAX_NAME: usize = 64 << 10;
 
+/// What a name costs besides its bytes, so that a file cannot name millions of libraries to be searched for.
+const NAME_COST: usize = 1024;
+
 /// How a library is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dependency {
@@ -115,7 +118,7 @@ impl Dynamic {
             let at = usize::try_from(at).ok().and_then(|at| tables.strings.checked_add(at));
             let name = at.filter(|_| tables.strings != 0).and_then(|at| c_string(bytes, at, MAX_NAME));
             let name = name.ok_or(ElfError::Damaged("a name lies outside of the string table"))?;
-            left = left.checked_sub(name.len() + 16).ok_or(ElfError::Damaged("it has too many names"))?;
+            left = left.checked_sub(name.len() + NAME_COST).ok_or(ElfError::Damaged("it has too many names"))?;
             Ok::<Box<[u8]>, ElfError>(name.into())
         };
         let mut dynamic = Self { tables, ..Self::default() };

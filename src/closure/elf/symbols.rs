@@ -157,6 +157,11 @@ impl<'a> SymbolTable<'a> {
         self.tables.verdef != 0
     }
 
+    /// Whether the file has versions of any kind, defined or needed.
+    pub fn has_versions(&self) -> bool {
+        self.tables.versym != 0 && !(self.defined.is_empty() && self.needed.is_empty())
+    }
+
     /// Whether the file defines a version of this name.
     pub fn defines_version(&self, name: &[u8]) -> bool {
         self.defined.values().any(|defined| *defined == name)

@@ -90,6 +90,9 @@ const FUNCTIONS: [(&str, Feature); 45] = {
     ]
 };
 
+/// No program opens more libraries than this by name.
+const MAX_GUESSES: usize = 4096;
+
 /// Which features the kept objects use, and the first object that uses each.
 #[derive(Debug, Default)]
 pub(super) struct Imports {
@@ -243,7 +246,7 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         }
         let Ok(facts) = &object.facts else { return Ok(()) };
         let path = process.loaded[at].place.path.clone();
-        for name in strings::library_names(&object.bytes, facts) {
+        for name in strings::library_names(&object.bytes, facts).into_iter().take(MAX_GUESSES) {
             if process.named(name).is_some() {
                 continue;
             }

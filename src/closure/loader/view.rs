@@ -121,11 +121,15 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
         if let Some(object) = self.objects.borrow().get(&id) {
             return Ok(Some(object.clone()));
         }
-        let bytes = self.root.read(&place.path)?;
+        Ok(Some(self.adopt(id, self.root.read(&place.path)?)))
+    }
+
+    /// Remembers the content of a file that was read already.
+    pub fn adopt(&self, id: FileId, bytes: Bytes) -> Rc<Object> {
         let facts = Facts::parse(&bytes);
         let object = Rc::new(Object { id, bytes, facts });
         self.objects.borrow_mut().insert(id, object.clone());
-        Ok(Some(object))
+        object
     }
 
     fn look_up(&self, name: &[u8]) -> io::Result<Found> {

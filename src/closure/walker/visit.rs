@@ -81,7 +81,7 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         }
         self.keep_process(&process);
         for missing in &process.missing {
-            if !self.loaded_elsewhere(&missing.name) {
+            if !self.is_kept_elsewhere(&missing.name) {
                 let text = describe(&process, missing).to_string();
                 let advice = "no kept program names this file, so it can fail only when something opens it: add the library, or drop the file";
                 self.find(Severity::Warning, &path.to_string(), format!("{text}; {advice}"));
@@ -90,9 +90,9 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         Ok(())
     }
 
-    /// Whether a kept program has a library of this name loaded, which then serves its plugins too.
-    fn loaded_elsewhere(&self, name: &[u8]) -> bool {
-        self.kept.values().any(|reason| matches!(&reason.why, Why::Needed(needed) if needed.as_bytes() == name))
+    /// Whether a library of this name is kept anyway: once a program has loaded it, it serves the program's plugins too.
+    fn is_kept_elsewhere(&self, name: &[u8]) -> bool {
+        self.kept.keys().any(|path| path.file_name() == name)
     }
 
     /// Keeps everything that a process has loaded.

@@ -1,0 +1,12 @@
+//! The closure against the real loader: what glibc's own `ld.so` loads is what counts, not what we expect.
+//!
+//! Needs a C compiler and binutils (`gcc`, `ld`), `unshare`, `chroot` and `ldconfig`; run as root, or where unprivileged user namespaces
+//! are allowed.
+
+mod cache;
+mod debian;
+mod edges;
+mod keep;
+mod lab;
+mod robust;
+mod symbols;
