@@ -1,3 +1,13 @@
 //! The table of backends.
 
 pub mod deb;
+
+use crate::backend::Backend;
+
+/// Every backend, in the order in which people see them.
+pub const ALL: [&dyn Backend; 1] = [&deb::Deb];
+
+/// The backend of this name.
+pub fn by_name(name: &str) -> Option<&'static dyn Backend> {
+    ALL.into_iter().find(|backend| backend.name() == name)
+}

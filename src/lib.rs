@@ -9,6 +9,7 @@ pub mod closure;
 pub mod digest;
 pub mod error;
 pub mod export;
+pub mod fetch;
 pub mod image;
 pub mod layer;
 pub mod profile;

@@ -1,0 +1,324 @@
+//! One download as a reader that takes itself up again when it is cut off.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ureq::http::{Response, header};
+
+use super::{FetchError, Fetcher, Patience, Validators};
+use crate::report::Event;
+
+/// Tells concurrent downloads of the whole process apart.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// The most bytes that are skipped at once when a server cannot resume.
+const SKIP_CHUNK: usize = 64 * 1024;
+
+/// A download in progress. Reading gives its bytes; failures of the network are mended inside, as long as patience lasts.
+pub struct Download<'f> {
+    fetcher: &'f Fetcher<'f>,
+    id: u64,
+    url: String,
+    size: Option<u64>,
+    limit: u64,
+    position: u64,
+    failures: u32,
+    body: Option<Box<dyn Read + Send>>,
+}
+
+impl<'f> Download<'f> {
+    /// Begins a download. The validators are `None` when the document that `known` stands for has not changed.
+    pub(super) fn open(
+        fetcher: &'f Fetcher<'_>,
+        name: &str,
+        url: &str,
+        size: Option<u64>,
+        limit: u64,
+        known: Option<&Validators>,
+    ) -> Result<(Self, Option<Validators>), FetchError> {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let mut download = Self { fetcher, id, url: url.to_owned(), size, limit, position: 0, failures: 0, body: None };
+        let local = local_path(url)?;
+        if local.is_none() && fetcher.context.offline {
+            return Err(FetchError::Offline { name: name.to_owned(), url: url.to_owned() });
+        }
+        fetcher.context.reporter.event(Event::DownloadStarted { id, name, size });
+        let validators = match local {
+            Some(path) => {
+                download.body = Some(Box::new(download.open_file(&path)?));
+                Some(Validators::default())
+            }
+            None => loop {
+                match download.request(known) {
+                    Ok(validators) => break validators,
+                    Err(failure) => download.forgive(failure)?,
+                }
+            },
+        };
+        Ok((download, validators))
+    }
+
+    /// How many bytes have come.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The download's own error out of one that went through `io::Read`.
+    pub(super) fn own(&self, error: io::Error) -> FetchError {
+        FetchError::from_io(error).unwrap_or_else(|error| self.network(&error))
+    }
+
+    fn open_file(&self, path: &Path) -> Result<File, FetchError> {
+        let failed = |source| FetchError::File { path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FetchError::NotFound { url: self.url.clone() },
+            _ => failed(error),
+        })?;
+        let meta = file.metadata().map_err(failed)?;
+        if !meta.is_file() {
+            return Err(failed(io::Error::other("this is not a regular file")));
+        }
+        self.check_total(meta.len())?;
+        file.seek(SeekFrom::Start(self.position)).map_err(failed)?;
+        Ok(file)
+    }
+
+    /// Asks for the bytes from the current position on.
+    fn request(&mut self, known: Option<&Validators>) -> Result<Option<Validators>, Failure> {
+        let mut request = self.fetcher.agent.get(&self.url);
+        if self.position > 0 {
+            request = request.header(header::RANGE, format!("bytes={}-", self.position));
+        } else if let Some(known) = known {
+            let headers = [(header::IF_NONE_MATCH, &known.etag), (header::IF_MODIFIED_SINCE, &known.modified)];
+            for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+                request = request.header(name, value);
+            }
+        }
+        let response = request.call().map_err(|error| self.classify(error))?;
+        match response.status().as_u16() {
+            304 if known.is_some() && self.position == 0 => return Ok(None),
+            200 => {}
+            206 if self.position > 0 && range_start(&response) == Some(self.position) => {}
+            404 | 410 => return Err(Failure::Final(FetchError::NotFound { url: self.url.clone() })),
+            status @ (408 | 425 | 429 | 500..=599) => return Err(Failure::Passing(format!("status {status}"))),
+            status => return Err(Failure::Final(FetchError::Status { url: self.url.clone(), status })),
+        }
+        self.begin_body(response).map(Some)
+    }
+
+    fn begin_body(&mut self, response: Response<ureq::Body>) -> Result<Validators, Failure> {
+        let resumed = response.status() == 206;
+        if let Some(length) = response.body().content_length() {
+            let total = if resumed { self.position.saturating_add(length) } else { length };
+            self.check_total(total).map_err(Failure::Final)?;
+        }
+        let validators = Validators {
+            etag: header_text(&response, header::ETAG),
+            modified: header_text(&response, header::LAST_MODIFIED),
+        };
+        let mut body = response.into_body().into_reader();
+        if !resumed {
+            skip(&mut body, self.position).map_err(|error| Failure::Passing(error.to_string()))?;
+        }
+        self.body = Some(Box::new(body));
+        Ok(validators)
+    }
+
+    /// Whether a length that was announced may be.
+    fn check_total(&self, found: u64) -> Result<(), FetchError> {
+        match self.size {
+            Some(expected) if expected != found => Err(FetchError::Size { url: self.url.clone(), expected, found }),
+            _ if found > self.limit => Err(self.too_large()),
+            _ => Ok(()),
+        }
+    }
+
+    fn too_large(&self) -> FetchError {
+        FetchError::TooLarge { url: self.url.clone(), limit: self.size.unwrap_or(self.limit) }
+    }
+
+    fn network(&self, message: &dyn std::fmt::Display) -> FetchError {
+        let message = message.to_string();
+        FetchError::Network { url: self.url.clone(), message, attempts: self.failures, received: self.position }
+    }
+
+    fn classify(&self, error: ureq::Error) -> Failure {
+        let address = |message: String| Failure::Final(FetchError::Address { url: self.url.clone(), message });
+        match error {
+            ureq::Error::BadUri(message) => address(message),
+            ureq::Error::Http(error) => address(error.to_string()),
+            ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => {
+                Failure::Final(self.network(&"it redirects without end"))
+            }
+            error => Failure::Passing(error.to_string()),
+        }
+    }
+
+    /// Waits after a failure that may pass; gives up when patience is at its end.
+    fn forgive(&mut self, failure: Failure) -> Result<(), FetchError> {
+        let message = match failure {
+            Failure::Final(error) => return Err(error),
+            Failure::Passing(message) => message,
+        };
+        let Patience { attempts, first_pause, .. } = self.fetcher.patience;
+        self.failures += 1;
+        if self.failures >= attempts {
+            return Err(self.network(&message));
+        }
+        let text = format!("{}: {message}; trying again", self.url);
+        self.fetcher.context.reporter.event(Event::Detail(&text));
+        std::thread::sleep(first_pause.saturating_mul(1 << (self.failures - 1).min(6)));
+        Ok(())
+    }
+
+    /// Reads from the current body; `Ok(0)` is its end.
+    fn read_body(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        if self.body.is_none() {
+            self.request(None)?;
+        }
+        let Some(body) = &mut self.body else { return Ok(0) };
+        let result = body.read(buffer);
+        if let Ok(0) = result
+            && let Some(expected) = self.size
+            && self.position < expected
+        {
+            return Err(Failure::Passing("the connection ended before all bytes came".to_owned()));
+        }
+        result.map_err(|error| Failure::Passing(error.to_string()))
+    }
+}
+
+impl Read for Download<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.read_body(buffer) {
+                Ok(count) => {
+                    self.position += count as u64;
+                    if self.position > self.size.unwrap_or(self.limit) {
+                        return Err(self.too_large().into());
+                    }
+                    if count > 0 {
+                        self.failures = 0;
+                        let event = Event::DownloadAdvanced { id: self.id, bytes: count as u64 };
+                        self.fetcher.context.reporter.event(event);
+                    }
+                    return Ok(count);
+                }
+                Err(failure) => {
+                    self.body = None;
+                    self.forgive(failure)?;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Download<'_> {
+    fn drop(&mut self) {
+        self.fetcher.context.reporter.event(Event::DownloadFinished { id: self.id });
+    }
+}
+
+/// A failure, and whether trying again may help.
+enum Failure {
+    Passing(String),
+    Final(FetchError),
+}
+
+/// The path that a `file:` address names, or `None` for a known network scheme.
+fn local_path(url: &str) -> Result<Option<PathBuf>, FetchError> {
+    let wrong = |message: &str| Err(FetchError::Address { url: url.to_owned(), message: message.to_owned() });
+    let Some((scheme, rest)) = url.split_once(':') else { return wrong("it has no scheme") };
+    match scheme {
+        "http" | "https" => Ok(None),
+        "file" => {
+            let path = rest.strip_prefix("//localhost/").map(|rest| format!("/{rest}"));
+            let path = path.unwrap_or_else(|| rest.strip_prefix("//").unwrap_or(rest).to_owned());
+            if !path.starts_with('/') {
+                return wrong("its path is not absolute");
+            }
+            Ok(Some(percent_decoded(&path)))
+        }
+        _ => wrong("its scheme is not known"),
+    }
+}
+
+fn percent_decoded(text: &str) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt as _;
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let [first, tail @ ..] = rest {
+        let escaped = match rest {
+            [b'%', high, low, ..] => (*high as char).to_digit(16).zip((*low as char).to_digit(16)),
+            _ => None,
+        };
+        match escaped {
+            Some((high, low)) => {
+                bytes.push((high << 4 | low) as u8);
+                rest = rest.get(3..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+fn header_text(response: &Response<ureq::Body>, name: header::HeaderName) -> Option<String> {
+    response.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// The first byte of a partial answer: `bytes 100-199/1000` gives 100.
+fn range_start(response: &Response<ureq::Body>) -> Option<u64> {
+    let range = header_text(response, header::CONTENT_RANGE)?;
+    range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
+}
+
+/// Reads over what is there already, where a server answers with the whole.
+fn skip(body: &mut impl Read, count: u64) -> io::Result<()> {
+    let mut buffer = vec![0; SKIP_CHUNK.min(usize::try_from(count).unwrap_or(SKIP_CHUNK))];
+    let mut left = count;
+    while left > 0 {
+        let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        match body.read(&mut buffer[..wanted])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            got => left -= got as u64,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (url, expected) in [
+            ("http://m.example/x", Some(None)),
+            ("https://m.example/x", Some(None)),
+            ("file:/a/b", Some(Some("/a/b"))),
+            ("file:///a%20b%2", Some(Some("/a b%2"))),
+            ("file://localhost/a", Some(Some("/a"))),
+            ("file://elsewhere/a", None),
+            ("file:a", None),
+            ("ftp://m.example/x", None),
+            ("/a/b", None),
+            ("", None),
+        ] {
+            let path = local_path(url).ok().map(|path| path.map(|path| path.display().to_string()));
+            assert_eq!(path, expected.map(|path| path.map(str::to_owned)), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_skipped() {
+        let mut body = std::io::repeat(1).take(200_000);
+        skip(&mut body, 150_000).unwrap();
+        assert_eq!(body.limit(), 50_000);
+        assert!(skip(&mut body, 50_001).is_err());
+    }
+}
