@@ -4,6 +4,7 @@
 mod accounts;
 mod alternatives;
 mod base;
+mod calls;
 mod certificates;
 mod ownership;
 mod script;
@@ -188,10 +189,10 @@ fn account_call(rules: &mut Rules<'_>, package: usize, command: &Command) -> Opt
     let arguments: Vec<&str> = arguments.map(Word::known).collect::<Option<_>>()?;
     let accounts = &mut rules.accounts;
     let home = match command.name() {
-        "adduser" => accounts::adduser(accounts, &arguments)?,
-        "useradd" => accounts::useradd(accounts, &arguments)?,
-        "addgroup" => accounts::addgroup(accounts, &arguments).map(|()| None)?,
-        _ => accounts::groupadd(accounts, &arguments).map(|()| None)?,
+        "adduser" => calls::adduser(accounts, &arguments)?,
+        "useradd" => calls::useradd(accounts, &arguments)?,
+        "addgroup" => calls::addgroup(accounts, &arguments).map(|()| None)?,
+        _ => calls::groupadd(accounts, &arguments).map(|()| None)?,
     };
     if let Some(home) = home
         && let Some(user) = rules.accounts.users.last()
@@ -211,7 +212,7 @@ fn sysusers(rules: &mut Rules<'_>) -> io::Result<()> {
         for line in
             String::from_utf8_lossy(&bytes).lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
         {
-            if accounts::sysusers(&mut rules.accounts, line).is_none() {
+            if calls::sysusers(&mut rules.accounts, line).is_none() {
                 rules.notes.push(Note { package: file.clone(), script: "postinst", what: line.to_owned() });
             }
         }
@@ -283,7 +284,7 @@ pub fn diversions(listing: &Listing) -> BTreeMap<RootPath, RootPath> {
 
 fn diversion(command: &Command) -> Option<(RootPath, RootPath)> {
     let words: Vec<&str> = command.arguments().iter().map(Word::known).collect::<Option<_>>()?;
-    let options = accounts::Options::parse(words, &["--package", "--divert"]);
+    let options = calls::Options::parse(words, &["--package", "--divert"]);
     let [path] = &options.positional[..] else { return None };
     if options.has(&["--remove"]) {
         return None;

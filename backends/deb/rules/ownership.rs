@@ -4,7 +4,8 @@
 use std::io;
 
 use super::Rules;
-use super::accounts::{Accounts, Options};
+use super::accounts::Accounts;
+use super::calls::Options;
 use super::script::{Command, Word};
 use crate::tree::{Kind, Node, PackageId, RootPath};
 
