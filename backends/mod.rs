@@ -4,7 +4,10 @@ pub mod deb;
 
 use crate::backend::Backend;
 
-/// All backends, in the order in which they are listed.
-pub fn all() -> &'static [&'static dyn Backend] {
-    &[&deb::Deb]
+/// Every backend, in the order in which people see them.
+pub const ALL: [&dyn Backend; 1] = [&deb::Deb];
+
+/// The backend of this name.
+pub fn by_name(name: &str) -> Option<&'static dyn Backend> {
+    ALL.into_iter().find(|backend| backend.name() == name)
 }

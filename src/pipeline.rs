@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, Context, Pins, Produced, Request};
 use crate::board::Board;
+use crate::closure::check::CheckSettings;
 use crate::closure::{self, Closure, Finding, Severity};
 use crate::compose;
 use crate::digest::Digest;
@@ -164,6 +165,10 @@ fn make(job: &Job<'_>, request: &Request, pins: Pins, recipe: &Recipe, context: 
     let kept = kept_tree(&tree, &closure, epoch)?;
     let findings = check(job, &kept, &closure)?;
     context.reporter.event(Event::Phase("write the layer"));
+    // Before the layer is written, since it then reads what was just stored, and nothing is unpacked twice.
+    if let Some(retain) = retain {
+        retain.retain(&kept)?;
+    }
     let options = layer::Options {
         epoch,
         compression: job.compression,
@@ -172,9 +177,6 @@ fn make(job: &Job<'_>, request: &Request, pins: Pins, recipe: &Recipe, context: 
         reporter: context.reporter,
     };
     let layer = layer::write(&kept, &options, context.store)?;
-    if let Some(retain) = retain {
-        retain.retain(&kept)?;
-    }
     let made = Made { layer, epoch, findings };
     Record::new(job.profile, job.board, recipe, &tree, &kept, &closure, &made.findings).save(context.store)?;
     let bytes = serde_json::to_vec(&made).map_err(|error| Error::new(Class::Machine, error))?;
@@ -194,13 +196,18 @@ fn prune(job: &Job<'_>, tree: &mut RootTree) -> Result<(Closure, i64)> {
     let added = compose::complete(tree, &job.profile.add, epoch)?;
     let keep = Keep { programs: programs(job, tree, &added), ..job.profile.keep.clone() };
     let image = &job.profile.image;
-    let working_directory = RootPath::root().join_clamped(&image.workdir);
-    let mut closure = closure::close(tree, &keep, &image.env, closure::Options { working_directory })?;
+    let options = closure::Options { working_directory: working_directory(job) };
+    let mut closure = closure::close(tree, &keep, &image.env, options)?;
     for (path, why) in added {
         closure.kept.entry(path).or_insert_with(|| closure::Reason { why: closure::Why::Added(why), via: None });
     }
     compose::keep_package_metadata(tree, &mut closure);
     Ok((closure, epoch))
+}
+
+/// The directory that the image's program starts in.
+fn working_directory(job: &Job<'_>) -> RootPath {
+    RootPath::root().join_clamped(&job.profile.image.workdir)
 }
 
 /// The profile's programs, and what it adds that can be run itself.
@@ -229,7 +236,12 @@ fn kept_tree(tree: &RootTree, closure: &Closure, epoch: i64) -> Result<RootTree>
 /// What people should know of the kept tree; what would make the image fail is an error here.
 fn check(job: &Job<'_>, kept: &RootTree, closure: &Closure) -> Result<Vec<Finding>> {
     let mut findings = closure.findings.clone();
-    //     findings.extend(closure::check::check(kept, &job.profile.image.env)?);
+    let settings = CheckSettings {
+        env: job.profile.image.env.clone(),
+        working_directory: working_directory(job),
+        ..CheckSettings::default()
+    };
+    findings.extend(closure::check::check(kept, &settings)?);
     findings.sort();
     findings.dedup();
     let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();

@@ -43,8 +43,8 @@ impl Backend for Deb {
         let request_of_fetch = request.clone();
         let fetch: package::Fetch = Arc::new(move |missing, context, ready| {
             let located = archive::locate(&request_of_fetch, missing.clone(), context)?;
-            archive::fetch_packages(&located, context, |_, package, _| {
-                ready(package);
+            archive::fetch_packages(&located, context, |_, package, file| {
+                ready(package, file);
                 Ok(())
             })
         });

@@ -5,6 +5,7 @@
 
 mod collector;
 pub mod compression;
+mod number;
 mod pax;
 mod spill;
 pub mod tar;

@@ -85,7 +85,8 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
     let mut written = Vec::new();
     for output in &outputs {
-        let (done, unchanged) = outputs::write(&images, output, &store).with_context(|| format!("failed to write {output}"))?;
+        let (done, unchanged) =
+            outputs::write(&images, output, &store).with_context(|| format!("failed to write {output}"))?;
         if !arguments.no_record {
             write_records(&store, &built, &done)?;
         }
@@ -94,19 +95,26 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     for (engine, way) in engines {
         progress.event(Event::Phase("hand over to the engine"));
         for image in &images {
-            engine.import(image, &store, way).with_context(|| format!("failed to put {} into {}", image.reference, engine.name()))?;
+            engine
+                .import(image, &store, way)
+                .with_context(|| format!("failed to put {} into {}", image.reference, engine.name()))?;
         }
     }
     let sums = progress.finish();
-    Summary { session, selected: &selected, built: &built, written: &written, arguments: &arguments, sums, took: start.elapsed() }.print()?;
+    Summary {
+        session,
+        selected: &selected,
+        built: &built,
+        written: &written,
+        arguments: &arguments,
+        sums,
+        took: start.elapsed(),
+    }
+    .print()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn build_all(
-    arguments: &Arguments,
-    selected: &Selected,
-    context: &Context<'_>,
-) -> anyhow::Result<Vec<Built>> {
+fn build_all(arguments: &Arguments, selected: &Selected, context: &Context<'_>) -> anyhow::Result<Vec<Built>> {
     let lock = read_lock(&selected.origin)?;
     let reference = reference(arguments, &selected.profile.name)?;
     let epoch = source_date_epoch()?;
@@ -131,7 +139,9 @@ fn build_all(
             && let Some(over) = built.image.layers.iter().map(|layer| layer.size).sum::<u64>().checked_sub(budget + 1)
         {
             let over = style::bytes(over + 1);
-            context.reporter.event(Event::Warning(&format!("the image is {over} over the size budget of {}", board.name)));
+            context
+                .reporter
+                .event(Event::Warning(&format!("the image is {over} over the size budget of {}", board.name)));
         }
         all.push(built);
     }
@@ -166,8 +176,13 @@ pub(super) fn find_engine(name: &str) -> anyhow::Result<Engine> {
 fn reference(arguments: &Arguments, profile: &str) -> anyhow::Result<String> {
     let Some(tag) = &arguments.tag else { return Ok(format!("{profile}:latest")) };
     let name = tag.rsplit('/').next().unwrap_or(tag);
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:".contains(c) || c.is_ascii_uppercase();
-    if name.is_empty() || tag.starts_with(['.', '-', '/', ':']) || tag.ends_with(['/', ':']) || !tag.chars().all(allowed) {
+    let allowed =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:".contains(c) || c.is_ascii_uppercase();
+    if name.is_empty()
+        || tag.starts_with(['.', '-', '/', ':'])
+        || tag.ends_with(['/', ':'])
+        || !tag.chars().all(allowed)
+    {
         return Err(super::usage(format!("{tag:?} is no image name; write it like team/{profile}:1.0")));
     }
     Ok(if name.contains(':') { tag.clone() } else { format!("{tag}:latest") })
@@ -179,7 +194,9 @@ fn source_date_epoch() -> anyhow::Result<Option<i64>> {
     let epoch = value.to_str().and_then(|value| value.parse::<i64>().ok()).filter(|epoch| *epoch >= 0);
     match epoch {
         Some(epoch) => Ok(Some(epoch)),
-        None => Err(super::usage(format!("SOURCE_DATE_EPOCH is {value:?}, which is not a number of seconds since 1970"))),
+        None => {
+            Err(super::usage(format!("SOURCE_DATE_EPOCH is {value:?}, which is not a number of seconds since 1970")))
+        }
     }
 }
 
@@ -279,14 +296,28 @@ impl Summary<'_> {
             let image = &built.image;
             let sum = |of: fn(&minimg::image::Layer) -> u64| image.layers.iter().map(of).sum::<u64>();
             rows.push(("image", format!("{} ({})", self.session.style.name(&image.reference), image.platform)));
-            rows.push(("files", format!("{} in {} layer{}", sum(|l| l.files), image.layers.len(), if image.layers.len() == 1 { "" } else { "s" })));
-            rows.push(("size", format!("{}, compressed {}", style::bytes(sum(|l| l.diff_size)), style::bytes(sum(|l| l.size)))));
+            rows.push((
+                "files",
+                format!(
+                    "{} in {} layer{}",
+                    sum(|l| l.files),
+                    image.layers.len(),
+                    if image.layers.len() == 1 { "" } else { "s" }
+                ),
+            ));
+            rows.push((
+                "size",
+                format!("{}, compressed {}", style::bytes(sum(|l| l.diff_size)), style::bytes(sum(|l| l.size))),
+            ));
             rows.push(("id", id(image)));
         }
         for done in self.written {
             if let Some(path) = done.path() {
                 let (state, written) = (if done.unchanged { ", unchanged" } else { "" }, &done.written);
-                rows.push(("file", format!("{} ({}, {}{state})", path.display(), written.format, style::bytes(written.size))));
+                rows.push((
+                    "file",
+                    format!("{} ({}, {}{state})", path.display(), written.format, style::bytes(written.size)),
+                ));
             }
         }
         rows.push(("time", self.time()));
@@ -312,10 +343,15 @@ impl Summary<'_> {
     fn how_to_run(&self) -> Option<String> {
         let image = &self.built.first()?.image;
         let terminal = if image.config.ports.is_empty() { "-it " } else { "" };
-        let ports: String = image.config.ports.iter().map(|port| {
-            let number = port.split('/').next().unwrap_or(port);
-            format!("-p {number}:{port} ")
-        }).collect();
+        let ports: String = image
+            .config
+            .ports
+            .iter()
+            .map(|port| {
+                let number = port.split('/').next().unwrap_or(port);
+                format!("-p {number}:{port} ")
+            })
+            .collect();
         let run = |engine: &str| format!("{engine} run --rm {terminal}{ports}{}", image.reference);
         if let Some(engine) = self.arguments.import.iter().chain(&self.arguments.load).next() {
             return Some(run(engine));

@@ -69,4 +69,3 @@ fn exit_codes() -> String {
     let codes: String = Class::ALL.iter().map(line).collect();
     format!("Exit codes:\n   0  all is well\n{codes}")
 }
-

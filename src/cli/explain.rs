@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use minimg::backend::Context;
 use minimg::closure::Why;
+use minimg::closure::explain::{self, Fate};
 use minimg::error::{Class, Error};
 use minimg::image::Compression;
 use minimg::pipeline::{self, Job};
@@ -40,11 +42,17 @@ pub(super) fn why(session: &Session, arguments: &WhyArguments) -> anyhow::Result
     let record = record(session, arguments.selection.clone())?;
     let chain = chain_through_links(&record, &path);
     if chain.is_empty() {
-        let message = format!("{path} is not in the image of {}; `minimg why-not {} {path}` says why", record.profile, record.profile);
+        let message = format!(
+            "{path} is not in the image of {}; `minimg why-not {} {path}` says why",
+            record.profile, record.profile
+        );
         return Err(Error::new(Class::Usage, message).into());
     }
     if session.global.json {
-        let steps: Vec<_> = chain.iter().map(|(path, kept)| serde_json::json!({ "path": path, "reason": kept, "text": phrase(kept) })).collect();
+        let steps: Vec<_> = chain
+            .iter()
+            .map(|(path, kept)| serde_json::json!({ "path": path, "reason": kept, "text": phrase(kept) }))
+            .collect();
         print_json(&serde_json::json!({ "profile": record.profile, "path": path, "chain": steps }))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -111,6 +119,38 @@ fn record_beside(argument: &str) -> Option<PathBuf> {
     }
     let beside = PathBuf::from(format!("{}.record.json", argument.trim_end_matches('/')));
     (Path::new(argument).exists() && beside.is_file()).then_some(beside)
+}
+
+pub(super) fn why_not(session: &Session, arguments: &WhyNotArguments) -> anyhow::Result<ExitCode> {
+    let path = RootPath::new(&arguments.path).map_err(|error| usage(error.to_string()))?;
+    let progress = Progress::new(&session.global, session.style);
+    let selected = arguments.selection.clone().select(session)?;
+    let store = session.user.store()?;
+    let context: Context<'_> = session.context(&store, &progress);
+    let (tree, closure) = with_job(&selected, |job| pipeline::explain(job, &context))?;
+    progress.finish();
+    let answer = explain::why_not(&tree, &closure, &selected.profile.keep, &path);
+    if session.global.json {
+        print_json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let package = answer.package.as_ref().map(|package| format!(" [{package}]")).unwrap_or_default();
+    println!("{}{} {}", session.style.name(&path.to_string()), session.style.dim(&package), fate(&answer.fate));
+    if !answer.remedies.is_empty() {
+        println!("to keep it, write one of these into the profile:");
+        answer.remedies.iter().for_each(|remedy| println!("  {remedy}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn fate(fate: &Fate) -> String {
+    match fate {
+        Fate::Kept => "is in the image; `minimg why` says why".to_owned(),
+        Fate::Unknown(similar) if similar.is_empty() => "is in none of the packages".to_owned(),
+        Fate::Unknown(similar) => format!("is in none of the packages; they have {}", similar.join(", ")),
+        Fate::Dropped(glob) => format!("is left out by the drop glob {glob}"),
+        Fate::NotNeeded => "is in the packages, but nothing that is kept needs it".to_owned(),
+    }
 }
 
 /// Runs something with the job of the first selected board.

@@ -33,9 +33,12 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
     let (headings, rows) = match arguments.of {
         What::Profiles => (["profile", "what it is"], profiles(session)?),
         What::Boards => (["board", "what it is"], board_rows(session)?),
-        What::Backends => (["backend", "what it does"], two(backends::all().iter().map(|b| (b.name(), b.description())))),
+        What::Backends => (["backend", "what it does"], two(backends::ALL.iter().map(|b| (b.name(), b.description())))),
         What::Formats => (["format", "what it is"], two(export::EXPORTERS.iter().map(|f| (f.name(), f.description())))),
-        What::Rules => (["rule set", "what it keeps"], two(closure::rules::all().iter().map(|r| (r.name.as_str(), r.description.as_str())))),
+        What::Rules => (
+            ["rule set", "what it keeps"],
+            two(closure::rules::all().iter().map(|r| (r.name.as_str(), r.description.as_str()))),
+        ),
     };
     if session.global.json {
         let items: Vec<_> =

@@ -2,6 +2,8 @@
 
 mod build;
 mod cache;
+mod check;
+mod closure;
 mod documentation;
 mod explain;
 mod init;
@@ -96,8 +98,16 @@ enum Verb {
     Init(init::Arguments),
     /// Say why a file is in an image
     Why(explain::WhyArguments),
+    /// Say why a file is not in an image, and what would keep it
+    WhyNot(explain::WhyNotArguments),
     /// Run the tests of a profile in a real engine
     Test(test::Arguments),
+    /// Prove that everything in a root file system finds what it needs
+    Check(check::Arguments),
+    /// Print the libraries of a program as a tree
+    Tree(closure::TreeArguments),
+    /// Print the files that programs need from a root file system
+    Closure(closure::Arguments),
     /// Show, verify or prune the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of profiles or boards, for editors
@@ -123,7 +133,7 @@ impl Session {
 }
 
 /// Runs the program and says how it ended.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -149,7 +159,11 @@ fn run(cli: Cli, style: Style) -> anyhow::Result<ExitCode> {
         Verb::Show(arguments) => show::run(&session, &arguments),
         Verb::Init(arguments) => init::run(&session, &arguments),
         Verb::Why(arguments) => explain::why(&session, &arguments),
+        Verb::WhyNot(arguments) => explain::why_not(&session, &arguments),
         Verb::Test(arguments) => test::run(&session, arguments),
+        Verb::Check(arguments) => check::run(&session, &arguments),
+        Verb::Tree(arguments) => closure::tree(&session, &arguments),
+        Verb::Closure(arguments) => closure::run(&session, &arguments),
         Verb::Cache(arguments) => cache::run(&session, arguments),
         Verb::Schema(arguments) => documentation::schema(&arguments),
         Verb::Completions(arguments) => documentation::completions(&arguments, &mut Cli::command()),

@@ -137,7 +137,9 @@ impl Reporter for Progress {
                 let name = state.active.remove(&id);
                 let message = names(&state.active);
                 state.downloads.iter().for_each(|bar| bar.set_message(message.clone()));
-                if self.verbose > 0 && let Some(name) = name {
+                if self.verbose > 0
+                    && let Some(name) = name
+                {
                     self.line(&self.style.dim(&format!("  fetched {name}")));
                 }
             }

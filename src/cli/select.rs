@@ -83,7 +83,8 @@ impl Selection {
         let profile = self.apply(definition.profile(self.suite.as_deref(), boards.first()));
         let backend = backend(self.backend.as_deref().unwrap_or(&profile.backend))?;
         let is_file = self.profile.contains('/') || self.profile.ends_with(".toml");
-        let origin = if is_file { Origin::File(PathBuf::from(&self.profile)) } else { Origin::Name(self.profile.clone()) };
+        let origin =
+            if is_file { Origin::File(PathBuf::from(&self.profile)) } else { Origin::Name(self.profile.clone()) };
         let own_board = self::boards(session)?.host().ok();
         let on_own_board = boards.len() > 1 || boards.first() == own_board.as_ref();
         Ok(Selected { profile, boards, backend, origin, definition, selection: self, on_own_board })
@@ -172,10 +173,9 @@ pub(super) fn boards(session: &Session) -> anyhow::Result<Boards> {
 
 /// A backend by name.
 pub(super) fn backend(name: &str) -> anyhow::Result<&'static dyn Backend> {
-    let names = || backends::all().iter().map(|backend| backend.name());
-    let found = backends::all().iter().find(|backend| backend.name() == name);
-    found.copied().ok_or_else(|| {
-        let help = minimg::suggest::help(name, names().collect::<Vec<_>>()).unwrap_or_default();
+    backends::by_name(name).ok_or_else(|| {
+        let known = backends::ALL.map(|backend| backend.name());
+        let help = minimg::suggest::help(name, known).unwrap_or_default();
         Error::new(Class::Profile, format!("there is no backend {name:?}; {help}")).into()
     })
 }

@@ -55,8 +55,11 @@ impl UserSettings {
         let jobs = global.jobs.or(file.jobs).unwrap_or(0);
         let own = |kind: &str| directory("XDG_CONFIG_HOME", ".config").map(|base| base.join("minimg").join(kind));
         let own = |kind: &str| own(kind).filter(|directory| directory.is_dir());
-        let store = global.store.clone().or(file.store).or_else(|| Some(directory("XDG_CACHE_HOME", ".cache")?.join("minimg")));
-        let store = store.ok_or_else(|| super::usage("there is no home directory for the cache; name one with --store or MINIMG_STORE"))?;
+        let store =
+            global.store.clone().or(file.store).or_else(|| Some(directory("XDG_CACHE_HOME", ".cache")?.join("minimg")));
+        let store = store.ok_or_else(|| {
+            super::usage("there is no home directory for the cache; name one with --store or MINIMG_STORE")
+        })?;
         Ok(Self {
             library: Settings { mirrors, machine: PathBuf::from("/"), jobs },
             profiles: own("profiles").into_iter().chain(file.profiles).chain(global.profiles.iter().cloned()).collect(),

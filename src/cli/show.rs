@@ -64,20 +64,32 @@ fn show_board(session: &Session, board: &Board) -> anyhow::Result<ExitCode> {
 
 fn rows(profile: &Profile) -> Vec<(&'static str, String)> {
     let source = &profile.source;
-    let mut rows = vec![("backend", profile.backend.clone()), ("source", format!("{} {}", source.distribution, source.suite))];
+    let mut rows =
+        vec![("backend", profile.backend.clone()), ("source", format!("{} {}", source.distribution, source.suite))];
     for (family, names) in &profile.packages {
         rows.push(("packages", format!("{family}: {}", names.join(" "))));
     }
     let keep = &profile.keep;
-    let lists = [("programs", &keep.programs), ("if there", &keep.optional_programs), ("rules", &keep.rules), ("whole", &keep.packages)];
+    let lists = [
+        ("programs", &keep.programs),
+        ("if there", &keep.optional_programs),
+        ("rules", &keep.rules),
+        ("whole", &keep.packages),
+    ];
     rows.extend(lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, list.join(" "))));
     rows.extend(keep.keep.iter().map(|pattern| ("keeps", format!("{}: {}", pattern.glob, pattern.reason))));
     rows.extend(keep.drop.iter().map(|pattern| ("drops", format!("{}: {}", pattern.glob, pattern.reason))));
     let add = &profile.add;
     rows.extend(add.applets.iter().map(|program| ("links", format!("the applets of {program}"))));
-    rows.extend(add.accounts.iter().map(|account| ("account", format!("{} {}:{}", account.name, account.uid, account.gid))));
-    rows.extend(add.files.iter().map(|file| ("file", format!("{} {:04o} {}:{}", file.path, file.mode, file.owner, file.group))));
-    rows.extend(add.directories.iter().map(|d| ("directory", format!("{} {:04o} {}:{}", d.path, d.mode, d.owner, d.group))));
+    rows.extend(
+        add.accounts.iter().map(|account| ("account", format!("{} {}:{}", account.name, account.uid, account.gid))),
+    );
+    rows.extend(
+        add.files.iter().map(|file| ("file", format!("{} {:04o} {}:{}", file.path, file.mode, file.owner, file.group))),
+    );
+    rows.extend(
+        add.directories.iter().map(|d| ("directory", format!("{} {:04o} {}:{}", d.path, d.mode, d.owner, d.group))),
+    );
     rows.extend(add.links.iter().map(|(path, target)| ("link", format!("{path} -> {target}"))));
     rows.extend(image(profile));
     rows.extend(profile.tests.iter().map(|test| ("test", test.name.clone())));
@@ -88,7 +100,9 @@ fn image(profile: &Profile) -> Vec<(&'static str, String)> {
     let image = &profile.image;
     let mut rows = Vec::new();
     let arrays = [("entrypoint", &image.entrypoint), ("cmd", &image.cmd)];
-    rows.extend(arrays.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, format!("{list:?}"))));
+    rows.extend(
+        arrays.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, format!("{list:?}"))),
+    );
     rows.extend(image.env.iter().map(|(name, value)| ("env", format!("{name}={value}"))));
     let words = [("user", &image.user), ("workdir", &image.workdir)];
     rows.extend(words.into_iter().filter(|(_, word)| !word.is_empty()).map(|(name, word)| (name, word.clone())));

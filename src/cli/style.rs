@@ -65,7 +65,17 @@ pub(super) fn bytes(count: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    format!("{value:.*} {}", if value < 9.995 { 2 } else if value < 99.95 { 1 } else { 0 }, UNITS[unit])
+    format!(
+        "{value:.*} {}",
+        if value < 9.995 {
+            2
+        } else if value < 99.95 {
+            1
+        } else {
+            0
+        },
+        UNITS[unit]
+    )
 }
 
 /// A time span as people read it.
@@ -80,7 +90,15 @@ mod tests {
 
     #[test]
     fn bytes_for_people() {
-        let cases = [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (1_400_000, "1.40 MB"), (26_700_000, "26.7 MB"), (999_700_000, "1.00 GB"), (123_456_789_000, "123 GB")];
+        let cases = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.00 kB"),
+            (1_400_000, "1.40 MB"),
+            (26_700_000, "26.7 MB"),
+            (999_700_000, "1.00 GB"),
+            (123_456_789_000, "123 GB"),
+        ];
         for (count, text) in cases {
             assert_eq!(bytes(count), text);
         }

@@ -111,13 +111,13 @@ pub fn why_not(tree: &RootTree, closure: &Closure, keep: &Keep, path: &RootPath)
         return answer;
     }
     for rule in rules::all().iter().filter(|rule| rule.keep.iter().any(|glob| matches(glob))) {
-        answer.remedies.push(format!("rules = [\"{}\"] ({})", rule.name, rule.description));
+        answer.remedies.push(format!("rules = [\"{}\"] under [keep] ({})", rule.name, rule.description));
     }
     if matches!(node.kind, Kind::File(_)) && node.meta.mode & 0o111 != 0 {
-        answer.remedies.push(format!("programs = [\"{path}\"]"));
+        answer.remedies.push(format!("programs = [\"{path}\"] under [keep]"));
     }
     let reason = "say why";
-    answer.remedies.push(format!("keep = [{{ glob = \"{path}\", reason = \"{reason}\" }}]"));
+    answer.remedies.push(format!("\"{path}\" = \"{reason}\" under [keep.globs]"));
     answer
         .remedies
         .extend(package.map(|package| format!("packages = [\"{}\"] under [keep], for all of its files", package.name)));

@@ -109,7 +109,8 @@ pub(super) fn of_docker_archive(files: &Files, store: &Store) -> Result<Rootfs, 
 fn choose<'a>(manifests: &'a [Descriptor], wanted: Option<&Platform>) -> Result<&'a Descriptor, RootfsError> {
     let fits = |descriptor: &&Descriptor| match (&descriptor.platform, wanted) {
         (Some(there), Some(wanted)) => {
-            there.architecture == wanted.architecture && (there.variant == wanted.variant || there.variant.is_none() || wanted.variant.is_none())
+            there.architecture == wanted.architecture
+                && (there.variant == wanted.variant || there.variant.is_none() || wanted.variant.is_none())
         }
         // Attestations and the like have a platform that no machine has.
         (Some(there), None) => there.architecture != "unknown",
@@ -117,7 +118,11 @@ fn choose<'a>(manifests: &'a [Descriptor], wanted: Option<&Platform>) -> Result<
     };
     manifests.iter().find(fits).ok_or_else(|| RootfsError::Platform {
         wanted: wanted.map_or_else(|| "manifest".to_owned(), ToString::to_string),
-        there: manifests.iter().filter_map(|d| d.platform.as_ref().map(ToString::to_string)).collect::<Vec<_>>().join(", "),
+        there: manifests
+            .iter()
+            .filter_map(|d| d.platform.as_ref().map(ToString::to_string))
+            .collect::<Vec<_>>()
+            .join(", "),
     })
 }
 

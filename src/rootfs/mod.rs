@@ -100,7 +100,9 @@ impl Files {
     fn bytes(&self, name: &str) -> Result<Bytes, RootfsError> {
         let missing = || RootfsError::Missing { name: name.to_owned() };
         let path = resolve(&self.0, &RootPath::root(), name.as_bytes()).map_err(|_| missing())?.path;
-        let Some((_, Node { kind: Kind::File(content), .. })) = self.0.content_node(&path) else { return Err(missing()) };
+        let Some((_, Node { kind: Kind::File(content), .. })) = self.0.content_node(&path) else {
+            return Err(missing());
+        };
         content.map().map_err(|source| RootfsError::Content { name: name.to_owned(), source })
     }
 }

@@ -30,7 +30,8 @@ fn hide(tree: &mut RootTree, path: &RootPath) {
     let Some(parent) = path.parent() else { return };
     if path.file_name() == OPAQUE {
         remove_below(tree, &parent);
-    } else if let Some(name) = path.file_name().strip_prefix(WHITEOUT).filter(|name| !name.is_empty() && *name != b"..") {
+    } else if let Some(name) = path.file_name().strip_prefix(WHITEOUT).filter(|name| !name.is_empty() && *name != b"..")
+    {
         let hidden = parent.child(name);
         remove_below(tree, &hidden);
         tree.remove(&hidden);
@@ -41,7 +42,9 @@ fn put(tree: &mut RootTree, path: &RootPath, node: Node) -> Result<(), RootfsErr
     let is_directory = |node: &Node| matches!(node.kind, Kind::Directory);
     match tree.get(path) {
         // A layer's tar may lack a directory's own entry: the reader made one up, and a lower link to a directory stays good.
-        Some(lower) if is_directory(&node) && matches!(lower.kind, Kind::Symlink(_)) && leads_to_directory(tree, path) => {
+        Some(lower)
+            if is_directory(&node) && matches!(lower.kind, Kind::Symlink(_)) && leads_to_directory(tree, path) =>
+        {
             return Ok(());
         }
         Some(lower) if is_directory(lower) && !is_directory(&node) => remove_below(tree, path),

@@ -253,7 +253,7 @@ fn is_merged(path: &RootPath) -> bool {
 }
 
 /// Moves a path from `/bin`, `/lib` and the like to below `/usr`.
-fn merge(path: RootPath) -> RootPath {
+pub(in crate::backends::deb) fn merge(path: RootPath) -> RootPath {
     let first = path.components().next().unwrap_or_default();
     let moved = MERGED.iter().any(|name| first == name.as_bytes());
     if moved { RootPath::root().child("usr").join_clamped(path.as_bytes()) } else { path }

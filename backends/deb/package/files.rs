@@ -18,8 +18,8 @@ use crate::report::Silent;
 use crate::store::{Store, StoreError};
 use crate::tree::ContentSource;
 
-/// Makes every package of the pins a verified blob of the store, and hands over each as soon as it is there.
-pub type Fetch = Arc<dyn Fn(&Pins, &Context<'_>, &(dyn Fn(&PinnedPackage) + Sync)) -> Result<()> + Send + Sync>;
+/// Makes every package of the pins a verified blob of the store, and hands over each as soon as it is there, opened at its beginning.
+pub type Fetch = Arc<dyn Fn(&Pins, &Context<'_>, &(dyn Fn(&PinnedPackage, File) + Sync)) -> Result<()> + Send + Sync>;
 
 /// Where packages come from, even long after `produce` returned: what a context has, owned.
 pub(super) struct Origin {
@@ -57,15 +57,15 @@ impl Origin {
         let pins = Pins { archives: self.archives.clone(), packages: vec![package.clone()], epoch: self.epoch };
         let context =
             Context { store: &self.store, reporter: &Silent, offline: self.offline, settings: &self.settings };
-        (self.fetch)(&pins, &context, &|_| {})?;
+        (self.fetch)(&pins, &context, &|_, _| {})?;
         let file = self.store.open_blob(&package.sha256).map_err(failed)?;
         Ok(file.ok_or_else(|| Problem::Absent.of_pinned(package))?)
     }
 }
 
-/// Decodes a package once: its listing and the contents of its files.
-pub(super) fn unpack(origin: &Origin, package: &PinnedPackage) -> Result<(Listing, Spilled)> {
-    let file = origin.open(package)?;
+/// Decodes a package once: its listing and the contents of its files. `file` is the package, where it is open and verified already.
+pub(super) fn unpack(origin: &Origin, package: &PinnedPackage, file: Option<File>) -> Result<(Listing, Spilled)> {
+    let file = file.map_or_else(|| origin.open(package), Ok)?;
     let wrong = |problem: Problem| problem.of_pinned(package);
     let (metadata, members, spilled) = read_all(file, &origin.scratch, None).map_err(wrong)?;
     let control = &metadata.control;

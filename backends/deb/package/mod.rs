@@ -13,6 +13,7 @@ mod listing;
 mod pack;
 mod produce;
 
+pub(in crate::backends::deb) use assemble::merge;
 pub use assemble::{Loaded, MERGED, assemble, sort};
 pub use control::{Control, Relation};
 pub use deb::{Data, Metadata, read};

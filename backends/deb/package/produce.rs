@@ -1,6 +1,7 @@
 //! The story: listings, assembly, rules, and afterwards the packs.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::assemble::{Loaded, assemble, sort};
@@ -85,8 +86,8 @@ fn had_and_unpacked(
     let fetched = std::thread::scope(|scope| {
         for _ in 0..decoders(context).min(unlisted.len()) {
             scope.spawn(|| {
-                while let Some(package) = queue.next() {
-                    let result = unpack(origin, &package).and_then(|(listing, spilled)| {
+                while let Some((package, file)) = queue.next() {
+                    let result = unpack(origin, &package, file).and_then(|(listing, spilled)| {
                         context.store.put_entry(LISTING, &package.sha256, &listing.encode())?;
                         Ok((listing, spilled))
                     });
@@ -102,9 +103,9 @@ fn had_and_unpacked(
         let fetched = if missing.packages.is_empty() {
             Ok(())
         } else {
-            fetch(&missing, context, &|package| {
+            fetch(&missing, context, &|package, file| {
                 if unlisted.contains(&package.sha256) {
-                    queue.push(package.clone());
+                    queue.push(package.clone(), file);
                 }
             })
         };
@@ -137,18 +138,19 @@ struct Queue {
 }
 
 struct Waiting {
-    packages: BinaryHeap<(u64, PinnedPackage)>,
+    /// By size; with the file where it is open already.
+    packages: BTreeMap<(u64, PinnedPackage), Option<File>>,
     open: bool,
 }
 
 impl Queue {
     fn new<'a>(packages: impl Iterator<Item = &'a PinnedPackage>) -> Self {
-        let packages = packages.map(|package| (package.size, package.clone())).collect();
+        let packages = packages.map(|package| ((package.size, package.clone()), None)).collect();
         Self { waiting: Mutex::new(Waiting { packages, open: true }), changed: Condvar::new() }
     }
 
-    fn push(&self, package: PinnedPackage) {
-        lock(&self.waiting).packages.push((package.size, package));
+    fn push(&self, package: PinnedPackage, file: File) {
+        lock(&self.waiting).packages.insert((package.size, package), Some(file));
         self.changed.notify_one();
     }
 
@@ -167,11 +169,11 @@ impl Queue {
     }
 
     /// The next package, waiting for it; `None` when no more come.
-    fn next(&self) -> Option<PinnedPackage> {
+    fn next(&self) -> Option<(PinnedPackage, Option<File>)> {
         let mut waiting = lock(&self.waiting);
         loop {
-            if let Some((_, package)) = waiting.packages.pop() {
-                return Some(package);
+            if let Some(((_, package), file)) = waiting.packages.pop_last() {
+                return Some((package, file));
             }
             if !waiting.open {
                 return None;

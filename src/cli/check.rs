@@ -1,0 +1,51 @@
+//! `minimg check`: proves that everything in a root file system finds what it needs.
+
+use std::process::ExitCode;
+
+use minimg::closure::check::{self, CheckSettings};
+use minimg::closure::loader::CacheSource;
+use minimg::closure::{Finding, Severity};
+use minimg::error::Class;
+
+use super::Session;
+use super::output::print_json;
+use super::root::Opened;
+use super::select::Selection;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// A root directory or tar, an image's archive or layout, or a profile
+    #[command(flatten)]
+    selection: Selection,
+    /// Print warnings and notes too
+    #[arg(long, short = 'W')]
+    warnings: bool,
+}
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let opened = Opened::target(session, &arguments.selection)?;
+    let settings = CheckSettings { env: opened.env(), cache: CacheSource::Either, ..CheckSettings::default() };
+    let findings = check::check(opened.root(), &settings).map_err(minimg::Error::from)?;
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    if session.global.json {
+        print_json(&serde_json::json!({ "complete": errors == 0, "findings": findings }))?;
+    } else if !session.global.quiet {
+        let shown = |finding: &&Finding| arguments.warnings || finding.severity == Severity::Error;
+        findings.iter().filter(shown).for_each(|finding| println!("{}", line(session, finding)));
+        match errors {
+            0 => println!("{}", session.style.good("complete: everything inside finds what it needs")),
+            1 => println!("not complete: 1 error"),
+            _ => println!("not complete: {errors} errors"),
+        }
+    }
+    Ok(ExitCode::from(if errors == 0 { 0 } else { Class::Incomplete.code() }))
+}
+
+fn line(session: &Session, finding: &Finding) -> String {
+    let word = match finding.severity {
+        Severity::Error => session.style.error("error:"),
+        Severity::Warning => session.style.warning("warning:"),
+        Severity::Note => session.style.dim("note:"),
+    };
+    format!("{word} {}: {}", session.style.name(&finding.path), finding.message)
+}

@@ -1,0 +1,110 @@
+//! `minimg closure` and `minimg tree`: the walk alone, over any root file system, for other people's scripts.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use minimg::closure::explain::{self, LibraryTree};
+use minimg::closure::loader::CacheSource;
+use minimg::closure::{self, Severity, WalkSettings};
+use minimg::error::{Class, Error};
+
+use super::output::print_json;
+use super::root::Opened;
+use super::style::Style;
+use super::{Session, usage};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RootArgument {
+    /// The root file system: a directory, a tar, or an image's archive or layout
+    #[arg(long, short, value_name = "DIR|TAR|IMAGE", default_value = "/")]
+    root: PathBuf,
+    /// Of an image for several machines, the one for this board
+    #[arg(long, short)]
+    board: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    root: RootArgument,
+    /// The programs: paths in the root, or names in its PATH
+    #[arg(value_name = "PROGRAM", required = true)]
+    programs: Vec<String>,
+    /// Only what the loader itself loads: nothing that programs open while they run
+    #[arg(long)]
+    loader_only: bool,
+    /// End each path with a NUL byte instead of a new line
+    #[arg(long, short = '0')]
+    null: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TreeArguments {
+    #[command(flatten)]
+    root: RootArgument,
+    /// The program: a path in the root, or a name in its PATH
+    #[arg(value_name = "PROGRAM")]
+    program: String,
+}
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let opened = Opened::at(session, &arguments.root.root, arguments.root.board.as_deref())?;
+    let settings = WalkSettings {
+        env: opened.env(),
+        cache: CacheSource::Either,
+        hidden: !arguments.loader_only,
+        ..WalkSettings::default()
+    };
+    let closure = closure::walk(opened.root(), &arguments.programs, settings).map_err(minimg::Error::from)?;
+    for finding in closure.findings.iter().filter(|finding| finding.severity != Severity::Note && !session.global.quiet)
+    {
+        eprintln!("{} {}: {}", session.style.warning("warning:"), finding.path, finding.message);
+    }
+    if session.global.json {
+        print_json(&closure)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let end: &[u8] = if arguments.null { b"\0" } else { b"\n" };
+    for path in closure.kept.keys() {
+        // The bytes as they are: names need not be UTF-8.
+        out.write_all(b"/")?;
+        out.write_all(path.as_bytes())?;
+        out.write_all(end)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn tree(session: &Session, arguments: &TreeArguments) -> anyhow::Result<ExitCode> {
+    let opened = Opened::at(session, &arguments.root.root, arguments.root.board.as_deref())?;
+    let program = &arguments.program;
+    let tree = explain::library_tree(opened.root(), program, &opened.env())
+        .map_err(|error| Error::new(Class::Machine, error))?
+        .ok_or_else(|| usage(format!("{program} is no ELF program or library of {}", arguments.root.root.display())))?;
+    if session.global.json {
+        print_json(&tree)?;
+    } else {
+        let mut text = String::new();
+        draw(&tree, "", "", session.style, &mut text);
+        print!("{text}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws a library and what it needs, as libtree does.
+fn draw(tree: &LibraryTree, first: &str, rest: &str, style: Style, text: &mut String) {
+    let place = match &tree.path {
+        Some(path) if tree.repeated => style.dim(&format!("{} {path}", tree.name)),
+        Some(path) => format!("{} {}", style.name(&tree.name), style.dim(&format!("{path} [{}]", tree.how))),
+        None => format!("{} {}", tree.name, style.error("not found")),
+    };
+    let _ = writeln!(text, "{first}{place}");
+    for (at, child) in tree.needs.iter().enumerate() {
+        let last = at + 1 == tree.needs.len();
+        let (branch, trunk) = if last { ("└── ", "    ") } else { ("├── ", "│   ") };
+        draw(child, &format!("{rest}{branch}"), &format!("{rest}{trunk}"), style, text);
+    }
+}
