@@ -60,13 +60,19 @@ impl Compiled {
 }
 
 impl Lab {
-    /// A root with nothing but the loader, in a merged or a split /usr.
-    pub(crate) fn new() -> Self {
+    /// A root with nothing in it.
+    pub(crate) fn empty() -> Self {
         let lab = Self { directory: tempfile::tempdir().unwrap(), env: BTreeMap::new() };
-        lab.directory("/usr/lib/x86_64-linux-gnu");
-        lab.directory("/usr/lib64");
         lab.directory("/proc");
         lab.directory("/etc");
+        lab
+    }
+
+    /// A root with nothing but the loader, in a merged or a split /usr.
+    pub(crate) fn new() -> Self {
+        let lab = Self::empty();
+        lab.directory("/usr/lib/x86_64-linux-gnu");
+        lab.directory("/usr/lib64");
         lab.link("usr/lib", "/lib");
         lab.link("/usr/lib64", "/lib64");
         lab.copy("/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2");

@@ -6,6 +6,7 @@
 mod cache;
 mod debian;
 mod edges;
+mod foreign;
 mod keep;
 mod lab;
 mod musl;
