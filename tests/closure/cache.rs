@@ -62,3 +62,40 @@ fn ldconfig_reads_the_cache_of_a_closed_tree() {
         ]
     );
 }
+
+#[test]
+fn every_architecture_has_its_flags() {
+    use minimg::closure::elf::{Encoding, Identity};
+    let (wide, narrow) = ((true, false), (false, false));
+    // Machine, width and byte order, e_flags, and what `ldconfig` writes there.
+    let table = [
+        ("x86-64", 62, wide, 0, 0x303),
+        ("i386", 3, narrow, 0, 0x003),
+        ("aarch64", 183, wide, 0, 0xa03),
+        ("armhf", 40, narrow, 0x0500_0400, 0x903),
+        ("ppc64le", 21, wide, 2, 0x503),
+        ("s390x", 22, (true, true), 0, 0x403),
+        ("riscv64", 243, wide, 0x5, 0x1003),
+        ("mips64el", 8, wide, 0x8000_0007, 0x703),
+    ];
+    for (name, machine, (wide, big), flags, expected) in table {
+        let identity = Identity { encoding: Encoding { wide, big }, machine, flags };
+        assert_eq!(ldcache::flags(&identity), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_newest_file_counts_where_no_link_has_the_soname() {
+    let lab = super::lab::Lab::new();
+    for version in ["1.2", "1.10", "1.9"] {
+        lab.lib(&format!("/lib/libf.so.{version}"), &[], &["-soname", "libf.so.1"]);
+    }
+    let tree = lab.tree();
+    let entries = ldcache::read(&ldcache::for_tree(&tree, &tree).unwrap().unwrap()).unwrap();
+    let found = entries.iter().find(|entry| &*entry.name == b"libf.so.1").expect("an entry");
+    assert_eq!(&*found.path, b"/lib/libf.so.1.10");
+    // The real ldconfig makes the link to the same file.
+    lab.ldconfig();
+    let link = std::fs::read_link(lab.host("/usr/lib/libf.so.1")).unwrap();
+    assert_eq!(link.to_str(), Some("libf.so.1.10"));
+}

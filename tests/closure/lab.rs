@@ -60,13 +60,19 @@ impl Compiled {
 }
 
 impl Lab {
-    /// A root with nothing but the loader, in a merged or a split /usr.
-    pub(crate) fn new() -> Self {
+    /// A root with nothing in it.
+    pub(crate) fn empty() -> Self {
         let lab = Self { directory: tempfile::tempdir().unwrap(), env: BTreeMap::new() };
-        lab.directory("/usr/lib/x86_64-linux-gnu");
-        lab.directory("/usr/lib64");
         lab.directory("/proc");
         lab.directory("/etc");
+        lab
+    }
+
+    /// A root with nothing but the loader, in a merged or a split /usr.
+    pub(crate) fn new() -> Self {
+        let lab = Self::empty();
+        lab.directory("/usr/lib/x86_64-linux-gnu");
+        lab.directory("/usr/lib64");
         lab.link("usr/lib", "/lib");
         lab.link("/usr/lib64", "/lib64");
         lab.copy("/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2");
@@ -164,18 +170,29 @@ impl Lab {
         fs::write(self.real(path), bytes).unwrap();
     }
 
-    /// Runs a command in the root, with /proc.
+    /// Starts a program in the root, with /proc and only the environment given.
     pub(crate) fn chroot(&self, program: &str, env: &[(&str, &str)]) -> Output {
+        let mut command = self.enter();
+        command.args(["/launch", program]);
+        command.args(self.env.iter().map(|(name, value)| format!("{name}={value}")));
+        command.args(env.iter().map(|(name, value)| format!("{name}={value}")));
+        run(&mut command)
+    }
+
+    /// Starts a program in the root with arguments.
+    pub(crate) fn chroot_with(&self, command: &[&str]) -> Output {
+        run(self.enter().args(command))
+    }
+
+    fn enter(&self) -> Command {
         let mut command = Command::new("unshare");
         if !rustix::process::geteuid().is_root() {
             command.args(["--user", "--map-root-user"]);
         }
         command.args(["--mount", "--pid", "--fork"]).arg(format!("--mount-proc={}", self.host("/proc").display()));
-        command.arg("chroot").arg(self.root()).args(["/launch", program]);
-        command.args(self.env.iter().map(|(name, value)| format!("{name}={value}")));
-        command.args(env.iter().map(|(name, value)| format!("{name}={value}")));
+        command.arg("chroot").arg(self.root());
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        run(&mut command)
+        command
     }
 
     /// Writes the cache with the real `ldconfig`.

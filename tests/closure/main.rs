@@ -1,12 +1,14 @@
 //! The closure against the real loader: what glibc's own `ld.so` loads is what counts, not what we expect.
 //!
-//! Needs a C compiler and binutils (`gcc`, `ld`), `unshare`, `chroot` and `ldconfig`; run as root, or where unprivileged user namespaces
+//! Needs a C compiler and binutils (`gcc`, `ld`), `unshare`, `chroot` `ldconfig` and musl's loader; run as root, or where unprivileged user namespaces
 //! are allowed.
 
 mod cache;
 mod debian;
 mod edges;
+mod foreign;
 mod keep;
 mod lab;
+mod musl;
 mod robust;
 mod symbols;
