@@ -6,38 +6,38 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A directory for one test: the store inside it is empty unless the test asks for the shared one.
-pub struct Sandbox {
-    pub directory: tempfile::TempDir,
-    pub store: PathBuf,
+pub(crate) struct Sandbox {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) store: PathBuf,
 }
 
 impl Sandbox {
     /// An empty store of its own.
-    pub fn cold() -> Self {
+    pub(crate) fn cold() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let store = directory.path().join("store");
         Self { directory, store }
     }
 
     /// The store that all tests of one run share, so that a package is fetched once.
-    pub fn shared() -> Self {
+    pub(crate) fn shared() -> Self {
         let store = std::env::var_os("MINIMG_STORE")
             .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("store"), PathBuf::from);
         Self { store, ..Self::cold() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text).expect("a file in the sandbox");
         path
     }
 
     /// The program, started in the sandbox with nothing of the user's environment but the path and proxies.
-    pub fn minimg(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn minimg(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_minimg"));
         command.args(arguments).current_dir(self.directory.path()).env_clear();
         for (name, value) in std::env::vars_os() {
@@ -51,12 +51,12 @@ impl Sandbox {
     }
 
     /// Runs it and expects success.
-    pub fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         text(succeed(&mut self.minimg(arguments)))
     }
 
     /// Runs it and expects failure with this exit code; returns what it said.
-    pub fn fail(&self, code: i32, arguments: &[&str]) -> String {
+    pub(crate) fn fail(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.minimg(arguments).output().expect("minimg starts");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "minimg {arguments:?} said: {said}");
@@ -64,7 +64,7 @@ impl Sandbox {
     }
 
     /// Runs it with `--json` and returns the document.
-    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let mut all = arguments.to_vec();
         all.push("--json");
         serde_json::from_str(&self.run(&all)).expect("one JSON document")
@@ -72,19 +72,19 @@ impl Sandbox {
 }
 
 /// Runs a command and expects success.
-pub fn succeed(command: &mut Command) -> Output {
+pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?} ended with {}:\n{out}\n{err}", output.status);
     output
 }
 
-pub fn text(output: Output) -> String {
+pub(crate) fn text(output: Output) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 /// A tool that a test cannot do without: its absence is a failure that says what to install, never a skip.
-pub fn tool(name: &str, package: &str) -> Command {
+pub(crate) fn tool(name: &str, package: &str) -> Command {
     let found =
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(name).is_file());
     let found = found || Path::new("/usr/sbin").join(name).is_file();
