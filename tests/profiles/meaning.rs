@@ -202,7 +202,6 @@ fn a_profile_explains_itself() {
       base-files redis-server redis-tools (deb)
     keeps
       redis-benchmark (program, with all that it needs)
-      redis-check-aof (program, with all that it needs)
       redis-check-rdb (program, with all that it needs)
       redis-cli (program, with all that it needs)
       redis-server (program, with all that it needs)
@@ -210,6 +209,7 @@ fn a_profile_explains_itself() {
       base files (accounts, nsswitch.conf, hosts, os-release, machine-id, /tmp)
       redis (account, uid 999, group redis (999))
       /data (directory, 0755 redis:redis)
+      /usr/bin/redis-check-aof (link to redis-check-rdb)
     runs
       /usr/bin/redis-server (entrypoint)
       --protected-mode no (command)
