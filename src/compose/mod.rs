@@ -173,6 +173,17 @@ impl Composer<'_> {
         ] {
             self.put_unless_there(path, Node::directory(mode))?;
         }
+        self.keep_merged_links()
+    }
+
+    /// The links of a merged /usr: `/bin/sh` is in every script's first line, whether or not the walk came by.
+    fn keep_merged_links(&mut self) -> Result<(), ComposeError> {
+        for name in ["bin", "lib", "sbin"] {
+            let path = RootPath::new(name)?;
+            if matches!(self.tree.get(&path), Some(Node { kind: Kind::Symlink(_), .. })) {
+                self.added.insert(path, "the merged /usr".to_owned());
+            }
+        }
         Ok(())
     }
 

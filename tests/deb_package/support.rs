@@ -1,9 +1,10 @@
 //! Package files made by the tests, and a store that they are pinned in.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use minimg::backend::{Context, PinnedPackage, Pins, Produced, Request, Settings, Source};
-use minimg::backends::deb::package::produce;
+use minimg::backends::deb::package::{Fetch, produce};
 use minimg::board::{ArchNames, Board, Platform};
 use minimg::report::Silent;
 use minimg::store::Store;
@@ -175,9 +176,10 @@ impl World {
     pub(crate) fn produce(&self) -> Result<Produced, Error> {
         let settings = Settings::default();
         let context = Context { store: &self.store, reporter: &Silent, offline: true, settings: &settings };
-        produce(&request(), &self.pins, &context, |pins, _, _| {
+        let fetch: Fetch = Arc::new(|pins, _, _| {
             Err(Error::new(Class::Network, format!("{} is not in the store", pins.packages[0].name)))
-        })
+        });
+        produce(&request(), &self.pins, &context, &fetch)
     }
 
     pub(crate) fn tree(&self) -> RootTree {
