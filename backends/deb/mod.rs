@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod package;
 pub mod rules;
+mod version;
 
 use std::sync::Arc;
 

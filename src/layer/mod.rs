@@ -138,11 +138,13 @@ pub fn write(tree: &RootTree, options: &Options<'_>, store: &Store) -> Result<La
     let found = find_blob(&diff_id, options.compression, store)?;
     let (diff_id, blob) = match found {
         Some(blob) => {
-            options.reporter.event(Event::Reused { what: "layer", bytes: blob.size });
+            options.reporter.event(Event::Reused { what: "compressed layer", bytes: blob.size });
             (diff_id, blob)
         }
         None => {
-            options.reporter.event(Event::Missed { what: "layer", why: "this tar was not compressed before" });
+            options
+                .reporter
+                .event(Event::Missed { what: "compressed layer", why: "this tar was not compressed before" });
             write_blob(&plan, options, store)?
         }
     };

@@ -18,7 +18,6 @@ mod signed;
 mod solve;
 pub mod sources;
 mod universe;
-mod version;
 mod wanted;
 
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::version::compare;
+use crate::backends::deb::version::compare;
 
 /// One alternative of a relation: `libc6:any (>= 2.36)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

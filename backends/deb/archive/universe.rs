@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::index::{Index, MultiArch, Package};
 use super::relation::{self, Relation};
-use super::version::compare;
+use crate::backends::deb::version::compare;
 
 /// An index and what its archive says of it.
 pub(super) struct Indexed {

@@ -1,10 +1,7 @@
 //! The control paragraph of a package: the few fields that are needed here (deb-control(5)).
 
-use std::str::FromStr;
-
-use debversion::Version;
-
 use super::error::Problem;
+use crate::backends::deb::version;
 
 /// A control paragraph, with its text as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,15 +78,13 @@ impl Relation {
             return false;
         }
         let Some((operator, wanted)) = &self.version else { return true };
-        let (Ok(found), Ok(wanted)) = (Version::from_str(&other.version), Version::from_str(wanted)) else {
-            return false;
-        };
+        let order = version::compare(&other.version, wanted);
         match operator.as_str() {
-            "<<" => found < wanted,
-            "<=" | "<" => found <= wanted,
-            "=" => found == wanted,
-            ">=" | ">" => found >= wanted,
-            ">>" => found > wanted,
+            "<<" => order.is_lt(),
+            "<=" | "<" => order.is_le(),
+            "=" => order.is_eq(),
+            ">=" | ">" => order.is_ge(),
+            ">>" => order.is_gt(),
             _ => false,
         }
     }
