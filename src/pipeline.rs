@@ -193,7 +193,7 @@ fn produce(job: &Job<'_>, request: &Request, pins: Pins, context: &Context<'_>) 
 fn prune(job: &Job<'_>, tree: &mut RootTree) -> Result<(Closure, i64)> {
     let newest = tree.iter().filter(|(_, node)| node.package.is_some()).map(|(_, node)| node.meta.mtime).max();
     let epoch = job.epoch.or(newest).unwrap_or(0);
-    let added = compose::complete(tree, &job.profile.add, epoch)?;
+    let added = compose::complete(tree, job.profile, epoch)?;
     let keep = Keep { programs: programs(job, tree, &added), ..job.profile.keep.clone() };
     let image = &job.profile.image;
     let options = closure::Options { working_directory: working_directory(job) };

@@ -57,7 +57,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
 
 fn outcome(engine: &Engine, image: &Image, test: &Test) -> anyhow::Result<Outcome> {
     let (program, arguments) = test.command.split_first().context("a test without a command")?;
-    let mut all = vec!["run", "--rm", "--interactive", "--entrypoint", program, &image.reference];
+    let mut all = vec!["run", "--rm", "--interactive", "--network=none", "--entrypoint", program, &image.reference];
     all.extend(arguments.iter().map(String::as_str));
     let output = run_with_input(engine.command(&all), test.stdin.as_deref().unwrap_or_default())
         .with_context(|| format!("failed to run the test {:?} in {}", test.name, engine.name()))?;

@@ -14,7 +14,7 @@ use accounts::Accounts;
 pub use metadata::keep_package_metadata;
 
 use crate::error::{Class, Error};
-use crate::profile::Additions;
+use crate::profile::Profile;
 use crate::tree::{Kind, Node, PathError, RootPath, RootTree, resolve};
 
 /// Why a tree cannot be completed.
@@ -81,7 +81,8 @@ pub type Added = BTreeMap<RootPath, String>;
 ///
 /// # Errors
 /// When the profile contradicts the tree.
-pub fn complete(tree: &mut RootTree, additions: &Additions, epoch: i64) -> Result<Added, ComposeError> {
+pub fn complete(tree: &mut RootTree, profile: &Profile, epoch: i64) -> Result<Added, ComposeError> {
+    let additions = &profile.add;
     tree.add_missing_parents();
     let mut composer = Composer { added: Added::new(), epoch, tree };
     let accounts = Accounts::new(composer.tree, &additions.accounts)?;
@@ -115,7 +116,7 @@ pub fn complete(tree: &mut RootTree, additions: &Additions, epoch: i64) -> Resul
         }
     }
     if let Some(program) = &additions.applets {
-        composer.link_applets(program)?;
+        composer.link_applets(program, &profile.keep.programs)?;
     }
     let added = composer.added;
     tree.add_missing_parents();
@@ -209,8 +210,9 @@ impl Composer<'_> {
         Ok(())
     }
 
-    /// A link to the program for every applet that it has, where busybox itself would put it.
-    fn link_applets(&mut self, program: &str) -> Result<(), ComposeError> {
+    /// A link to the program for every applet that it has, where busybox itself would put it, in place of a package's own program of
+    /// that name unless the profile names that.
+    fn link_applets(&mut self, program: &str, named: &[String]) -> Result<(), ComposeError> {
         let wrong = |what| ComposeError::NoApplets { path: program.to_owned(), what };
         let found = resolve(&*self.tree, &RootPath::root(), program.as_bytes())
             .map_err(|_| wrong("is not in the root tree"))?;
@@ -226,7 +228,8 @@ impl Composer<'_> {
         let why = format!("an applet of {target}");
         for applet in applets {
             let place = self.real_place(&format!("{}/{}", applet.directory, applet.name))?;
-            if !self.tree.contains(&place) {
+            let is_named = named.iter().any(|name| name.as_bytes() == place.file_name() || *name == place.to_string());
+            if place != found.path && !is_named {
                 let target = if place.parent() == found.path.parent() {
                     found.path.file_name().to_vec()
                 } else {

@@ -1,5 +1,10 @@
 use super::*;
-use crate::profile::{Account, AddedDirectory, AddedFile};
+use crate::profile::{Account, AddedDirectory, AddedFile, Additions, Catalogue};
+
+/// A profile with nothing but these additions.
+fn profile(add: Additions) -> Profile {
+    Profile { add, ..Catalogue::built_in().profile("static", None, None).unwrap() }
+}
 
 fn account(name: &str, uid: u32, gid: u32) -> Account {
     Account {
@@ -28,7 +33,7 @@ fn merged_root() -> RootTree {
 #[test]
 fn the_base_of_an_empty_tree() {
     let mut tree = RootTree::new();
-    complete(&mut tree, &Additions { base: true, ..Additions::default() }, 7).unwrap();
+    complete(&mut tree, &profile(Additions { base: true, ..Additions::default() }), 7).unwrap();
     insta::assert_snapshot!(tree.dump().unwrap(), @r"
     d 0755 0:0 /dev/
     d 0755 0:0 /etc/
@@ -67,7 +72,7 @@ fn additions_land_where_links_lead_and_belong_to_accounts() {
         links: [("/bin/hi".to_owned(), "hello".to_owned())].into(),
         ..Additions::default()
     };
-    complete(&mut tree, &additions, 7).unwrap();
+    complete(&mut tree, &profile(additions), 7).unwrap();
     insta::assert_snapshot!(tree.dump().unwrap(), @r"
     l 0777 0:0 /bin -> usr/bin
     d 0755 0:0 /etc/
@@ -89,7 +94,7 @@ fn additions_land_where_links_lead_and_belong_to_accounts() {
 
 #[test]
 fn contradictions_are_named() {
-    let fail = |additions: Additions| complete(&mut merged_root(), &additions, 0).unwrap_err().to_string();
+    let fail = |additions: Additions| complete(&mut merged_root(), &profile(additions), 0).unwrap_err().to_string();
     let clash = fail(Additions { accounts: vec![account("www-data", 34, 33)], ..Additions::default() });
     assert!(clash.contains("www-data") && clash.contains("33") && clash.contains("34"), "{clash}");
     let directory = AddedDirectory { path: "/srv".into(), mode: 0o755, owner: "nosuch".into(), group: "0".into() };
@@ -99,4 +104,20 @@ fn contradictions_are_named() {
     assert!(outside.contains(".."), "{outside}");
     let none = fail(Additions { applets: Some("/usr/bin/busybox".into()), ..Additions::default() });
     assert!(none.contains("/usr/bin/busybox"), "{none}");
+}
+
+#[test]
+fn applets_win_over_what_packages_bring_but_not_over_what_the_profile_names() {
+    let names: Vec<u8> = ["awk", "cat", "cp", "cut", "gzip", "ls", "sh", "tr"].join("\0").into_bytes();
+    let binary = [b"\x7fELF\0", &names[..], b"\0\0"].concat();
+    let mut tree = merged_root();
+    tree.insert(RootPath::new("usr/bin/busybox").unwrap(), Node::file(0o755, binary));
+    tree.insert(RootPath::new("usr/bin/awk").unwrap(), Node::symlink("/etc/alternatives/awk"));
+    tree.insert(RootPath::new("usr/bin/gzip").unwrap(), Node::file(0o755, "the real one"));
+    let mut profile = profile(Additions { applets: Some("/usr/bin/busybox".into()), ..Additions::default() });
+    profile.keep.programs = vec!["gzip".into()];
+    complete(&mut tree, &profile, 7).unwrap();
+    let text = tree.dump().unwrap();
+    assert!(text.contains("/usr/bin/awk -> busybox") && text.contains("/usr/bin/ls -> busybox"), "{text}");
+    assert!(text.contains("f 0755 0:0 /usr/bin/gzip"), "{text}");
 }
