@@ -24,7 +24,13 @@ pub(super) struct Accounts {
     groups: BTreeMap<String, u32>,
     /// Home directories to be made, with their owners.
     homes: Vec<(String, u32, u32)>,
+    /// Numbers that packages' scripts were given here, and the profile's in their place.
+    moved_users: BTreeMap<u32, u32>,
+    moved_groups: BTreeMap<u32, u32>,
 }
+
+/// The numbers that Debian gives away as packages ask (Debian policy 9.2.2): a profile may choose others. All else is fixed.
+const DYNAMIC: std::ops::Range<u32> = 100..1000;
 
 impl Accounts {
     /// Takes what the tree has, and adds what every image has and what the profile asks for.
@@ -34,8 +40,15 @@ impl Accounts {
             None => Ok(default.to_owned()),
         };
         let (passwd, group) = (text("etc/passwd", PASSWD)?, text("etc/group", GROUP)?);
-        let mut accounts =
-            Self { users: users(&passwd), groups: groups(&group), passwd, group, homes: vec![("/root".into(), 0, 0)] };
+        let mut accounts = Self {
+            users: users(&passwd),
+            groups: groups(&group),
+            passwd,
+            group,
+            homes: vec![("/root".into(), 0, 0)],
+            moved_users: BTreeMap::new(),
+            moved_groups: BTreeMap::new(),
+        };
         let (name, id) = NONROOT;
         if !accounts.users.contains_key(name) && !wanted.iter().any(|account| account.name == name) {
             accounts.add_group(name, id);
@@ -50,6 +63,11 @@ impl Accounts {
     fn add(&mut self, account: &Account) -> Result<(), ComposeError> {
         let group = if account.group.is_empty() { &account.name } else { &account.group };
         match self.groups.get(group) {
+            Some(gid) if *gid != account.gid && DYNAMIC.contains(gid) => {
+                self.moved_groups.insert(*gid, account.gid);
+                remove_line(&mut self.group, group);
+                self.add_group(group, account.gid);
+            }
             Some(gid) if *gid != account.gid => {
                 return Err(ComposeError::AccountClash { name: group.clone(), wanted: account.gid, present: *gid });
             }
@@ -57,11 +75,15 @@ impl Accounts {
             None => self.add_group(group, account.gid),
         }
         match self.users.get(&account.name) {
-            Some((uid, _)) if *uid != account.uid => {
+            Some((uid, _)) if *uid != account.uid && !DYNAMIC.contains(uid) => {
                 Err(ComposeError::AccountClash { name: account.name.clone(), wanted: account.uid, present: *uid })
             }
-            Some(_) => Ok(()),
-            None => {
+            Some((uid, gid)) if (*uid, *gid) == (account.uid, account.gid) => Ok(()),
+            found => {
+                if let Some((uid, _)) = found {
+                    self.moved_users.insert(*uid, account.uid);
+                    remove_line(&mut self.passwd, &account.name);
+                }
                 let Account { name, uid, gid, gecos, home, shell, .. } = account;
                 self.add_user(name, *uid, *gid, gecos, home, shell);
                 Ok(())
@@ -94,6 +116,18 @@ impl Accounts {
         known.or_else(|| group.parse().ok()).ok_or_else(|| unknown("group", group, path))
     }
 
+    /// Gives the files of accounts that got another number to that number.
+    pub(super) fn move_owners(&self, tree: &mut RootTree) {
+        if self.moved_users.is_empty() && self.moved_groups.is_empty() {
+            return;
+        }
+        for node in tree.nodes_mut() {
+            let meta = &mut node.meta;
+            meta.uid = *self.moved_users.get(&meta.uid).unwrap_or(&meta.uid);
+            meta.gid = *self.moved_groups.get(&meta.gid).unwrap_or(&meta.gid);
+        }
+    }
+
     /// The files and homes, as nodes for the tree.
     pub(super) fn nodes(self, tree: &RootTree) -> Result<Vec<(RootPath, Node)>, ComposeError> {
         let mut nodes = vec![
@@ -108,6 +142,12 @@ impl Accounts {
         }
         Ok(nodes)
     }
+}
+
+/// Removes the line of an account from the text of passwd or group.
+fn remove_line(text: &mut String, name: &str) {
+    let begins = format!("{name}:");
+    *text = text.split_inclusive('\n').filter(|line| !line.starts_with(&begins)).collect();
 }
 
 fn unknown(what: &'static str, name: &str, path: &str) -> ComposeError {

@@ -12,7 +12,7 @@ pub(super) struct Applet {
     pub(super) directory: &'static str,
 }
 
-/// busybox's `enum bb_install_loc_t`; the root (0) is used by `linuxrc` alone.
+/// busybox's `enum bb_install_loc_t`; the root (0) is where `linuxrc` goes.
 const DIRECTORIES: [&str; 5] = ["", "bin", "sbin", "usr/bin", "usr/sbin"];
 
 /// Applets whose place has never changed; they tell the table of places from other data.
@@ -38,7 +38,7 @@ const FEWEST: usize = 8;
 pub(super) fn of_binary(binary: &[u8]) -> Vec<Applet> {
     let names = names(binary);
     let places = places(binary, &names).unwrap_or_else(|| vec![3; names.len()]);
-    let applets = names.iter().zip(places).filter(|(name, _)| **name != "busybox" && **name != "linuxrc");
+    let applets = names.iter().zip(places).filter(|(name, _)| **name != "busybox");
     applets
         .map(|(name, place)| Applet { name: (*name).to_owned(), directory: DIRECTORIES[usize::from(place.min(4))] })
         .collect()

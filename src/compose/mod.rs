@@ -86,6 +86,7 @@ pub fn complete(tree: &mut RootTree, profile: &Profile, epoch: i64) -> Result<Ad
     tree.add_missing_parents();
     let mut composer = Composer { added: Added::new(), epoch, tree };
     let accounts = Accounts::new(composer.tree, &additions.accounts)?;
+    accounts.move_owners(composer.tree);
     if additions.base {
         composer.base_directories()?;
         composer.base_files()?;

@@ -93,6 +93,34 @@ fn additions_land_where_links_lead_and_belong_to_accounts() {
 }
 
 #[test]
+fn a_profile_may_choose_the_number_of_an_account_that_a_script_made() {
+    let mut tree = merged_root();
+    tree.insert(
+        RootPath::new("etc/passwd").unwrap(),
+        Node::file(0o644, "cache:*:101:102::/var/lib/cache:/bin/false\nother:*:103:102::/:/x\n"),
+    );
+    tree.insert(RootPath::new("etc/group").unwrap(), Node::file(0o644, "cache:*:102:\n"));
+    tree.insert(RootPath::new("var/lib/cache").unwrap(), Node::directory(0o750).owned_by(101, 102));
+    complete(&mut tree, &profile(Additions { accounts: vec![account("cache", 999, 998)], ..Additions::default() }), 7)
+        .unwrap();
+    let text = |path: &str| match &tree.get(&RootPath::new(path).unwrap()).unwrap().kind {
+        Kind::File(content) => String::from_utf8(content.map().unwrap().to_vec()).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert!(
+        text("etc/passwd").contains("cache:*:999:998:") && !text("etc/passwd").contains(":101:"),
+        "{}",
+        text("etc/passwd")
+    );
+    assert!(
+        text("etc/group").contains("cache:*:998:") && !text("etc/group").contains(":102:"),
+        "{}",
+        text("etc/group")
+    );
+    assert!(tree.dump().unwrap().contains("d 0750 999:998 /var/lib/cache/"));
+}
+
+#[test]
 fn contradictions_are_named() {
     let fail = |additions: Additions| complete(&mut merged_root(), &profile(additions), 0).unwrap_err().to_string();
     let clash = fail(Additions { accounts: vec![account("www-data", 34, 33)], ..Additions::default() });

@@ -82,6 +82,11 @@ impl RootTree {
         self.nodes.get_mut(path)
     }
 
+    /// All nodes in the order of their paths, to be changed.
+    pub fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.nodes.values_mut()
+    }
+
     /// Takes a node out. What lies below it stays.
     pub fn remove(&mut self, path: &RootPath) -> Option<Node> {
         self.nodes.remove(path)
