@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::ComposeError;
 use crate::closure::{Closure, Reason, Why};
-use crate::tree::{Entry, PackageId, RootPath, RootTree, resolve};
+use crate::tree::{Content, Entry, Kind, Node, PackageId, RootPath, RootTree, resolve};
 
 /// Keeps, for every package of which a file is kept: its entry in `var/lib/dpkg/status.d` with the checksums beside it, and its copyright
 /// file, following links to the documentation of another package, which then counts as kept too.
@@ -27,6 +28,32 @@ pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
             &mut pending,
         );
     }
+}
+
+/// Shortens the lists of checksums to the files that are kept: a scanner should not miss what was never there.
+///
+/// # Errors
+/// When a list cannot be read.
+pub fn trim_checksums(kept: &mut RootTree) -> Result<(), ComposeError> {
+    let directory = RootPath::new("var/lib/dpkg/status.d")?;
+    let is_list = |path: &&RootPath| path.file_name().ends_with(b".md5sums");
+    let lists: Vec<RootPath> = kept.below(&directory).map(|(path, _)| path).filter(is_list).cloned().collect();
+    for path in lists {
+        let Some(Node { kind: Kind::File(content), .. }) = kept.get(&path) else { continue };
+        let text = content.map().map_err(|source| ComposeError::Read { path: path.clone(), source })?;
+        let lines = text.split_inclusive(|&b| b == b'\n').filter(|line| lists_kept_file(kept, line));
+        let trimmed = lines.collect::<Vec<_>>().concat();
+        if let Some(node) = kept.get_mut(&path) {
+            node.kind = Kind::File(Content::memory(trimmed));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a line `DIGEST  PATH` is of a file in the tree, where directories may be links.
+fn lists_kept_file(tree: &RootTree, line: &[u8]) -> bool {
+    let Some(name) = line.trim_ascii_end().splitn(2, |&b| b == b' ').nth(1) else { return false };
+    resolve(tree, &RootPath::root(), name.trim_ascii_start()).is_ok_and(|found| found.entry.is_some())
 }
 
 fn kept_packages(tree: &RootTree, closure: &Closure) -> BTreeSet<PackageId> {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use accounts::Accounts;
-pub use metadata::keep_package_metadata;
+pub use metadata::{keep_package_metadata, trim_checksums};
 
 use crate::error::{Class, Error};
 use crate::profile::Profile;

@@ -149,3 +149,17 @@ fn applets_win_over_what_packages_bring_but_not_over_what_the_profile_names() {
     assert!(text.contains("/usr/bin/awk -> busybox") && text.contains("/usr/bin/ls -> busybox"), "{text}");
     assert!(text.contains("f 0755 0:0 /usr/bin/gzip"), "{text}");
 }
+
+#[test]
+fn checksums_are_those_of_kept_files() {
+    let mut tree = merged_root();
+    let list =
+        "00000000000000000000000000000000  bin/sh\n11111111111111111111111111111111  usr/share/man/sh.1\nnonsense\n";
+    tree.insert(RootPath::new("usr/bin/sh").unwrap(), Node::file(0o755, "sh"));
+    tree.insert(RootPath::new("var/lib/dpkg/status.d/x.md5sums").unwrap(), Node::file(0o644, list));
+    tree.add_missing_parents();
+    trim_checksums(&mut tree).unwrap();
+    let (_, node) = tree.iter().find(|(path, _)| path.file_name() == b"x.md5sums").unwrap();
+    let Kind::File(content) = &node.kind else { panic!("{node:?}") };
+    assert_eq!(content.map().unwrap(), &b"00000000000000000000000000000000  bin/sh\n"[..]);
+}

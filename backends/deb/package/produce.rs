@@ -39,8 +39,11 @@ pub fn produce(request: &Request, pins: &Pins, context: &Context<'_>, fetch: &Fe
         packages.push(Loaded { package: package.clone(), listing, files });
     }
     sort(&mut packages);
-    let mut tree = assemble(&packages, pins.epoch)?;
-    for note in rules::apply(&mut tree, &packages, request, pins.epoch)? {
+    // Not the date of the archive: a new index without new packages must not change the tree.
+    let newest = packages.iter().flat_map(|loaded| &loaded.listing.members).map(|member| member.meta.mtime).max();
+    let epoch = newest.unwrap_or(pins.epoch);
+    let mut tree = assemble(&packages, epoch)?;
+    for note in rules::apply(&mut tree, &packages, request, epoch)? {
         context.reporter.event(Event::Detail(&note.to_string()));
     }
     let files = packages.into_iter().map(|loaded| loaded.files).collect();
