@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use super::ahead::with_read_ahead;
 use super::error::ArchiveError;
 use super::index::{Builder, Index};
 use super::packages::{self, PackagesError};
@@ -150,7 +151,7 @@ impl Wanted<'_> {
         let mut compressed = Hashed { inner: download, hasher: Hasher::default() };
         let limit = self.form("").map_or(DECODED_LIMIT, |(_, size, _)| size);
         let result = match decoder(suffix, &mut compressed) {
-            Ok(text) => packages::read(text, limit),
+            Ok(text) => with_read_ahead(text, |text| packages::read(text, limit)),
             Err(error) => Err(PackagesError::Io(error)),
         };
         // Of a wrong file it is the digest that is to be told, not how its nonsense fails to decode.
@@ -183,7 +184,7 @@ impl Wanted<'_> {
     }
 }
 
-fn decoder<'r, R: Read>(suffix: &str, compressed: &'r mut Hashed<R>) -> io::Result<Box<dyn Read + 'r>> {
+fn decoder<'r, R: Read + Send>(suffix: &str, compressed: &'r mut Hashed<R>) -> io::Result<Box<dyn Read + Send + 'r>> {
     Ok(match suffix {
         ".gz" => Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(64 * 1024, compressed))),
         ".xz" => {

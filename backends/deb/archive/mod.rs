@@ -3,6 +3,7 @@
 //! `plan` says which suites are read from where; `signed` gets their Release files and checks signatures; `indexes` gets the lists of packages
 //! into a compact form in the store (`packages` reads, `index` stores); `universe` joins them, and `solve` chooses.
 
+mod ahead;
 mod deb822;
 mod error;
 mod explain;
