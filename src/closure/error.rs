@@ -9,7 +9,7 @@ use crate::error::{Class, Error};
 #[derive(Debug, thiserror::Error)]
 pub enum ClosureError {
     /// A program of the profile is not in the tree.
-    #[error("keep the program {name}: {searched}{}", hint(.nearest))]
+    #[error("cannot keep the program {name}: {searched}{}", hint(.nearest))]
     Program {
         /// As the profile names it.
         name: String,
@@ -19,7 +19,7 @@ pub enum ClosureError {
         nearest: Option<String>,
     },
     /// There is no rule set of this name.
-    #[error("apply the rule set {name}: there is none of that name{}; `minimg list rules` shows all", hint(.nearest))]
+    #[error("cannot apply the rule set {name}: there is none of that name{}; `minimg list rules` shows all", hint(.nearest))]
     Rule {
         /// As the profile names it.
         name: String,
@@ -27,7 +27,7 @@ pub enum ClosureError {
         nearest: Option<String>,
     },
     /// A package of the profile is not in the tree.
-    #[error("keep the package {name}: the root tree has no package of that name{}; add it under [packages]", hint(.nearest))]
+    #[error("cannot keep the package {name}: the root tree has no package of that name{}; add it under [packages]", hint(.nearest))]
     Package {
         /// As the profile names it.
         name: String,
@@ -35,7 +35,7 @@ pub enum ClosureError {
         nearest: Option<String>,
     },
     /// A glob cannot be read.
-    #[error("read the glob {glob}: {message}")]
+    #[error("cannot read the glob {glob}: {message}")]
     Glob {
         /// As the profile has it.
         glob: String,
@@ -43,10 +43,10 @@ pub enum ClosureError {
         message: String,
     },
     /// Files that kept files cannot do without are not in the tree.
-    #[error("complete the image: {}", list(.0))]
+    #[error("the image would not be complete: {}", list(.0))]
     Missing(Vec<MissingFile>),
     /// The tree cannot be read.
-    #[error("read {path}: {source}")]
+    #[error("cannot read {path}: {source}")]
     Io {
         /// Which path, or what was done.
         path: String,

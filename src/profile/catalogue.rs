@@ -110,7 +110,7 @@ impl Catalogue {
         };
         match parent {
             Ok(parent) => Ok(Some(parent)),
-            Err(error) => Err(ProfileError::from(at_extends(format!("cannot {error}"))).into()),
+            Err(error) => Err(ProfileError::from(at_extends(error.to_string())).into()),
         }
     }
 }
@@ -139,7 +139,7 @@ fn read_locals(part: &mut OverrideTable, directory: Option<&Path>, problems: &mu
         };
         match read_limited(&directory.join(from.get()), LONGEST_ADDED_FILE) {
             Ok(bytes) => file.bytes = Some(bytes),
-            Err(error) => problems.add(from.span(), format!("cannot {error}")),
+            Err(error) => problems.add(from.span(), error.to_string()),
         }
     }
     if let (Some(keyring), Some(directory)) = (&mut part.source.keyring, directory) {

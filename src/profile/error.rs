@@ -13,7 +13,7 @@ pub enum ProfileError {
     #[error(transparent)]
     File(#[from] FileError),
     /// There is no such name.
-    #[error("find the {kind} `{name}`: there is none of that name{}", remedy(.kind, .help))]
+    #[error("cannot find the {kind} `{name}`: there is none of that name{}", remedy(.kind, .help))]
     Unknown {
         /// `profile` or `board`.
         kind: &'static str,
@@ -23,7 +23,7 @@ pub enum ProfileError {
         help: Option<String>,
     },
     /// The file or directory cannot be read.
-    #[error("read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Unreadable {
         /// Which one.
         path: PathBuf,
@@ -31,7 +31,7 @@ pub enum ProfileError {
         source: std::io::Error,
     },
     /// The file is larger than any profile needs to be.
-    #[error("read {}: it has more than {limit} bytes", path.display())]
+    #[error("cannot read {}: it has more than {limit} bytes", path.display())]
     TooLarge {
         /// Which one.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum ProfileError {
     },
     /// This machine is of an architecture that no board describes.
     #[error(
-        "choose a board for this machine: no board is known for its architecture `{architecture}`; name one with --board"
+        "cannot choose a board for this machine: no board is known for its architecture `{architecture}`; name one with --board"
     )]
     UnknownHost {
         /// What the program was built for.

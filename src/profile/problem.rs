@@ -101,7 +101,7 @@ impl std::error::Error for FileError {}
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let many = if self.problems.len() == 1 { "an error" } else { "errors" };
-        write!(f, "read `{}`, which has {many}", self.file)?;
+        write!(f, "cannot read `{}`, which has {many}", self.file)?;
         for problem in self.problems.iter().take(SHOWN) {
             self.fmt_problem(f, problem)?;
         }

@@ -92,7 +92,7 @@ fn what_is_missing_is_named_with_the_chain_and_what_was_tried() {
     let error = closed(&lab, &keep(&["p"])).unwrap_err().to_string();
     assert_eq!(
         error,
-        "complete the image: the library libnone.so.3 is missing, needed by /usr/bin/p -> /usr/lib/liba.so; tried \
+        "the image would not be complete: the library libnone.so.3 is missing, needed by /usr/bin/p -> /usr/lib/liba.so; tried \
          /first/libnone.so.3 (absent), /lib/x86_64-linux-gnu/libnone.so.3 (absent), \
          /usr/lib/x86_64-linux-gnu/libnone.so.3 (absent), /lib/libnone.so.3 (absent), /usr/lib/libnone.so.3 (absent); \
          the tree has /opt/libnone.so.3, where the loader does not look: name its directory in LD_LIBRARY_PATH or /etc/ld.so.conf"
@@ -105,7 +105,7 @@ fn wrong_names_get_the_nearest_right_one() {
     lab.program("/usr/bin/busybox", &[], &[]);
     let error = closed(&lab, &keep(&["busibox"])).unwrap_err().to_string();
     assert!(
-        error.starts_with("keep the program busibox: no directory of PATH") && error.ends_with("did you mean busybox?"),
+        error.starts_with("cannot keep the program busibox: no directory of PATH") && error.ends_with("did you mean busybox?"),
         "{error}"
     );
     let rules = Keep { rules: vec!["ca-certificate".to_owned()], ..Keep::default() };

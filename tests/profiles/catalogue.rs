@@ -13,7 +13,7 @@ fn every_profile_is_read_for_every_suite_and_board() {
     let (catalogue, boards) = (Catalogue::built_in(), Boards::built_in());
     let boards: Vec<_> = boards.names().map(|name| boards.get(name).unwrap()).collect();
     for name in catalogue.names() {
-        let definition = catalogue.get(name).unwrap_or_else(|error| panic!("failed to {error}"));
+        let definition = catalogue.get(name).unwrap_or_else(|error| panic!("{error}"));
         for (suite, board) in
             [None, Some("bookworm")].iter().flat_map(|suite| boards.iter().map(move |board| (*suite, board)))
         {
@@ -163,12 +163,12 @@ fn paths_from_a_profile_start_at_its_directory() {
 fn a_wrong_name_gets_the_right_one() {
     let error = Catalogue::built_in().get("ngnix").unwrap_err();
     assert_eq!(error.class(), Class::Profile);
-    insta::assert_snapshot!(format!("failed to {error}"), @r##"
-    failed to find the profile `ngnix`: there is none of that name; did you mean `nginx`? (a profile of your own is named by a path that has a `/` or ends in `.toml`)
+    insta::assert_snapshot!(error.to_string(), @r##"
+    cannot find the profile `ngnix`: there is none of that name; did you mean `nginx`? (a profile of your own is named by a path that has a `/` or ends in `.toml`)
     "##);
     let error = Boards::built_in().get("rasberry-pi-4").unwrap_err();
-    insta::assert_snapshot!(format!("failed to {error}"), @r##"
-    failed to find the board `rasberry-pi-4`: there is none of that name; did you mean `raspberry-pi-4`? (a board of your own is named by a path that has a `/` or ends in `.toml`)
+    insta::assert_snapshot!(error.to_string(), @r##"
+    cannot find the board `rasberry-pi-4`: there is none of that name; did you mean `raspberry-pi-4`? (a board of your own is named by a path that has a `/` or ends in `.toml`)
     "##);
 }
 
@@ -179,7 +179,7 @@ fn what_cannot_be_read_is_said() {
     let error = Catalogue::built_in().get(missing.to_str().unwrap()).unwrap_err();
     assert_eq!(error.class(), Class::Profile);
     insta::assert_snapshot!(message(&error, dir.path()), @r##"
-    failed to read x.toml: No such file or directory (os error 2)
+    cannot read x.toml: No such file or directory (os error 2)
     "##);
     let directory_itself = dir.path().join("");
     let error = Catalogue::built_in().get(directory_itself.to_str().unwrap()).unwrap_err();
@@ -187,7 +187,7 @@ fn what_cannot_be_read_is_said() {
     let large = directory(&[("x.toml", &"#".repeat((1 << 20) + 1))]);
     let error = Catalogue::built_in().get(large.path().join("x.toml").to_str().unwrap()).unwrap_err();
     insta::assert_snapshot!(message(&error, large.path()), @r##"
-    failed to read x.toml: it has more than 1048576 bytes
+    cannot read x.toml: it has more than 1048576 bytes
     "##);
 }
 
@@ -199,6 +199,6 @@ fn a_fifo_in_place_of_a_profile_does_not_block() {
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     let error = Catalogue::built_in().get(path.to_str().unwrap()).unwrap_err();
     insta::assert_snapshot!(message(&error, dir.path()), @r##"
-    failed to read x.toml: it is not a regular file
+    cannot read x.toml: it is not a regular file
     "##);
 }

@@ -23,7 +23,7 @@ zzz = 1
 suggested = 'kep'
 triggers = 'never'
 "), @r##"
-    failed to read `x.toml`, which has errors
+    cannot read `x.toml`, which has errors
 
     x.toml:2:1: unknown key `descripton` at the top of the file
        |
@@ -72,7 +72,7 @@ ports = [80, '99999', '53/udp']
 env = ['A=b']
 user = 1000
 "), @r##"
-    failed to read `x.toml`, which has errors
+    cannot read `x.toml`, which has errors
 
     x.toml:3:14: `image.entrypoint` must be an array of strings, not a string
        |
@@ -109,7 +109,7 @@ name = 'app'
 [[tests]]
 command = ['x']
 "), @r##"
-    failed to read `x.toml`, which has errors
+    cannot read `x.toml`, which has errors
 
     x.toml:2:1: `uid` is missing in `add.accounts`
        |
@@ -128,7 +128,7 @@ command = ['x']
 #[test]
 fn syntax_has_line_and_column() {
     insta::assert_snapshot!(message_for("description = 'größe'\n[image]\ncmd = ['a' 'b']\n"), @r##"
-    failed to read `x.toml`, which has an error
+    cannot read `x.toml`, which has an error
 
     x.toml:3:12: missing comma between array elements, expected `,`
        |
@@ -136,7 +136,7 @@ fn syntax_has_line_and_column() {
        |            ^
     "##);
     insta::assert_snapshot!(message_for("a = 1\na = 2"), @r##"
-    failed to read `x.toml`, which has an error
+    cannot read `x.toml`, which has an error
 
     x.toml:2:1: duplicate key
        |
@@ -171,7 +171,7 @@ mirror = "ftp://somewhere"
 [arch.x86_64.packages]
 deb = ["x"]
 "#), @r##"
-    failed to read `x.toml`, which has errors
+    cannot read `x.toml`, which has errors
 
     x.toml:4:8: `-o` is not a package: it must be one word and not begin with `-`
        |
@@ -292,7 +292,7 @@ path = "/etc/z"
 content = ""
 mode = 644
 "#), @r##"
-    failed to read `x.toml`, which has an error
+    cannot read `x.toml`, which has an error
 
     x.toml:19:8: `add.files.mode` must be a string, not an integer
         |
@@ -313,7 +313,7 @@ owner = "4294967295"
 path = "/etc/y"
 from = "missing"
 "#), @r##"
-    failed to read `x.toml`, which has errors
+    cannot read `x.toml`, which has errors
 
     x.toml:3:8: this file has neither `content` nor `from`
        |
@@ -353,7 +353,7 @@ fn what_could_harm_a_terminal_is_not_shown() {
     let message = message_for("[image]\nuser = \"a\\u001b[31mb\"\n[keep.globs]\n\"/x\" = \"y\\u0007\"\n");
     assert!(!message.chars().any(|c| c.is_control() && c != '\n'), "{message:?}");
     insta::assert_snapshot!(message, @r##"
-    failed to read `x.toml`, which has errors
+    cannot read `x.toml`, which has errors
 
     x.toml:2:8: `a�[31mb` is not a user's or group's name: letters, digits, `.`, `_` and `-`, at most 32
        |
@@ -371,7 +371,7 @@ fn what_could_harm_a_terminal_is_not_shown() {
 fn long_lines_are_cut_around_the_place() {
     let text = format!("[image]\ncmd = [{} 1, {}]", "'x', ".repeat(60), "'y', ".repeat(60));
     insta::assert_snapshot!(message_for(&text), @r##"
-    failed to read `x.toml`, which has an error
+    cannot read `x.toml`, which has an error
 
     x.toml:2:309: each element of `image.cmd` must be a string, not an integer
        |
@@ -384,7 +384,7 @@ fn long_lines_are_cut_around_the_place() {
 #[test]
 fn building_on_what_is_not_there() {
     insta::assert_snapshot!(message_for("extends = 'ngnix'"), @r##"
-    failed to read `x.toml`, which has an error
+    cannot read `x.toml`, which has an error
 
     x.toml:1:11: cannot find the profile `ngnix`: there is none of that name; did you mean `nginx`? (a profile of your own is named by a path that has a `/` or ends in `.toml`)
        |
@@ -392,7 +392,7 @@ fn building_on_what_is_not_there() {
        |           ^^^^^^^
     "##);
     insta::assert_snapshot!(message_for("extends = './none.toml'"), @r##"
-    failed to read `x.toml`, which has an error
+    cannot read `x.toml`, which has an error
 
     x.toml:1:11: cannot read ./none.toml: No such file or directory (os error 2)
        |
@@ -402,7 +402,7 @@ fn building_on_what_is_not_there() {
     let circle = directory(&[("a.toml", "extends = './b.toml'"), ("b.toml", "extends = './a.toml'")]);
     let error = Catalogue::built_in().get(circle.path().join("a.toml").to_str().unwrap()).unwrap_err();
     insta::assert_snapshot!(message(&error, circle.path()).replace("././", "./"), @r##"
-    failed to read `./a.toml`, which has an error
+    cannot read `./a.toml`, which has an error
 
     ./a.toml:1:11: more than 16 profiles build on one another; do they go in a circle?
        |
@@ -412,7 +412,7 @@ fn building_on_what_is_not_there() {
     let own = directory(&[("own.toml", "extends = 'own'")]);
     let catalogue = Catalogue::built_in().with_directory(own.path()).unwrap();
     insta::assert_snapshot!(message(&catalogue.get("own").unwrap_err(), own.path()), @r##"
-    failed to read `own.toml`, which has an error
+    cannot read `own.toml`, which has an error
 
     own.toml:1:11: `own` cannot build on itself
        |
@@ -426,7 +426,7 @@ fn a_name_that_cannot_be_an_images_name() {
     let dir = directory(&[("My Profile.toml", "description = 'x'")]);
     let error = Catalogue::built_in().get(dir.path().join("My Profile.toml").to_str().unwrap()).unwrap_err();
     insta::assert_snapshot!(message(&error, dir.path()), @r##"
-    failed to read `My Profile.toml`, which has an error
+    cannot read `My Profile.toml`, which has an error
 
     My Profile.toml: `My Profile` cannot be a profile's name; rename the file: its name becomes the image's, so only small letters, digits, and `.`, `_`, `-` between them
     "##);
@@ -448,7 +448,7 @@ fn boards_are_checked_too() {
     let message_of =
         |name: &str| message(&boards.get(dir.path().join(name).to_str().unwrap()).unwrap_err(), dir.path());
     insta::assert_snapshot!(message_of("x.toml"), @r##"
-    failed to read `x.toml`, which has an error
+    cannot read `x.toml`, which has an error
 
     x.toml:7:1: unknown key `debian` in `[names]`
        |
@@ -457,7 +457,7 @@ fn boards_are_checked_too() {
        = help: did you mean `deb`?
     "##);
     insta::assert_snapshot!(message_of("y.toml"), @r##"
-    failed to read `y.toml`, which has errors
+    cannot read `y.toml`, which has errors
 
     y.toml:2:8: this must be a word of letters, digits, `_`, `-` and `.`
        |

@@ -32,7 +32,7 @@ fn read(text: &str) -> Result<Definition, String> {
 
 /// The message of an error without the name of the temporary directory.
 fn message(error: &minimg::Error, directory: &Path) -> String {
-    format!("failed to {error}").replace(&format!("{}/", directory.display()), "")
+    error.to_string().replace(&format!("{}/", directory.display()), "")
 }
 
 fn files_in(directory: &str) -> BTreeSet<String> {
