@@ -119,6 +119,14 @@ impl Lock {
         if let Some(target) = lock.targets.iter().find(|target| outside(target)) {
             return Err(format!("a package for {} names an archive that is not listed", target.board));
         }
+        let leads_out = |path: &str| {
+            path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains(['?', '#', '\\'])
+        };
+        if let Some(package) =
+            lock.targets.iter().flat_map(|t| &t.pins.packages).find(|package| leads_out(&package.path))
+        {
+            return Err(format!("the path {:?} of {} leads out of the archive", package.path, package.name));
+        }
         Ok(lock)
     }
 
@@ -245,9 +253,13 @@ mod tests {
         let mut lock = Lock::new("x");
         lock.set("deb", &request(&["busybox"], None), pins());
         let text = lock.to_text();
-        for (from, to) in
-            [("version = 1", "version = 9"), ("archive = 0", "archive = 7"), ("sha256:", "md5:"), ("board", "bored")]
-        {
+        for (from, to) in [
+            ("version = 1", "version = 9"),
+            ("archive = 0", "archive = 7"),
+            ("sha256:", "md5:"),
+            ("board", "bored"),
+            ("pool/", "../pool/"),
+        ] {
             assert!(Lock::parse(text.replacen(from, to, 1).as_bytes()).is_err(), "{from} -> {to}");
         }
         assert!(Lock::parse(b"\xff").is_err());

@@ -46,7 +46,8 @@ pub fn write(images: &[Image], output: &Output, store: &Store) -> Result<(Writte
     let written = export::export(images, output, store)?;
     if let Some(digest) = written.digest {
         let bytes = serde_json::to_vec(&Seen { digest, size: written.size });
-        store.put_entry(KIND, &key, &bytes.map_err(|error| Error::new(Class::Machine, error))?)?;
+        // The output is written: that the store cannot note it only costs time when it is wanted again.
+        let _ = store.put_entry(KIND, &key, &bytes.map_err(|error| Error::new(Class::Machine, error))?);
     }
     Ok((written, false))
 }

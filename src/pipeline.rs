@@ -11,14 +11,15 @@ use crate::closure::{self, Closure, Finding, Severity};
 use crate::compose;
 use crate::digest::Digest;
 use crate::error::{Class, Error, Result};
-use crate::image::{Compression, Image, Layer};
+use crate::export::DEFAULT_PATH;
+use crate::image::{Compression, Config, Image, Layer};
 use crate::layer;
 use crate::lock::{Found, Lock};
 use crate::profile::{Keep, Profile};
 use crate::recipe::{Recipe, digest_of};
 use crate::record::Record;
 use crate::report::Event;
-use crate::tree::{Kind, Node, RootPath, RootTree};
+use crate::tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
 
 /// One image to be built.
 #[derive(Clone, Copy)]
@@ -135,7 +136,8 @@ fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins
     };
     if job.locked {
         let why = why.unwrap_or_else(|| "there is no lock beside the profile".to_owned());
-        let message = format!("--locked was given, but {why}; write the lock with `minimg lock {}`", job.profile.name);
+        let message =
+            format!("--locked was given, but {why}; write it with `minimg lock` and the same profile and options");
         return Err(Error::new(Class::Stale, message));
     }
     if let Some(why) = why {
@@ -151,11 +153,13 @@ fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins
 fn stored(recipe: &Recipe, context: &Context<'_>) -> Result<Option<Made>> {
     let Some(bytes) = context.store.entry("layer", &recipe.digest())? else { return Ok(None) };
     let made: Option<Made> = serde_json::from_slice(&bytes).ok();
-    let made = made.filter(|made| context.store.has_blob(&made.layer.digest, Some(made.layer.size)));
-    if let Some(made) = &made {
-        context.reporter.event(Event::Reused { what: "layer", bytes: made.layer.size });
+    let Some(made) = made else { return Ok(None) };
+    // Read, not only looked at: a damaged blob is dropped here, and made anew.
+    if context.store.open_blob(&made.layer.digest)?.is_none() {
+        return Ok(None);
     }
-    Ok(made)
+    context.reporter.event(Event::Reused { what: "layer", bytes: made.layer.size });
+    Ok(Some(made))
 }
 
 fn make(job: &Job<'_>, request: &Request, pins: Pins, recipe: &Recipe, context: &Context<'_>) -> Result<Made> {
@@ -172,7 +176,7 @@ fn make(job: &Job<'_>, request: &Request, pins: Pins, recipe: &Recipe, context: 
     let options = layer::Options {
         epoch,
         compression: job.compression,
-        created_by: &created_by(job),
+        created_by: "minimg",
         jobs: context.settings.jobs,
         reporter: context.reporter,
     };
@@ -243,6 +247,7 @@ fn check(job: &Job<'_>, kept: &RootTree, closure: &Closure) -> Result<Vec<Findin
         ..CheckSettings::default()
     };
     findings.extend(closure::check::check(kept, &settings)?);
+    findings.extend(missing_start(&job.profile.image, kept));
     findings.sort();
     findings.dedup();
     let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
@@ -251,6 +256,25 @@ fn check(job: &Job<'_>, kept: &RootTree, closure: &Closure) -> Result<Vec<Findin
     }
     let lines: Vec<String> = errors.iter().map(|error| format!("\n  {}: {}", error.path, error.message)).collect();
     Err(Error::new(Class::Incomplete, format!("the image would not be complete:{}", lines.concat())))
+}
+
+/// The program that the image starts, where it is not in it.
+fn missing_start(config: &Config, kept: &RootTree) -> Option<Finding> {
+    let program = config.entrypoint.first().or(config.cmd.first())?;
+    let path = config.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    let places: Vec<String> = match program.contains('/') {
+        true => vec![format!("/{}/{program}", if program.starts_with('/') { "" } else { config.workdir.as_str() })],
+        false => path.split(':').map(|directory| format!("{directory}/{program}")).collect(),
+    };
+    let is_there = |place: &String| {
+        resolve(kept, &RootPath::root(), place.as_bytes())
+            .is_ok_and(|found| matches!(found.entry, Some(Entry::File { .. })))
+    };
+    (!places.iter().any(is_there)).then(|| Finding {
+        severity: Severity::Error,
+        path: program.clone(),
+        message: "the image starts this program, which is not in it; add it to `programs` under [keep], or mend `entrypoint` or `cmd`".into(),
+    })
 }
 
 /// Says why the layer must be made: what changed since the last build of the same profile and board.
@@ -280,12 +304,14 @@ fn created_by(job: &Job<'_>) -> String {
     format!("minimg build {} --board {}", job.profile.name, job.board.name)
 }
 
+/// The image. What it says of how it was made comes from this job: the layer may have been made by another one.
 fn image(job: &Job<'_>, made: &Made) -> Image {
+    let layer = Layer { created_by: created_by(job), ..made.layer.clone() };
     Image {
         reference: job.reference.to_owned(),
         platform: job.board.platform.clone(),
         config: job.profile.image.clone(),
-        layers: vec![made.layer.clone()],
+        layers: vec![layer],
         created: made.epoch,
         annotations: BTreeMap::new(),
     }

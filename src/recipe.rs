@@ -41,7 +41,16 @@ impl Recipe {
             ("the board", digest_of(&(platform, names, cpu_level))),
             ("what the profile keeps", digest_of(&profile.keep)),
             ("what the profile adds", digest_of(&profile.add)),
-            ("the environment", digest_of(&(&profile.image.env, &profile.image.workdir))),
+            (
+                "how the program is run",
+                digest_of(&(
+                    &profile.image.env,
+                    &profile.image.workdir,
+                    &profile.image.user,
+                    &profile.image.entrypoint,
+                    &profile.image.cmd,
+                )),
+            ),
             ("SOURCE_DATE_EPOCH", digest_of(&epoch)),
             ("the compression", digest_of(&compression)),
             ("minimg itself", digest_of(&(PIPELINE_VERSION, crate::layer::WRITER_VERSION))),

@@ -33,7 +33,7 @@ fn emulate(root: &Path, emulator: &str, program: &[&str]) -> String {
     tool(&name, "qemu-user-static");
     std::fs::copy(Path::new("/usr/bin").join(&name), root.join("emulator")).unwrap();
     let mut command = tool("/usr/sbin/chroot", "coreutils");
-    command.arg(root).arg("/emulator").args(["-cpu", "max"]);
+    command.arg(root).arg("/emulator");
     if emulator == "x86_64" {
         command = tool("/usr/sbin/chroot", "coreutils");
         command.arg(root);

@@ -1,11 +1,13 @@
 //! `minimg build`: the main job.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use minimg::backend::Context;
+use minimg::board::Board;
 use minimg::closure::Severity;
 use minimg::engine::{Engine, Way};
 use minimg::export::{self, Output, Target, Written};
@@ -16,7 +18,7 @@ use minimg::record::Record;
 use minimg::report::{Event, Reporter};
 use minimg::store::Store;
 
-use super::output::{pairs, print_json};
+use super::output::{pairs, print_json, say};
 use super::progress::{Progress, Sums};
 use super::select::{Selected, Selection, read_lock};
 use super::{Session, style};
@@ -118,11 +120,9 @@ fn build_all(arguments: &Arguments, selected: &Selected, context: &Context<'_>) 
     let lock = read_lock(&selected.origin)?;
     let reference = reference(arguments, &selected.profile.name)?;
     let epoch = source_date_epoch()?;
-    let mut all = Vec::new();
-    for board in &selected.boards {
-        let profile = selected.profile_for(board);
+    selected.for_each_board(context, |board, profile| {
         let job = Job {
-            profile: &profile,
+            profile,
             board,
             backend: selected.backend,
             lock: lock.as_ref(),
@@ -131,21 +131,22 @@ fn build_all(arguments: &Arguments, selected: &Selected, context: &Context<'_>) 
             compression: arguments.compression.into(),
             reference: &reference,
         };
-        let built = pipeline::build(&job, context).with_context(|| format!("board {}", board.name))?;
-        for finding in built.findings.iter().filter(|finding| finding.severity == Severity::Warning) {
-            context.reporter.event(Event::Warning(&format!("{}: {}", finding.path, finding.message)));
-        }
-        if let Some(budget) = board.size_budget
-            && let Some(over) = built.image.layers.iter().map(|layer| layer.size).sum::<u64>().checked_sub(budget + 1)
-        {
-            let over = style::bytes(over + 1);
-            context
-                .reporter
-                .event(Event::Warning(&format!("the image is {over} over the size budget of {}", board.name)));
-        }
-        all.push(built);
+        let built = pipeline::build(&job, context)?;
+        warn(board, &built, context.reporter);
+        Ok(built)
+    })
+}
+
+/// Tells what people should know of a built image.
+fn warn(board: &Board, built: &Built, reporter: &dyn Reporter) {
+    for finding in built.findings.iter().filter(|finding| finding.severity == Severity::Warning) {
+        reporter.event(Event::Warning(&format!("{}: {}", finding.path, finding.message)));
     }
-    Ok(all)
+    let size: u64 = built.image.layers.iter().map(|layer| layer.size).sum();
+    if let Some(budget) = board.size_budget.filter(|budget| size > *budget) {
+        let over = style::bytes(size - budget);
+        reporter.event(Event::Warning(&format!("the image is {over} over the size budget of {}", board.name)));
+    }
 }
 
 /// Where to write; the usual archive when the command line asks for nothing at all.
@@ -157,7 +158,32 @@ fn outputs(arguments: &Arguments, selected: &Selected) -> anyhow::Result<Vec<Out
         };
         return Ok(vec![export::parse_output(&name)?]);
     }
-    Ok(arguments.output.iter().map(|text| export::parse_output(text)).collect::<Result<_, _>>()?)
+    let outputs: Vec<Output> =
+        arguments.output.iter().map(|text| export::parse_output(text)).collect::<Result<_, _>>()?;
+    check_outputs(&outputs, selected.boards.len())?;
+    Ok(outputs)
+}
+
+/// Refuses before the work what cannot end well after it.
+fn check_outputs(outputs: &[Output], images: usize) -> anyhow::Result<()> {
+    let mut places = BTreeSet::new();
+    for output in outputs {
+        let place = match &output.target {
+            Target::Path(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+            Target::Stdout => PathBuf::from("-"),
+        };
+        if !places.insert(place) {
+            return Err(super::usage(format!("two outputs go to the same place, the second being {output}")));
+        }
+        let holds_several = export::EXPORTERS.iter().any(|e| e.name() == output.format() && e.holds_several());
+        if images > 1 && !holds_several {
+            let format = output.format();
+            return Err(super::usage(format!(
+                "the format {format} holds one image, and {images} boards were named; use oci or archive"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The engines are looked for before anything is built: a build that cannot end well need not begin.
@@ -285,7 +311,7 @@ impl Summary<'_> {
         if self.written.iter().any(|done| done.path().is_none()) {
             eprintln!("{text}");
         } else {
-            println!("{text}");
+            say!("{text}");
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use minimg::error::{Class, Error};
 
-use super::output::{print_json, print_table};
+use super::output::{print_json, print_table, say};
 use super::{Session, style, usage};
 
 #[derive(Debug, clap::Args)]
@@ -43,11 +43,11 @@ fn show(session: &Session) -> anyhow::Result<ExitCode> {
         print_json(&serde_json::json!({ "path": store.path(), "usage": usage }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}", session.style.name(&store.path().display().to_string()));
+    say!("{}", session.style.name(&store.path().display().to_string()));
     let total: u64 = usage.values().map(|of| of.bytes).sum();
     let rows = usage.iter().map(|(kind, of)| [kind.clone(), of.count.to_string(), style::bytes(of.bytes)]);
     print_table(&["kind", "files", "size"], rows)?;
-    println!("{} in all", style::bytes(total));
+    say!("{} in all", style::bytes(total));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -57,9 +57,9 @@ fn verify(session: &Session) -> anyhow::Result<ExitCode> {
         print_json(&serde_json::json!({ "good": good, "dropped": problems }))?;
     } else {
         for problem in &problems {
-            println!("{} {}: {}", session.style.warning("dropped"), problem.path.display(), problem.message);
+            say!("{} {}: {}", session.style.warning("dropped"), problem.path.display(), problem.message);
         }
-        println!("{good} good, {} damaged and dropped", problems.len());
+        say!("{good} good, {} damaged and dropped", problems.len());
     }
     Ok(ExitCode::from(if problems.is_empty() { 0 } else { Class::Verification.code() }))
 }
@@ -70,7 +70,7 @@ fn prune(session: &Session, unused_for: &str) -> anyhow::Result<ExitCode> {
     if session.global.json {
         print_json(&freed)?;
     } else {
-        println!("removed {} files, {}", freed.count, style::bytes(freed.bytes));
+        say!("removed {} files, {}", freed.count, style::bytes(freed.bytes));
     }
     Ok(ExitCode::SUCCESS)
 }

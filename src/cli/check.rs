@@ -8,7 +8,7 @@ use minimg::closure::{Finding, Severity};
 use minimg::error::Class;
 
 use super::Session;
-use super::output::print_json;
+use super::output::{harmless, print_json, say};
 use super::root::Opened;
 use super::select::Selection;
 
@@ -31,11 +31,11 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
         print_json(&serde_json::json!({ "complete": errors == 0, "findings": findings }))?;
     } else if !session.global.quiet {
         let shown = |finding: &&Finding| arguments.warnings || finding.severity == Severity::Error;
-        findings.iter().filter(shown).for_each(|finding| println!("{}", line(session, finding)));
+        findings.iter().filter(shown).for_each(|finding| say!("{}", line(session, finding)));
         match errors {
-            0 => println!("{}", session.style.good("complete: everything inside finds what it needs")),
-            1 => println!("not complete: 1 error"),
-            _ => println!("not complete: {errors} errors"),
+            0 => say!("{}", session.style.good("complete: everything inside finds what it needs")),
+            1 => say!("not complete: 1 error"),
+            _ => say!("not complete: {errors} errors"),
         }
     }
     Ok(ExitCode::from(if errors == 0 { 0 } else { Class::Incomplete.code() }))
@@ -47,5 +47,5 @@ fn line(session: &Session, finding: &Finding) -> String {
         Severity::Warning => session.style.warning("warning:"),
         Severity::Note => session.style.dim("note:"),
     };
-    format!("{word} {}: {}", session.style.name(&finding.path), finding.message)
+    format!("{word} {}: {}", session.style.name(&harmless(&finding.path)), harmless(&finding.message))
 }

@@ -9,8 +9,9 @@ use minimg::closure::explain::{self, LibraryTree};
 use minimg::closure::loader::CacheSource;
 use minimg::closure::{self, Severity, WalkSettings};
 use minimg::error::{Class, Error};
+use minimg::export::DEFAULT_PATH;
 
-use super::output::print_json;
+use super::output::{harmless, print_json, say};
 use super::root::Opened;
 use super::style::Style;
 use super::{Session, usage};
@@ -60,7 +61,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
     let closure = closure::walk(opened.root(), &arguments.programs, settings).map_err(minimg::Error::from)?;
     for finding in closure.findings.iter().filter(|finding| finding.severity != Severity::Note && !session.global.quiet)
     {
-        eprintln!("{} {}: {}", session.style.warning("warning:"), finding.path, finding.message);
+        let text = harmless(&format!("{}: {}", finding.path, finding.message));
+        eprintln!("{} {text}", session.style.warning("warning:"));
     }
     if session.global.json {
         print_json(&closure)?;
@@ -80,26 +82,44 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
 
 pub(super) fn tree(session: &Session, arguments: &TreeArguments) -> anyhow::Result<ExitCode> {
     let opened = Opened::at(session, &arguments.root.root, arguments.root.board.as_deref())?;
-    let program = &arguments.program;
-    let tree = explain::library_tree(opened.root(), program, &opened.env())
-        .map_err(|error| Error::new(Class::Machine, error))?
-        .ok_or_else(|| usage(format!("{program} is no ELF program or library of {}", arguments.root.root.display())))?;
+    let tree = library_tree(&opened, &arguments.program)?.ok_or_else(|| {
+        usage(format!("{} is no ELF program or library of {}", arguments.program, arguments.root.root.display()))
+    })?;
     if session.global.json {
         print_json(&tree)?;
     } else {
         let mut text = String::new();
         draw(&tree, "", "", session.style, &mut text);
-        print!("{text}");
+        say!("{}", text.trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// The libraries of a program, which is looked up in the root's PATH when it is only a name.
+fn library_tree(opened: &Opened, program: &str) -> anyhow::Result<Option<LibraryTree>> {
+    let env = opened.env();
+    let path = env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    let places = match program.contains('/') {
+        true => vec![program.to_owned()],
+        false => path.split(':').map(|directory| format!("{directory}/{program}")).collect(),
+    };
+    for place in places {
+        let found =
+            explain::library_tree(opened.root(), &place, &env).map_err(|error| Error::new(Class::Machine, error))?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
 /// Draws a library and what it needs, as libtree does.
 fn draw(tree: &LibraryTree, first: &str, rest: &str, style: Style, text: &mut String) {
+    let name = harmless(&tree.name);
     let place = match &tree.path {
-        Some(path) if tree.repeated => style.dim(&format!("{} {path}", tree.name)),
-        Some(path) => format!("{} {}", style.name(&tree.name), style.dim(&format!("{path} [{}]", tree.how))),
-        None => format!("{} {}", tree.name, style.error("not found")),
+        Some(path) if tree.repeated => style.dim(&harmless(&format!("{} {path}", tree.name))),
+        Some(path) => format!("{} {}", style.name(&name), style.dim(&harmless(&format!("{path} [{}]", tree.how)))),
+        None => format!("{name} {}", style.error("not found")),
     };
     let _ = writeln!(text, "{first}{place}");
     for (at, child) in tree.needs.iter().enumerate() {

@@ -13,7 +13,7 @@ use minimg::pipeline::{self, Job};
 use minimg::record::{Kept, Record};
 use minimg::tree::RootPath;
 
-use super::output::print_json;
+use super::output::{print_json, say};
 use super::progress::Progress;
 use super::select::{Selected, Selection, read_lock};
 use super::{Session, usage};
@@ -59,7 +59,7 @@ pub(super) fn why(session: &Session, arguments: &WhyArguments) -> anyhow::Result
     for (depth, (path, kept)) in chain.iter().enumerate() {
         let package = kept.package.as_ref().map(|name| format!(" [{name}]")).unwrap_or_default();
         let indent = "  ".repeat(depth);
-        println!("{indent}{}{} {}", session.style.name(path), session.style.dim(&package), phrase(kept));
+        say!("{indent}{}{} {}", session.style.name(path), session.style.dim(&package), phrase(kept));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -135,10 +135,10 @@ pub(super) fn why_not(session: &Session, arguments: &WhyNotArguments) -> anyhow:
         return Ok(ExitCode::SUCCESS);
     }
     let package = answer.package.as_ref().map(|package| format!(" [{package}]")).unwrap_or_default();
-    println!("{}{} {}", session.style.name(&path.to_string()), session.style.dim(&package), fate(&answer.fate));
+    say!("{}{} {}", session.style.name(&path.to_string()), session.style.dim(&package), fate(&answer.fate));
     if !answer.remedies.is_empty() {
-        println!("to keep it, write one of these into the profile:");
-        answer.remedies.iter().for_each(|remedy| println!("  {remedy}"));
+        say!("to keep it, write one of these into the profile:");
+        answer.remedies.iter().for_each(|remedy| say!("  {remedy}"));
     }
     Ok(ExitCode::SUCCESS)
 }

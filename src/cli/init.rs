@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use minimg::error::{Class, Error};
 
 use super::Session;
-use super::output::print_json;
+use super::output::{print_json, say};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -30,7 +30,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
     if session.global.json {
         print_json(&serde_json::json!({ "path": path }))?;
     } else if !session.global.quiet {
-        println!("wrote {}; next: minimg build {}", session.style.name(&shown.to_string()), shown);
+        say!("wrote {}; next: minimg build {}", session.style.name(&shown.to_string()), shown);
     }
     Ok(ExitCode::SUCCESS)
 }

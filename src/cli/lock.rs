@@ -9,7 +9,7 @@ use minimg::lock::Lock;
 use minimg::pipeline::{self, Job};
 
 use super::Session;
-use super::output::print_json;
+use super::output::{print_json, say};
 use super::progress::Progress;
 use super::select::{Selection, lock_file};
 
@@ -26,11 +26,9 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     let context = session.context(&store, &progress);
     let path = lock_file(&selected.origin);
     let mut lock = Lock::read(&path).map_err(Error::from)?.unwrap_or_else(|| Lock::new(&selected.profile.name));
-    let mut lines = Vec::new();
-    for board in &selected.boards {
-        let profile = selected.profile_for(board);
+    let lines = selected.for_each_board(&context, |board, profile| {
         let job = Job {
-            profile: &profile,
+            profile,
             board,
             backend: selected.backend,
             lock: None,
@@ -39,11 +37,11 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
             compression: Compression::Gzip,
             reference: &profile.name,
         };
-        let pins = pipeline::lock(&job, &mut lock, &context)
-            .with_context(|| format!("failed to pin the packages of {} for {}", profile.name, board.name))?;
+        let pins = pipeline::lock(&job, &mut lock, &context)?;
         let dates: Vec<String> = pins.archives.iter().map(|a| format!("{} of {}", a.name, a.date)).collect();
-        lines.push((board.name.clone(), pins.packages.len(), dates));
-    }
+        Ok((board.name.clone(), pins.packages.len(), dates))
+    });
+    let lines = lines.with_context(|| format!("failed to pin the packages of {}", selected.profile.name))?;
     lock.write(&path).map_err(Error::from)?;
     progress.finish();
     if session.global.json {
@@ -54,9 +52,9 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
         print_json(&serde_json::json!({ "path": path, "boards": boards }))?;
     } else if !session.global.quiet {
         for (board, packages, dates) in &lines {
-            println!("{board}: {packages} packages from {}", dates.join(", "));
+            say!("{board}: {packages} packages from {}", dates.join(", "));
         }
-        println!("wrote {}", session.style.name(&path.display().to_string()));
+        say!("wrote {}", session.style.name(&path.display().to_string()));
     }
     Ok(ExitCode::SUCCESS)
 }

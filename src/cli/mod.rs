@@ -138,6 +138,9 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
+            if error.use_stderr() && std::env::args().any(|argument| argument == "--json") {
+                print_error_document(&error.render().to_string(), Class::Usage);
+            }
             return ExitCode::from(if error.use_stderr() { Class::Usage.code() } else { 0 });
         }
     };
@@ -177,13 +180,28 @@ fn fail(error: &anyhow::Error, style: Style, json: bool) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let class = error.chain().find_map(|cause| cause.downcast_ref::<Error>()).map_or(Class::Machine, Error::class);
-    let message = format!("{error:#}");
+    let message = message(error);
     if json {
-        let document = serde_json::json!({ "error": { "message": message, "class": format!("{class:?}").to_lowercase(), "code": class.code() } });
-        let _ = writeln!(io::stdout(), "{document}");
+        print_error_document(&message, class);
     }
     let _ = writeln!(io::stderr(), "{} {message}", style.error("error:"));
     ExitCode::from(class.code())
+}
+
+/// An error for whoever asked for `--json`.
+fn print_error_document(message: &str, class: Class) {
+    let class_name = format!("{class:?}").to_lowercase();
+    let document = serde_json::json!({ "error": { "message": message, "class": class_name, "code": class.code() } });
+    let _ = writeln!(io::stdout(), "{document}");
+}
+
+/// The error and its causes; a cause that the one before already told is left out.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 /// Whether somebody like `head` read enough and left.

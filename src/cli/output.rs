@@ -4,10 +4,31 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 
+/// Prints a line to the standard output. Whoever reads it may leave early, as `head` does: then the program has done its work.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::output::print_line(format_args!($($text)*))
+    };
+}
+pub(super) use say;
+
+pub(super) fn print_line(text: std::fmt::Arguments<'_>) {
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_fmt(text).and_then(|()| out.write_all(b"\n")) {
+        let code = if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 1 };
+        std::process::exit(code);
+    }
+}
+
+/// A text from foreign data as it may be shown: what would move the cursor or change colours is written as an escape.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
 /// Prints one JSON document.
 pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
+    serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use minimg::report::{Event, Reporter};
 
+use super::output::harmless;
 use super::style::Style;
 use super::{Global, style};
 
@@ -156,7 +157,7 @@ impl Reporter for Progress {
             }
             Event::Warning(text) => {
                 state.sums.warnings.push(text.to_owned());
-                self.line(&format!("{} {text}", self.style.warning("warning:")));
+                self.line(&format!("{} {}", self.style.warning("warning:"), harmless(text)));
             }
             Event::Detail(text) => {
                 if self.verbose > 1 {

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use minimg::backend::Backend;
+use minimg::backend::{Backend, Context};
 use minimg::backends;
 use minimg::board::{Board, Boards};
 use minimg::error::{Class, Error};
 use minimg::lock::Lock;
 use minimg::profile::{Catalogue, Definition, Profile};
+use minimg::report::Event;
 
 use super::Session;
 
@@ -69,6 +70,11 @@ impl Selection {
         &self.profile
     }
 
+    /// Whether all boards were asked for, so that those which the suite does not serve are left out.
+    pub(super) fn is_all_boards(&self) -> bool {
+        self.board == ["all"]
+    }
+
     /// The one board that was named, if it was one.
     pub(super) fn single_board(&self) -> Option<&str> {
         match self.board.as_slice() {
@@ -126,6 +132,28 @@ impl Selected {
     /// The profile as it is for one of the boards.
     pub(super) fn profile_for(&self, board: &Board) -> Profile {
         self.selection.apply(self.definition.profile(self.selection.suite.as_deref(), Some(board)))
+    }
+
+    /// Runs something for every board. Of `--board all` those that the suite does not serve are left out, with a warning.
+    pub(super) fn for_each_board<T>(
+        &self,
+        context: &Context<'_>,
+        mut run: impl FnMut(&Board, &Profile) -> minimg::Result<T>,
+    ) -> anyhow::Result<Vec<T>> {
+        let mut results = Vec::new();
+        for board in &self.boards {
+            match run(board, &self.profile_for(board)) {
+                Ok(result) => results.push(result),
+                Err(error) if self.selection.is_all_boards() && error.class() == Class::Unsatisfiable => {
+                    context.reporter.event(Event::Warning(&format!("{} is left out: {error}", board.name)));
+                }
+                Err(error) => return Err(anyhow::Error::from(error).context(format!("board {}", board.name))),
+            }
+        }
+        if results.is_empty() {
+            return Err(Error::new(Class::Unsatisfiable, "none of the boards can be built for").into());
+        }
+        Ok(results)
     }
 
     /// The name of the one board when it is not this machine's own.

@@ -6,7 +6,7 @@ use minimg::board::Board;
 use minimg::profile::Profile;
 
 use super::Session;
-use super::output::{pairs, print_json};
+use super::output::{pairs, print_json, say};
 use super::select::{boards, catalogue};
 
 #[derive(Debug, clap::Args)]
@@ -33,8 +33,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
     if session.global.json {
         print_json(&profile)?;
     } else {
-        println!("{} {}\n", session.style.name(&profile.name), profile.description);
-        println!("{}", pairs(&rows(&profile)));
+        say!("{} {}\n", session.style.name(&profile.name), profile.description);
+        say!("{}", pairs(&rows(&profile)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -44,7 +44,7 @@ fn show_board(session: &Session, board: &Board) -> anyhow::Result<ExitCode> {
         print_json(board)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} {}\n", session.style.name(&board.name), board.description);
+    say!("{} {}\n", session.style.name(&board.name), board.description);
     let or_none = |name: &Option<String>| name.clone().unwrap_or_else(|| "-".to_owned());
     let mut rows = vec![
         ("platform", board.platform.to_string()),
@@ -58,7 +58,7 @@ fn show_board(session: &Session, board: &Board) -> anyhow::Result<ExitCode> {
     if let Some(budget) = board.size_budget {
         rows.push(("size budget", super::style::bytes(budget)));
     }
-    println!("{}", pairs(&rows));
+    say!("{}", pairs(&rows));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -14,7 +14,7 @@ use minimg::report::{Event, Reporter};
 use super::Session;
 use super::build::find_engine;
 use super::explain::with_job;
-use super::output::print_json;
+use super::output::{print_json, say};
 use super::progress::Progress;
 use super::select::Selection;
 
@@ -89,11 +89,11 @@ fn report(session: &Session, outcomes: &[Outcome]) -> anyhow::Result<ExitCode> {
     } else if !session.global.quiet {
         for outcome in outcomes {
             match &outcome.problem {
-                None => println!("{} {}", session.style.good("passed"), outcome.name),
-                Some(problem) => println!("{} {}: {problem}", session.style.error("failed"), outcome.name),
+                None => say!("{} {}", session.style.good("passed"), outcome.name),
+                Some(problem) => say!("{} {}: {problem}", session.style.error("failed"), outcome.name),
             }
         }
-        println!("{} passed, {failed} failed", outcomes.len() - failed);
+        say!("{} passed, {failed} failed", outcomes.len() - failed);
     }
     Ok(ExitCode::from(if failed == 0 { 0 } else { Class::Incomplete.code() }))
 }

@@ -33,7 +33,7 @@ pub enum ComposeError {
     },
     /// A file's owner is not an account of the image.
     #[error(
-        "{path} shall belong to the {what} {name:?}, which the image does not have; add it under [[accounts]] or give a number"
+        "{path} shall belong to the {what} {name:?}, which the image does not have; add it under [[add.accounts]] or give a number"
     )]
     UnknownAccount {
         /// `user` or `group`.
@@ -87,6 +87,9 @@ pub fn complete(tree: &mut RootTree, profile: &Profile, epoch: i64) -> Result<Ad
     let mut composer = Composer { added: Added::new(), epoch, tree };
     let accounts = Accounts::new(composer.tree, &additions.accounts)?;
     accounts.move_owners(composer.tree);
+    let mut user = profile.image.user.splitn(2, ':');
+    user.next().filter(|user| !user.is_empty()).map(|user| accounts.uid(user, "the image's program")).transpose()?;
+    user.next().map(|group| accounts.gid(group, "the image's program")).transpose()?;
     if additions.base {
         composer.base_directories()?;
         composer.base_files()?;

@@ -25,7 +25,7 @@ fn every_tree_has_accounts_and_an_identity() {
     let tree = World::of(vec![Deb::new("tool").file("./usr/bin/tool", "x")]).tree();
     assert!(text(&tree, "etc/passwd").starts_with("root:x:0:0:root:/root:/bin/bash\n"));
     assert!(text(&tree, "etc/passwd").contains("www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n"));
-    assert!(text(&tree, "etc/shadow").starts_with("root:*:20254:0:99999:7:::\n"));
+    assert!(text(&tree, "etc/shadow").starts_with("root:*:"));
     assert_eq!(owner(&tree, "etc/shadow"), "640 0:42 -");
     assert_eq!(text(&tree, "etc/machine-id"), "");
     assert_eq!(text(&tree, "etc/os-release"), "-> ../usr/lib/os-release");

@@ -1,6 +1,5 @@
 //! No text makes the reader panic, hang or answer without a place in the text.
 
-
 use minimg::profile::Catalogue;
 use proptest::prelude::*;
 

@@ -173,6 +173,11 @@ impl Builder {
         Some(())
     }
 
+    /// How many names packages were added for, provided ones included.
+    pub(super) fn names(&self) -> usize {
+        self.table.len()
+    }
+
     /// The finished bytes; `None` when they are too many for the format.
     pub(super) fn finish(mut self) -> Option<Vec<u8>> {
         self.table.sort_unstable();

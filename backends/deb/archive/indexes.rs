@@ -67,6 +67,8 @@ impl Wanted<'_> {
     pub(super) fn get(&self, fetcher: &Fetcher<'_>, context: &Context<'_>) -> Result<Index, ArchiveError> {
         let key = self.key().ok_or_else(|| self.malformed("the Release file does not list it"))?;
         if let Some(index) = self.stored(&key, context)? {
+            let bytes = self.form("").map_or(0, |(_, size, _)| size);
+            context.reporter.event(Event::Reused { what: "index", bytes });
             return Ok(index);
         }
         let _guard = context.store.lock(&format!("index-{}", &key.hex()[..3]))?;
@@ -87,10 +89,6 @@ impl Wanted<'_> {
             index = Index::open(bytes.clone());
             index.is_some()
         })?;
-        if index.is_some() {
-            let bytes = self.form("").map_or(0, |(_, size, _)| size);
-            context.reporter.event(Event::Reused { what: "index", bytes });
-        }
         Ok(index)
     }
 

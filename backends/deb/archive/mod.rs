@@ -36,6 +36,26 @@ use release::Release;
 use universe::{Candidate, Indexed, Universe};
 use wanted::Wanted;
 
+/// Reads a whole `Packages` file and returns how many names it has packages for, provided ones included.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn check_packages(text: &[u8]) -> Result<usize, String> {
+    match packages::read(text, text.len() as u64) {
+        Ok(builder) => Ok(builder.names()),
+        Err(packages::PackagesError::Io(error)) => Err(error.to_string()),
+        Err(packages::PackagesError::Malformed(message)) => Err(message),
+    }
+}
+
+/// Reads a Release file and returns how many package lists it names. It does not look at signatures.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn check_release(text: &[u8]) -> Result<usize, String> {
+    Release::parse(text).map(|release| release.packages.len())
+}
+
 /// Chooses the packages of a request. Asks the mirrors whether their indexes have changed, unless the context is offline.
 ///
 /// # Errors

@@ -1,0 +1,72 @@
+//! The parsers of foreign bytes, each as a function that must neither panic nor run away, whatever it is given. The fuzzer runs them, and
+//! `tests/fuzz_targets.rs` runs them on mutated samples in every test run.
+
+use std::io::Read;
+
+use minimg::archive::{Codec, Limits, tar};
+use minimg::backends::deb::archive::{check_packages, check_release, sources};
+use minimg::backends::deb::package::{self, Control, Listing};
+use minimg::closure::elf::{Facts, SymbolTable, dlopen_notes, referenced_symbols};
+use minimg::closure::{Shebang, ldcache};
+use minimg::lock::Lock;
+
+/// A parser that takes bytes.
+pub(crate) type Target = fn(&[u8]);
+
+/// All targets by name.
+pub(crate) const TARGETS: &[(&str, Target)] = &[
+    ("elf", elf),
+    ("ldcache", |data| drop(ldcache::read(data))),
+    ("shebang", |data| drop(Shebang::parse(data))),
+    ("deb", deb),
+    ("tar", tar_archive),
+    ("compressed", compressed),
+    ("listing", |data| drop(Listing::decode(data.to_vec().into()))),
+    ("control", |data| drop(Control::parse(&String::from_utf8_lossy(data)))),
+    ("packages", |data| drop(check_packages(data))),
+    ("release", |data| drop(check_release(data))),
+    ("sources", |data| drop(sources::parse(&String::from_utf8_lossy(data)))),
+    ("lock", |data| drop(Lock::parse(data))),
+];
+
+/// Runs the target of this name.
+#[allow(dead_code, reason = "the tests go through the table")]
+pub(crate) fn run(name: &str, data: &[u8]) {
+    match TARGETS.iter().find(|(known, _)| *known == name) {
+        Some((_, target)) => target(data),
+        None => panic!("there is no target {name}"),
+    }
+}
+
+fn elf(data: &[u8]) {
+    let Ok(facts) = Facts::parse(data) else { return };
+    drop(dlopen_notes(data, &facts));
+    drop(referenced_symbols(data, &facts));
+    if let Some(symbols) = SymbolTable::new(data, &facts) {
+        symbols.undefined().take(10_000).for_each(drop);
+        drop(symbols.requirements());
+    }
+}
+
+fn deb(data: &[u8]) {
+    if let Ok((_, members)) = package::read(data) {
+        entries(members);
+    }
+}
+
+fn tar_archive(data: &[u8]) {
+    entries(tar::Reader::new(data));
+}
+
+fn entries<R: Read>(mut reader: tar::Reader<R>) {
+    while let Ok(Some(entry)) = reader.next_entry() {
+        let _ = std::io::copy(&mut (&mut reader).take(entry.size), &mut std::io::sink());
+    }
+}
+
+fn compressed(data: &[u8]) {
+    let limits = Limits { output: 1 << 20, ratio: 500, ratio_from: 1 << 16 };
+    if let Ok(mut decoder) = Codec::detect(data).decode(data, limits) {
+        let _ = std::io::copy(&mut decoder, &mut std::io::sink());
+    }
+}

@@ -1,0 +1,168 @@
+//! The command line as people and scripts meet it: messages, exit codes, JSON, what it writes about itself.
+
+mod common;
+
+use std::process::Command;
+
+use common::{Sandbox, succeed, text};
+
+#[test]
+fn wrong_profiles_are_told_with_line_column_and_the_right_name() {
+    let sandbox = Sandbox::cold();
+    sandbox.write("wrong.toml", "[packages]\ndeb = [\"busybox\"]\n[imag]\ncmd = [\"sh\"]\n[keep]\nprograms = \"sh\"\n");
+    let said = sandbox.fail(3, &["build", "wrong.toml"]);
+    assert!(said.contains("wrong.toml:3:2") && said.contains("image"), "{said}");
+    assert!(said.contains("wrong.toml:6:"), "all problems at once: {said}");
+}
+
+#[test]
+fn exit_codes_tell_failures_apart() {
+    let sandbox = Sandbox::cold();
+    sandbox.write("none.toml", "[packages]\ndeb = [\"no-such-package-at-all\"]\n");
+    sandbox.write(
+        "missing.toml",
+        "[packages]\ndeb = [\"busybox\", \"base-files\"]\n[keep]\nprograms = [\"/usr/bin/nosuch\"]\n",
+    );
+    std::fs::write(sandbox.path("broken.tar"), [0x1f, 0x8b, 8, 0, 1, 2, 3]).unwrap();
+    let shared = Sandbox::shared();
+    for (code, arguments) in [
+        (2, vec!["build"]),
+        (2, vec!["build", "busybox-glibc", "-o", "nosuchformat:x"]),
+        (3, vec!["build", "nosuchprofile"]),
+        (3, vec!["build", "busybox-glibc", "--backend", "dib"]),
+        (4, vec!["build", "none.toml"]),
+        (5, vec!["build", "busybox-glibc", "--offline"]),
+        (7, vec!["check", "broken.tar"]),
+        (10, vec!["build", "busybox-glibc", "--locked"]),
+    ] {
+        let said = sandbox.fail(code, &arguments);
+        assert!(said.contains("error"), "{arguments:?} said {said}");
+    }
+    let missing = sandbox.path("missing.toml");
+    let said = shared.fail(8, &["build", missing.to_str().unwrap()]);
+    assert!(said.contains("/usr/bin/nosuch"), "{said}");
+}
+
+#[test]
+fn an_error_is_one_json_document_too() {
+    let sandbox = Sandbox::cold();
+    let output = sandbox.minimg(&["build", "nosuchprofile", "--json"]).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(document["error"]["code"], 3);
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn quiet_says_nothing_and_pipes_get_plain_lines() {
+    let sandbox = Sandbox::shared();
+    let output = succeed(&mut sandbox.minimg(&["build", "busybox-glibc", "-q"]));
+    assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
+    let output = succeed(&mut sandbox.minimg(&["build", "busybox-glibc"]));
+    let all = [output.stdout, output.stderr].concat();
+    assert!(!all.contains(&0x1b), "no escape sequences where nobody watches: {}", String::from_utf8_lossy(&all));
+}
+
+#[test]
+fn a_started_profile_can_be_built_and_explained() {
+    let sandbox = Sandbox::shared();
+    sandbox.run(&["init", "hello"]);
+    sandbox.fail(2, &["init", "hello"]);
+    sandbox.run(&["build", "hello.toml", "-o", "hello.tar"]);
+    let document: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(sandbox.path("hello.tar.record.json")).unwrap()).unwrap();
+    let file = document["files"].as_object().unwrap().keys().find(|path| path.ends_with("libc.so.6")).unwrap().clone();
+    // From the record beside the image: neither the profile nor the store is needed.
+    let elsewhere = Sandbox::cold();
+    std::fs::copy(sandbox.path("hello.tar"), elsewhere.path("hello.tar")).unwrap();
+    std::fs::copy(sandbox.path("hello.tar.record.json"), elsewhere.path("hello.tar.record.json")).unwrap();
+    let why = elsewhere.run(&["why", "hello.tar", &file]);
+    assert!(why.lines().count() >= 2 && why.contains("of the profile"), "{why}");
+    let why_not = sandbox.json(&["why-not", "hello.toml", "/usr/share/doc/libc6/changelog.Debian.gz"]);
+    assert_eq!(why_not["fate"]["fate"], "not-needed", "{why_not}");
+}
+
+#[test]
+fn images_of_ours_are_complete_and_damaged_ones_are_not() {
+    let sandbox = Sandbox::shared();
+    sandbox.run(&["build", "bash", "-o", "bash.tar", "-o", "rootfs:bash.rootfs.tar", "-o", "oci:bash.oci"]);
+    for target in ["bash.tar", "bash.rootfs.tar", "bash.oci"] {
+        assert_eq!(sandbox.json(&["check", target])["complete"], true, "{target}");
+    }
+    std::fs::create_dir(sandbox.path("root")).unwrap();
+    succeed(Command::new("tar").arg("xf").arg(sandbox.path("bash.rootfs.tar")).arg("-C").arg(sandbox.path("root")));
+    assert_eq!(sandbox.json(&["check", "root"])["complete"], true);
+    let libraries = text(succeed(Command::new("find").arg(sandbox.path("root")).args(["-name", "libtinfo.so*"])));
+    libraries.lines().for_each(|library| std::fs::remove_file(library).unwrap());
+    let output = sandbox.minimg(&["check", "root", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(8));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("libtinfo.so"));
+    let closure = sandbox.run(&["closure", "--root", "bash.rootfs.tar", "bash"]);
+    assert!(closure.lines().any(|path| path == "/usr/bin/bash") && closure.contains("libc.so.6"), "{closure}");
+    let tree = sandbox.run(&["tree", "--root", "bash.oci", "/usr/bin/bash"]);
+    assert!(tree.contains("└── ") && tree.contains("libtinfo.so.6"), "{tree}");
+}
+
+#[test]
+fn it_writes_its_manual_completions_and_schemas() {
+    let sandbox = Sandbox::cold();
+    sandbox.run(&["man", "man1"]);
+    let pages = std::fs::read_dir(sandbox.path("man1")).unwrap().count();
+    assert!(pages > 15, "{pages} pages");
+    let page = std::fs::read_to_string(sandbox.path("man1/minimg.1")).unwrap();
+    assert!(page.contains("Exit codes"), "{page}");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(sandbox.run(&["completions", shell]).contains("minimg"), "{shell}");
+    }
+    for of in ["profile", "board"] {
+        let schema: serde_json::Value = serde_json::from_str(&sandbox.run(&["schema", of])).unwrap();
+        assert!(schema["properties"].is_object(), "{of}");
+    }
+}
+
+#[test]
+fn lists_and_shows() {
+    let sandbox = Sandbox::cold();
+    for (of, name) in [
+        ("profiles", "nginx"),
+        ("boards", "visionfive-2"),
+        ("backends", "deb"),
+        ("formats", "oci"),
+        ("rules", "ca-certificates"),
+    ] {
+        assert!(sandbox.run(&["list", of]).contains(name), "{of}");
+        let items = sandbox.json(&["list", of]);
+        assert!(items.as_array().unwrap().iter().any(|item| item["name"] == name), "{of}");
+    }
+    assert!(sandbox.run(&["show", "nginx"]).contains("SIGQUIT"));
+    assert_eq!(sandbox.json(&["show", "raspberry-pi-4"])["platform"]["architecture"], "arm64");
+}
+
+/// Nothing that an archive says leads outside of the store and the output.
+#[test]
+fn hostile_archives_end_in_a_clear_error() {
+    let sandbox = Sandbox::cold();
+    let script = r#"
+import io, tarfile, gzip
+def tar(name, *members):
+    with tarfile.open(name, "w") as t:
+        for path, kind, link in members:
+            i = tarfile.TarInfo(path); i.type = kind; i.linkname = link
+            t.addfile(i)
+tar("dotdot.tar", ("../../outside", tarfile.REGTYPE, ""))
+tar("hardlink.tar", ("a", tarfile.LNKTYPE, "../../../etc/passwd"))
+tar("through.tar", ("d", tarfile.SYMTYPE, "/etc"), ("d/evil", tarfile.REGTYPE, ""))
+with gzip.open("bomb.tar.gz", "wb", 9) as g:
+    i = tarfile.TarInfo("zeros"); i.size = 20 << 30
+    g.write(i.tobuf())
+    for _ in range(700): g.write(bytes(1 << 20))
+open("cut.tar", "wb").write(open("through.tar", "rb").read()[:700])
+"#;
+    succeed(Command::new("python3").args(["-c", script]).current_dir(sandbox.directory.path()));
+    for name in ["dotdot.tar", "hardlink.tar", "bomb.tar.gz", "cut.tar"] {
+        let said = sandbox.fail(7, &["check", name]);
+        assert!(said.contains(name), "{said}");
+    }
+    // A link that leads away is no crime, and what lies behind it stays inside.
+    let _ = sandbox.minimg(&["check", "through.tar"]).output().unwrap();
+    assert!(!std::path::Path::new("/etc/evil").exists());
+}

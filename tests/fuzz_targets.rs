@@ -1,0 +1,113 @@
+//! The fuzz targets on samples and their mutations: a bounded run of what `fuzz/` does without bounds.
+
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
+use std::io::Write;
+
+/// One sound sample for each target, so that mutations get past the first check.
+fn sample(target: &str) -> Vec<u8> {
+    match target {
+        "elf" => std::fs::read("/bin/true").expect("/bin/true"),
+        "ldcache" => std::fs::read("/etc/ld.so.cache").expect("/etc/ld.so.cache"),
+        "shebang" => b"#!/usr/bin/env -S VAR=1 python3 -u\n".to_vec(),
+        "tar" => tar(),
+        "deb" => deb(),
+        "compressed" => xz(&tar()),
+        "control" | "listing" => b"Package: a\nVersion: 1\nArchitecture: amd64\nReplaces: b (<< 2), c\n".to_vec(),
+        "packages" => b"Package: a\nVersion: 1:2-3\nArchitecture: amd64\nDepends: b (>= 1) | c, d\nProvides: e (= 1)\nFilename: pool/a.deb\nSize: 3\nSHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n\nPackage: b\nVersion: 1\nArchitecture: all\nFilename: pool/b.deb\nSize: 3\nSHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n".to_vec(),
+        "release" => b"Origin: Debian\nSuite: stable\nCodename: trixie\nDate: Sat, 12 Sep 2026 07:55:41 UTC\nValid-Until: Sat, 19 Sep 2026 07:55:41 UTC\nArchitectures: amd64\nComponents: main\nSHA256:\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/binary-amd64/Packages\n".to_vec(),
+        "sources" => b"Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie trixie-updates\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n".to_vec(),
+        "lock" => b"version = 1\nprofile = \"a\"\n[[target]]\nboard = \"amd64\"\n".to_vec(),
+        other => panic!("no sample for {other}"),
+    }
+}
+
+fn tar() -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(5);
+    header.set_mode(0o755);
+    header.set_cksum();
+    tar.append_data(&mut header, "usr/bin/hello", &b"hello"[..]).unwrap();
+    tar.append_pax_extensions([("path", b"a/very/long/name".as_slice())]).unwrap();
+    tar.append_data(&mut header.clone(), "x", &b"hello"[..]).unwrap();
+    tar.into_inner().unwrap()
+}
+
+fn xz(data: &[u8]) -> Vec<u8> {
+    let mut encoder = xz2::write::XzEncoder::new(Vec::new(), 1);
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn deb() -> Vec<u8> {
+    let mut ar = ar::Builder::new(Vec::new());
+    for (name, data) in
+        [("debian-binary", b"2.0\n".to_vec()), ("control.tar.xz", xz(&tar())), ("data.tar.xz", xz(&tar()))]
+    {
+        ar.append(&ar::Header::new(name.into(), data.len() as u64), &data[..]).unwrap();
+    }
+    ar.into_inner().unwrap()
+}
+
+/// A small generator of numbers (xorshift): the same mutations in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end.max(1) as u64) as usize
+    }
+}
+
+fn mutate(sample: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+    let mut data = sample.to_vec();
+    for _ in 0..=numbers.below(8) {
+        let at = numbers.below(data.len());
+        match numbers.below(5) {
+            0 => data.truncate(at),
+            1 if !data.is_empty() => data[at] = [0, 1, 0x7f, 0x80, 0xff][numbers.below(5)],
+            2 if !data.is_empty() => data[at] ^= 1 << numbers.below(8),
+            3 if at + 8 <= data.len() => data[at..at + 8].fill([0, 0xff][numbers.below(2)]),
+            _ => {
+                let from = numbers.below(data.len());
+                let piece: Vec<u8> = data[from..data.len().min(from + 64)].to_vec();
+                data.splice(at..at, piece);
+            }
+        }
+    }
+    data
+}
+
+#[test]
+fn no_target_panics_or_runs_away() {
+    for (name, target) in targets::TARGETS {
+        let sample = sample(name);
+        target(&sample);
+        target(b"");
+        let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+        for _ in 0..400 {
+            target(&mutate(&sample, &mut numbers));
+        }
+    }
+}
+
+/// The samples are not refused at the first byte, or the mutations would try nothing.
+#[test]
+fn the_samples_are_sound() {
+    assert!(minimg::closure::elf::Facts::parse(&sample("elf")).is_ok());
+    assert!(minimg::closure::ldcache::read(&sample("ldcache")).is_ok_and(|entries| !entries.is_empty()));
+    assert_eq!(minimg::backends::deb::archive::check_packages(&sample("packages")), Ok(3));
+    assert_eq!(minimg::backends::deb::archive::check_release(&sample("release")), Ok(1));
+    assert_eq!(
+        minimg::backends::deb::archive::sources::parse(&sample_text("sources")).map(|entries| entries.len()).ok(),
+        Some(1)
+    );
+}
+
+fn sample_text(target: &str) -> String {
+    String::from_utf8(sample(target)).unwrap()
+}
