@@ -13,8 +13,9 @@ pub(crate) struct CompressedWriter<W> {
     out: W,
     codec: Option<Codec>,
     compression: Compression,
-    /// The member that is being filled.
+    /// The member that is being filled, and its place among all.
     filling: Vec<u8>,
+    place: usize,
     /// Members that are being compressed, in the order in which they are written.
     awaited: VecDeque<Receiver<io::Result<Vec<u8>>>>,
     workers: Workers,
@@ -28,7 +29,7 @@ impl<W: Write> CompressedWriter<W> {
     pub(crate) fn new(out: W, compression: Compression, jobs: usize) -> io::Result<Self> {
         let codec = Codec::new(compression)?;
         let workers = Workers::new(jobs.clamp(1, most_jobs(compression)));
-        Ok(Self { out, codec, compression, filling: Vec::new(), awaited: VecDeque::new(), workers })
+        Ok(Self { out, codec, compression, filling: Vec::new(), place: 0, awaited: VecDeque::new(), workers })
     }
 
     /// Writes what is left, and returns the inner writer.
@@ -44,7 +45,7 @@ impl<W: Write> CompressedWriter<W> {
         }
         // What fits into one member needs no thread, and even nothing at all is a member.
         if let Some(codec) = self.codec.as_mut().filter(|_| self.workers.running == 0) {
-            let member = codec.member(&self.filling)?;
+            let member = codec.member(self.place, &self.filling)?;
             self.out.write_all(&member)?;
         }
         Ok(self.out)
@@ -59,7 +60,8 @@ impl<W: Write> CompressedWriter<W> {
         }
         let (answer, member) = channel();
         let data = std::mem::take(&mut self.filling);
-        self.workers.submit(self.compression, Job { data, answer })?;
+        self.workers.submit(self.compression, Job { place: self.place, data, answer })?;
+        self.place += 1;
         self.awaited.push_back(member);
         Ok(())
     }
@@ -88,6 +90,7 @@ impl<W: Write> Write for CompressedWriter<W> {
 }
 
 struct Job {
+    place: usize,
     data: Vec<u8>,
     answer: Sender<io::Result<Vec<u8>>>,
 }
@@ -121,7 +124,7 @@ fn work(compression: Compression, jobs: &Mutex<Receiver<Job>>) {
     loop {
         let Ok(job) = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv() else { return };
         let member = match &mut codec {
-            Ok(Some(codec)) => codec.member(&job.data),
+            Ok(Some(codec)) => codec.member(job.place, &job.data),
             Ok(None) => Ok(job.data),
             Err(error) => Err(io::Error::other(error.to_string())),
         };
