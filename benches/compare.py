@@ -33,7 +33,7 @@ ITEMS = {
 }
 
 # What a state of the store lacks: `warm` has the indexes and the packages with their lists of files, `members` also the kept files of
-# each package. Both know the compressed form of a tar that was compressed before, and have to make that tar anew.
+# each package. Both build from a lock, and both know the compressed form of a tar that was compressed before, and have to make that tar anew.
 FORGET = {
     "warm": ["layer", "record", "last-recipe", "members", "output"],
     "members": ["layer", "record", "last-recipe", "output"],
@@ -76,6 +76,8 @@ class Bench:
         self.store = directory / "store"
         self.profiles = directory / "profiles"
         self.profiles.mkdir()
+        # A lock of a built-in profile is looked for in the current directory.
+        os.chdir(directory)
         (self.profiles / "bench-shell.toml").write_text(SHELL_PROFILE)
 
     def minimg(self, profile, *more):
@@ -114,20 +116,30 @@ class Bench:
         peer_tar = self.directory / "peer.tar"
         peer = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={packages}", SUITE, peer_tar]
         self.forget("cold")
+        self.lock(profile)
         run(self.minimg(profile))
         for state, limit in limits.items():
-            self.pair(name, state, self.minimg(profile), peer, lambda state=state: self.forget(state), limit,
-                      "mmdebstrap --variant=extract")
+            ours = self.minimg(profile) if state == "cold" else self.minimg(profile, "--locked")
+            if state == "cold":
+                self.lock_of(profile).unlink()
+            else:
+                self.lock(profile)
+            self.pair(name, state, ours, peer, lambda state=state: self.forget(state), limit, "mmdebstrap --variant=extract")
+
+    def lock_of(self, profile):
+        return self.directory / f"{profile}.lock"
+
+    def lock(self, profile):
+        subprocess.run([self.binary, "lock", profile, "--suite", SUITE, "--board", "amd64", "--quiet", "--store", self.store,
+                        "--profiles", self.profiles], check=True, cwd=self.directory)
 
     def unchanged(self, name, docker):
         """A repeated build with nothing changed against a fully cached `docker build`."""
         profile = ITEMS[name][0]
         context = self.directory / f"context-{name}"
         subprocess.run([*self.minimg(profile), "-o", f"dockerfile:{context}"], check=True)
-        subprocess.run([self.binary, "lock", profile, "--suite", SUITE, "--board", "amd64", "--quiet", "--store", self.store,
-                        "--profiles", self.profiles], check=True, cwd=self.directory)
+        self.lock(profile)
         ours = self.minimg(profile, "--locked")
-        os.chdir(self.directory)
         run(ours)
         build = [*docker, "build", "-q", "-t", f"bench-{name}", context]
         run(build)

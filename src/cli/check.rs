@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use minimg::closure::check::{self, CheckSettings};
+use minimg::closure::check::{self, CheckSettings, Checked};
 use minimg::closure::loader::CacheSource;
 use minimg::closure::{Finding, Severity};
 use minimg::error::Class;
@@ -23,19 +23,30 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let opened = Opened::target(session, &arguments.selection)?;
-    let settings = CheckSettings { env: opened.env(), cache: CacheSource::Either, ..CheckSettings::default() };
-    let findings = check::check(opened.root(), &settings).map_err(minimg::Error::from)?;
+    let mut all = Checked::default();
+    for opened in Opened::targets(session, &arguments.selection)? {
+        let settings = CheckSettings { env: opened.env(), cache: CacheSource::Either, ..CheckSettings::default() };
+        let checked = check::check_counted(opened.root(), &settings).map_err(minimg::Error::from)?;
+        all.programs += checked.programs;
+        all.libraries += checked.libraries;
+        all.scripts += checked.scripts;
+        all.findings.extend(checked.findings);
+    }
+    let Checked { programs, libraries, scripts, findings } = all;
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if session.global.json {
-        print_json(&serde_json::json!({ "complete": errors == 0, "findings": findings }))?;
+        print_json(&serde_json::json!({
+            "complete": errors == 0, "programs": programs, "libraries": libraries, "scripts": scripts, "findings": findings
+        }))?;
     } else if !session.global.quiet {
         let shown = |finding: &&Finding| arguments.warnings || finding.severity == Severity::Error;
         findings.iter().filter(shown).for_each(|finding| say!("{}", line(session, finding)));
+        let looked_at = format!("{programs} programs, {libraries} libraries, {scripts} scripts");
         match errors {
-            0 => say!("{}", session.style.good("complete: everything inside finds what it needs")),
-            1 => say!("not complete: 1 error"),
-            _ => say!("not complete: {errors} errors"),
+            0 if programs + libraries + scripts == 0 => say!("nothing in it can run, so there was nothing to check"),
+            0 => say!("{}", session.style.good(&format!("complete: {looked_at} find what they need"))),
+            1 => say!("not complete: 1 error ({looked_at})"),
+            _ => say!("not complete: {errors} errors ({looked_at})"),
         }
     }
     Ok(ExitCode::from(if errors == 0 { 0 } else { Class::Incomplete.code() }))

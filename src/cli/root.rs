@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use minimg::board::Platform;
 use minimg::error::{Class, Error};
 use minimg::rootfs::{self, Rootfs};
 use minimg::tree::{DirectoryRoot, Root};
@@ -29,9 +30,26 @@ impl Opened {
             return Ok(Self::Directory(root));
         }
         let board = board.map(|name| boards(session)?.get(name).map_err(anyhow::Error::from)).transpose()?;
-        let platform = board.map(|board| board.platform);
-        let rootfs = rootfs::open(path, platform.as_ref(), &session.user.store()?).map_err(Error::from)?;
+        Self::for_platform(session, path, board.map(|board| board.platform).as_ref())
+    }
+
+    fn for_platform(session: &Session, path: &Path, platform: Option<&Platform>) -> anyhow::Result<Self> {
+        let rootfs = rootfs::open(path, platform, &session.user.store()?).map_err(Error::from)?;
         Ok(Self::Tree(Box::new(rootfs)))
+    }
+
+    /// As [`Opened::target`], but of an image for several machines all of them, unless one board is named.
+    pub(super) fn targets(session: &Session, selection: &Selection) -> anyhow::Result<Vec<Self>> {
+        let path = Path::new(selection.profile_argument());
+        let is_image =
+            path.is_file() && path.extension().is_none_or(|extension| extension != "toml") || rootfs::is_layout(path);
+        if is_image && selection.single_board().is_none() {
+            let platforms = rootfs::platforms(path, &session.user.store()?).map_err(Error::from)?;
+            if platforms.len() > 1 {
+                return platforms.iter().map(|platform| Self::for_platform(session, path, Some(platform))).collect();
+            }
+        }
+        Ok(vec![Self::target(session, selection)?])
     }
 
     /// Opens what is at the path, or else builds the profile of that name.

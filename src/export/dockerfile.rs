@@ -71,6 +71,9 @@ pub(crate) fn dockerfile(image: &Image, from: &str) -> Result<String, ExportErro
     line("ENV", &several(environment(config).into_iter().map(variable))?);
     let label = |(name, value): (&String, &String)| {
         let what = format!("the label {name}");
+        if name.contains('=') {
+            return Err(ExportError::Dockerfile { what: format!("{what} with an equals sign in its name") });
+        }
         Ok(format!("{}={}", quoted(&what, name)?, quoted(&what, value)?))
     };
     if !config.labels.is_empty() {

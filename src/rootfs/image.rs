@@ -87,7 +87,7 @@ pub(super) fn of_layout(files: &Files, platform: Option<&Platform>, store: &Stor
     for _ in 0..DEEPEST {
         let chosen = choose(&index.manifests, platform)?;
         let bytes = blob(files, &chosen.digest)?;
-        if chosen.media_type.contains("index") || chosen.media_type.contains("manifest.list") {
+        if is_index(chosen) {
             index = parse(&chosen.digest.to_string(), &bytes)?;
             continue;
         }
@@ -97,6 +97,29 @@ pub(super) fn of_layout(files: &Files, platform: Option<&Platform>, store: &Stor
         return assemble(&config, layers, store);
     }
     Err(RootfsError::Document { name: "index.json".into(), message: "indexes are nested too deeply".into() })
+}
+
+/// The platforms that the index names, nested ones included.
+pub(super) fn platforms(files: &Files) -> Result<Vec<Platform>, RootfsError> {
+    let mut platforms = Vec::new();
+    let mut pending = vec![(files.bytes("index.json")?, 0)];
+    while let Some((bytes, depth)) = pending.pop() {
+        let index: Index = parse("index.json", &bytes)?;
+        for descriptor in index.manifests {
+            if is_index(&descriptor) && depth < DEEPEST {
+                pending.push((blob(files, &descriptor.digest)?, depth + 1));
+            } else if let Some(platform) = descriptor.platform.filter(|platform| platform.architecture != "unknown") {
+                platforms.push(platform);
+            }
+        }
+    }
+    platforms.sort();
+    platforms.dedup();
+    Ok(platforms)
+}
+
+fn is_index(descriptor: &Descriptor) -> bool {
+    descriptor.media_type.contains("index") || descriptor.media_type.contains("manifest.list")
 }
 
 pub(super) fn of_docker_archive(files: &Files, store: &Store) -> Result<Rootfs, RootfsError> {

@@ -63,6 +63,23 @@ pub fn open(path: &Path, platform: Option<&Platform>, store: &Store) -> Result<R
     read(file, platform, store).map_err(|error| error.within(path))
 }
 
+/// The platforms of the image at a path, for each of which [`open`] gives another tree; none for what is no image of several.
+///
+/// # Errors
+/// As [`open`].
+pub fn platforms(path: &Path, store: &Store) -> Result<Vec<Platform>, RootfsError> {
+    let unreadable = |source| RootfsError::Io { path: path.to_owned(), source };
+    let files = if path.is_dir() {
+        Files(read_directory(path).map_err(unreadable)?)
+    } else {
+        Files(unpack(File::open(path).map_err(unreadable)?, store).map_err(|error| error.within(path))?)
+    };
+    if files.has("oci-layout") && files.has("index.json") {
+        return image::platforms(&files).map_err(|error| error.within(path));
+    }
+    Ok(Vec::new())
+}
+
 /// Reads a root tar or an image archive, compressed or not.
 ///
 /// # Errors

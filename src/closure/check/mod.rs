@@ -10,6 +10,8 @@ mod symbols;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use serde::Serialize;
+
 use super::loader::{CacheSource, Loader, LoaderSettings, Process};
 use super::walker::describe;
 use super::{ClosureError, Finding, Severity, Shebang, show};
@@ -35,11 +37,32 @@ impl Default for CheckSettings {
     }
 }
 
+/// What was looked at, and what does not resolve.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Checked {
+    /// How many ELF programs were loaded.
+    pub programs: usize,
+    /// How many libraries and plugins there are.
+    pub libraries: usize,
+    /// How many scripts there are.
+    pub scripts: usize,
+    /// What does not resolve, sorted with the errors first.
+    pub findings: Vec<Finding>,
+}
+
 /// What does not resolve in `root`, sorted with the errors first; nothing comes back for a root that is complete.
 ///
 /// # Errors
 /// When the root cannot be read.
 pub fn check<R: Root + ?Sized>(root: &R, settings: &CheckSettings) -> Result<Vec<Finding>, ClosureError> {
+    Ok(check_counted(root, settings)?.findings)
+}
+
+/// As [`check`], with how much was looked at: that nothing is wrong says little of a root in which nothing was found.
+///
+/// # Errors
+/// When the root cannot be read.
+pub fn check_counted<R: Root + ?Sized>(root: &R, settings: &CheckSettings) -> Result<Checked, ClosureError> {
     let loader = LoaderSettings {
         environment: settings.env.clone(),
         working_directory: settings.working_directory.clone(),
@@ -48,7 +71,7 @@ pub fn check<R: Root + ?Sized>(root: &R, settings: &CheckSettings) -> Result<Vec
     };
     let mut checker = Checker { loader: Loader::new(root, loader), settings, findings: BTreeSet::new() };
     let checked = checker.check_all().map_err(|source| ClosureError::Io { path: "the root".to_owned(), source });
-    checked.map(|()| checker.findings.into_iter().collect())
+    checked.map(|counted| Checked { findings: checker.findings.into_iter().collect(), ..counted })
 }
 
 struct Checker<'r, 's, R: Root + ?Sized> {
@@ -58,7 +81,7 @@ struct Checker<'r, 's, R: Root + ?Sized> {
 }
 
 impl<R: Root + ?Sized> Checker<'_, '_, R> {
-    fn check_all(&mut self) -> io::Result<()> {
+    fn check_all(&mut self) -> io::Result<Checked> {
         let inventory = inventory::take(self.loader.view())?;
         for script in &inventory.scripts {
             self.check_script(script)?;
@@ -86,7 +109,12 @@ impl<R: Root + ?Sized> Checker<'_, '_, R> {
         if self.settings.symbols {
             self.check_symbols(&programs, &plugins);
         }
-        Ok(())
+        Ok(Checked {
+            programs: inventory.programs.len(),
+            libraries: inventory.libraries.len(),
+            scripts: inventory.scripts.len(),
+            findings: Vec::new(),
+        })
     }
 
     fn check_symbols(&mut self, programs: &[Process], plugins: &[Process]) {
