@@ -19,6 +19,7 @@ use crate::profile::{Keep, Profile};
 use crate::recipe::{Recipe, digest_of};
 use crate::record::Record;
 use crate::report::Event;
+use crate::store::Store;
 use crate::tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
 
 /// One image to be built.
@@ -84,6 +85,19 @@ pub fn build(job: &Job<'_>, context: &Context<'_>) -> Result<Built> {
     remember(job, &recipe, context)?;
     let image = image(job, &made);
     Ok(Built { image, recipe: recipe.digest(), reused, findings: made.findings, locked })
+}
+
+/// Whether the store has the layers of these images undamaged. A damaged one is dropped, so that the next build makes it anew.
+///
+/// # Errors
+/// When the store fails.
+pub fn is_whole(built: &[Built], store: &Store) -> Result<bool> {
+    let reused = built.iter().filter(|built| built.reused).flat_map(|built| &built.image.layers);
+    let mut whole = true;
+    for layer in reused {
+        whole &= store.open_blob(&layer.digest)?.is_some();
+    }
+    Ok(whole)
 }
 
 /// Chooses the packages anew and pins them in `lock`.
@@ -154,8 +168,8 @@ fn stored(recipe: &Recipe, context: &Context<'_>) -> Result<Option<Made>> {
     let Some(bytes) = context.store.entry("layer", &recipe.digest())? else { return Ok(None) };
     let made: Option<Made> = serde_json::from_slice(&bytes).ok();
     let Some(made) = made else { return Ok(None) };
-    // Read, not only looked at: a damaged blob is dropped here, and made anew.
-    if context.store.open_blob(&made.layer.digest)?.is_none() {
+    // Only looked at: when no output needs the blob, nobody reads it. Who needs it asks `is_whole`.
+    if !context.store.has_blob(&made.layer.digest, Some(made.layer.size)) {
         return Ok(None);
     }
     context.reporter.event(Event::Reused { what: "layer", bytes: made.layer.size });

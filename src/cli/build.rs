@@ -82,13 +82,24 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     let store = session.user.store()?;
     let context = session.context(&store, &progress);
 
-    let built = build_all(&arguments, &selected, &context)
-        .with_context(|| format!("failed to build {}", selected.profile.name))?;
+    let build = || {
+        build_all(&arguments, &selected, &context).with_context(|| format!("failed to build {}", selected.profile.name))
+    };
+    let mut built = build()?;
     let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
+    let there =
+        outputs.iter().map(|output| outputs::unchanged(&images, output, &store)).collect::<Result<Vec<_>, _>>()?;
+    let needs_layers = there.iter().any(Option::is_none) || !engines.is_empty();
+    if needs_layers && !pipeline::is_whole(&built, &store)? {
+        built = build()?;
+    }
     let mut written = Vec::new();
-    for output in &outputs {
-        let (done, unchanged) =
-            outputs::write(&images, output, &store).with_context(|| format!("failed to write {output}"))?;
+    for (output, there) in outputs.iter().zip(there) {
+        let unchanged = there.is_some();
+        let done = match there {
+            Some(done) => done,
+            None => outputs::write(&images, output, &store).with_context(|| format!("failed to write {output}"))?,
+        };
         if !arguments.no_record {
             write_records(&store, &built, &done)?;
         }

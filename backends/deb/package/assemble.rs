@@ -13,7 +13,7 @@ use super::listing::Listing;
 use crate::archive::{Member, MemberKind};
 use crate::backend::PinnedPackage;
 use crate::backends::deb::rules::diversions;
-use crate::tree::{Content, ContentSource, Kind, MAX_LINKS, Node, Package, PackageId, RootPath, RootTree};
+use crate::tree::{ContentSource, Kind, MAX_LINKS, Node, Package, PackageId, RootPath, RootTree};
 
 /// A package that is ready to be put in a tree.
 pub struct Loaded {
@@ -84,7 +84,7 @@ impl Assembly<'_> {
             return Ok(());
         }
         let path = self.place(&member.path)?;
-        let mut kind = member.kind.to_node(|size| Content::lazy(source.clone(), key, size));
+        let mut kind = member.kind.to_node(|size| self.packages[at].listing.content(key, size, source));
         if let Kind::Hardlink(target) = &kind {
             let target = self.place(target)?;
             // When another package's file won over the first name, the others have nothing to link to in the tree.
@@ -118,14 +118,14 @@ impl Assembly<'_> {
     /// The content of the file that a hard link of this package stands for.
     fn content_of_own(&self, at: usize, source: &Arc<dyn ContentSource>, link: &Member) -> Result<Kind, Problem> {
         let MemberKind::Hardlink(target) = &link.kind else { return Ok(Kind::Fifo) };
-        let members = &self.packages[at].listing.members;
-        let found = members.iter().enumerate().find_map(|(key, member)| match member.kind {
+        let listing = &self.packages[at].listing;
+        let found = listing.members.iter().enumerate().find_map(|(key, member)| match member.kind {
             MemberKind::File(size) if member.path == *target => Some((key, size)),
             _ => None,
         });
         let (key, size) =
             found.ok_or_else(|| Problem::Unplaceable { path: link.path.clone(), above: target.clone() })?;
-        Ok(Kind::File(Content::lazy(source.clone(), key as u64, size)))
+        Ok(Kind::File(listing.content(key as u64, size, source)))
     }
 
     /// Puts a node in place of another one; other names of the old file go on being that file.

@@ -24,7 +24,7 @@ pub type Data<'a> = tar::Reader<Box<dyn Read + Send + 'a>>;
 /// The most bytes that one file of a control archive may have. The md5sums of the largest packages have some 3 MiB.
 const MAX_CONTROL_FILE: u64 = 32 << 20;
 
-/// Reads a package up to its files, which are then read from the second value.
+/// Reads a package, whose digest was checked, up to its files, which are then read from the second value.
 ///
 /// # Errors
 /// When the bytes are no package, or beyond the limits.
@@ -40,7 +40,7 @@ pub fn read<'a>(mut reader: impl BufRead + Send + 'a) -> Result<(Metadata, Data<
             let metadata =
                 metadata.ok_or_else(|| Problem::Container("it has no control archive before its files".into()))?;
             let codec = codec(&header.name, extension)?;
-            let data = codec.decode(reader.take(header.size), Limits::PACKAGE)?;
+            let data = codec.decode_verified(reader.take(header.size), Limits::PACKAGE)?;
             return Ok((metadata, tar::Reader::new(data)));
         } else if !header.name.starts_with('_') {
             // deb(5): members whose names begin with an underscore may be skipped, all others must be known.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 
@@ -11,7 +12,8 @@ use super::deb;
 use super::error::Problem;
 use super::listing::Listing;
 use super::pack::{self, Pack};
-use crate::archive::{Collector, Scratch, Spill, Spilled, TarError};
+use super::reach::Reach;
+use crate::archive::{Collector, Member, Scratch, Spill, Spilled, TarError};
 use crate::backend::{Archive, Context, PinnedPackage, Pins, Settings};
 use crate::error::Result;
 use crate::report::Silent;
@@ -30,8 +32,14 @@ pub(super) struct Origin {
     archives: Vec<Archive>,
     epoch: i64,
     fetch: Fetch,
+    /// How many packages are half read.
+    half_read: Arc<AtomicUsize>,
 }
 
+/// Packages of which less was read are read again from their beginning when more of them is wanted.
+const WORTH_KEEPING: u64 = 1 << 20;
+/// So many packages are left half read at most: the decoder of one may hold 8 MiB and more.
+const MOST_HALF_READ: usize = 8;
 /// How many bytes of files may be in memory at once before they go to a scratch file.
 const MEMORY: u64 = 24 << 20;
 
@@ -45,6 +53,7 @@ impl Origin {
             archives: pins.archives.clone(),
             epoch: pins.epoch,
             fetch: fetch.clone(),
+            half_read: Arc::default(),
         }
     }
 
@@ -68,65 +77,108 @@ impl Origin {
 pub(super) fn unpack(origin: &Origin, package: &PinnedPackage, file: Option<File>) -> Result<(Listing, Spilled)> {
     let file = file.map_or_else(|| origin.open(package), Ok)?;
     let wrong = |problem: Problem| problem.of_pinned(package);
-    let (metadata, members, spilled) = read_all(file, &origin.scratch, None).map_err(wrong)?;
+    let (metadata, mut reading) = Reading::begin(file).map_err(wrong)?;
+    let spilled = reading.through(None, |_| true, &origin.scratch).map_err(wrong)?;
     let control = &metadata.control;
     let found = (&*control.package, &*control.version, &*control.architecture);
     if found != (&*package.name, &*package.version, &*package.architecture) {
         let found = format!("{} {} {}", found.0, found.1, found.2);
         return Err(wrong(Problem::Identity { found }).into());
     }
-    Ok((Listing::new(metadata, members), spilled))
+    let listing = Listing::new(metadata, reading.collector.into_members(), &spilled)
+        .map_err(|error| wrong(Problem::Io(error)))?;
+    Ok((listing, spilled))
 }
 
-/// Reads a package; with `only`, no further than the last of those members, and only their contents.
-fn read_all(
-    file: File,
-    scratch: &Arc<Scratch>,
-    only: Option<&BTreeSet<u64>>,
-) -> Result<(deb::Metadata, Vec<crate::archive::Member>, Spilled), Problem> {
-    let wrong = |source| Problem::Archive { member: "data.tar", source };
-    let (metadata, mut data) = deb::read(BufReader::with_capacity(64 * 1024, file))?;
-    let (mut collector, mut spill) = (Collector::default(), Spill::new(scratch));
-    let last = only.map(|only| only.last().copied());
-    let mut next = 0;
-    while let Some(entry) = data.next_entry().map_err(wrong)? {
-        let (path, size) = (entry.path.clone(), entry.size);
-        let Some(key) = collector.add(entry).map_err(wrong)? else { continue };
-        // A file that is there twice would have another content for whoever stops before the second one.
-        if key < next {
-            return Err(wrong(TarError::Duplicate { path }));
-        }
-        next = key + 1;
-        if only.is_none_or(|only| only.contains(&(key as u64))) {
-            spill.add(key, &mut data, size).map_err(|e| wrong(TarError::Io(e)))?;
-        }
-        if last.is_some_and(|last| last.is_none_or(|last| key as u64 >= last)) {
-            break;
-        }
+/// One of the [`MOST_HALF_READ`] places; free again when dropped.
+struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
+        let free = |taken: usize| (taken < MOST_HALF_READ).then_some(taken + 1);
+        taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
+        Some(Self(taken.clone()))
     }
-    Ok((metadata, collector.into_members(), spill.finish()))
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A package that is being read, and may be left half read: what comes next can still be asked for.
+struct Reading {
+    data: deb::Data<'static>,
+    collector: Collector,
+    /// The lowest key that the next file can have.
+    next: u64,
+    /// How many bytes of files were read.
+    read: u64,
+}
+
+impl Reading {
+    fn begin(file: File) -> Result<(deb::Metadata, Self), Problem> {
+        let (metadata, data) = deb::read(BufReader::with_capacity(64 * 1024, file))?;
+        Ok((metadata, Self { data, collector: Collector::default(), next: 0, read: 0 }))
+    }
+
+    /// Reads on, no further than the member `last`, and keeps of its files those that are wanted.
+    fn through(
+        &mut self,
+        last: Option<u64>,
+        is_wanted: impl Fn(u64) -> bool,
+        scratch: &Arc<Scratch>,
+    ) -> Result<Spilled, Problem> {
+        let wrong = |source| Problem::Archive { member: "data.tar", source };
+        let mut spill = Spill::new(scratch);
+        while last.is_none_or(|last| self.next <= last) {
+            let Some(entry) = self.data.next_entry().map_err(wrong)? else { break };
+            let (path, size) = (entry.path.clone(), entry.size);
+            let Some(key) = self.collector.add(entry).map_err(wrong)? else { continue };
+            // A file that is there twice would have another content for whoever stops before the second one.
+            if (key as u64) < self.next {
+                return Err(wrong(TarError::Duplicate { path }));
+            }
+            self.next = key as u64 + 1;
+            self.read += size;
+            if is_wanted(key as u64) {
+                spill.add(key, &mut self.data, size).map_err(|e| wrong(TarError::Io(e)))?;
+            }
+        }
+        Ok(spill.finish())
+    }
 }
 
 /// The contents of one package's files. The key of a file is its place in the listing.
 pub struct PackageFiles {
     origin: Arc<Origin>,
     package: PinnedPackage,
+    /// How far to read for the sake of each member, so that what is beside it is at hand too; by key, of the files alone.
+    reach: Reach,
     /// Every key that was asked for: what the next build will ask for, too.
     demanded: Mutex<BTreeSet<u64>>,
     pack: OnceLock<Option<Arc<Pack>>>,
-    unpacked: RwLock<Option<Arc<Spilled>>>,
-    unpacking: Mutex<()>,
+    unpacked: RwLock<Vec<Arc<Spilled>>>,
+    /// The package, where it was left half read; one reads it at a time.
+    reading: Mutex<Option<(Reading, Slot)>>,
 }
 
 impl PackageFiles {
-    pub(super) fn new(origin: &Arc<Origin>, package: &PinnedPackage, unpacked: Option<Spilled>) -> Self {
+    pub(super) fn new(
+        origin: &Arc<Origin>,
+        package: &PinnedPackage,
+        members: &[Member],
+        unpacked: Option<Spilled>,
+    ) -> Self {
         Self {
             origin: origin.clone(),
             package: package.clone(),
+            reach: Reach::new(members),
             demanded: Mutex::default(),
             pack: OnceLock::new(),
-            unpacked: RwLock::new(unpacked.map(Arc::new)),
-            unpacking: Mutex::default(),
+            unpacked: RwLock::new(unpacked.map(Arc::new).into_iter().collect()),
+            reading: Mutex::default(),
         }
     }
 
@@ -140,7 +192,10 @@ impl PackageFiles {
             wanted.extend(pack.keys());
         }
         let source = Holders { files: self, wanted: &wanted };
-        pack::write(&self.origin.store, &self.package.sha256, wanted.iter().copied(), &source).map_err(io::Error::other)
+        let keys = wanted.iter().copied();
+        pack::write(&self.origin.store, &self.package.sha256, keys, &source).map_err(io::Error::other)?;
+        *lock(&self.reading) = None;
+        Ok(())
     }
 
     fn pack(&self) -> io::Result<Option<&Arc<Pack>>> {
@@ -151,7 +206,18 @@ impl PackageFiles {
         Ok(self.pack.get_or_init(|| pack.map(Arc::new)).as_ref())
     }
 
-    /// Who has the content of this member. When nobody has, the package is decoded: all of it, or only the members `only`.
+    /// Whether some contents can be had without decoding.
+    pub(super) fn is_at_hand(&self) -> bool {
+        !self.unpacked().is_empty() || self.pack().is_ok_and(|pack| pack.is_some())
+    }
+
+    /// Decodes the files around this member unless they are at hand: for who comes after.
+    pub(super) fn prepare(&self, key: u64) -> io::Result<()> {
+        self.holder(key, None).map(drop)
+    }
+
+    /// Who has the content of this member. When nobody has, the package is decoded: only the members `only`, or else as far as this one
+    /// reaches.
     fn holder(&self, key: u64, only: Option<&BTreeSet<u64>>) -> io::Result<Arc<dyn ContentSource>> {
         if let Some(unpacked) = self.unpacked_with(key) {
             return Ok(unpacked);
@@ -161,21 +227,37 @@ impl PackageFiles {
         {
             return Ok(pack.clone());
         }
-        let _one_at_a_time = lock(&self.unpacking);
+        let mut left = lock(&self.reading);
         if let Some(unpacked) = self.unpacked_with(key) {
             return Ok(unpacked);
         }
-        let file = self.origin.open(&self.package).map_err(io::Error::other)?;
         let wrong = |problem: Problem| io::Error::other(problem.of_pinned(&self.package));
-        let (_, _, spilled) = read_all(file, &self.origin.scratch, only).map_err(wrong)?;
-        let spilled = Arc::new(spilled);
-        *self.unpacked.write().unwrap_or_else(PoisonError::into_inner) = Some(spilled.clone());
+        let mut reading = match left.take().filter(|(reading, _)| reading.next <= key) {
+            Some((reading, _)) => reading,
+            None => {
+                let file = self.origin.open(&self.package).map_err(io::Error::other)?;
+                Reading::begin(file).map_err(wrong)?.1
+            }
+        };
+        let last = match only {
+            Some(only) => only.iter().rev().copied().find(|&key| self.unpacked_with(key).is_none()),
+            None => Some(self.reach.from(key)),
+        };
+        let is_wanted = |key| only.is_none_or(|only| only.contains(&key)) && self.unpacked_with(key).is_none();
+        let spilled = Arc::new(reading.through(last, is_wanted, &self.origin.scratch).map_err(wrong)?);
+        self.unpacked.write().unwrap_or_else(PoisonError::into_inner).push(spilled.clone());
+        // To begin again with a small package costs less than to keep its decoder's memory.
+        let is_worth_it = only.is_none() && reading.read >= WORTH_KEEPING;
+        *left = if is_worth_it { Slot::take(&self.origin.half_read).map(|slot| (reading, slot)) } else { None };
         Ok(spilled)
     }
 
+    fn unpacked(&self) -> RwLockReadGuard<'_, Vec<Arc<Spilled>>> {
+        self.unpacked.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn unpacked_with(&self, key: u64) -> Option<Arc<Spilled>> {
-        let unpacked = self.unpacked.read().unwrap_or_else(PoisonError::into_inner);
-        unpacked.as_ref().filter(|spilled| spilled.contains(key)).cloned()
+        self.unpacked().iter().find(|spilled| spilled.contains(key)).cloned()
     }
 }
 

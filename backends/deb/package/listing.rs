@@ -2,9 +2,15 @@
 //! seen once need not be decoded again to know what is in it.
 //!
 //! The form, after a version: control paragraph, files of the control archive, then every member as kind, mode, owner, group, time,
-//! path, attributes and what its kind adds. Numbers are LEB128, strings have their length before them.
+//! path, attributes and what its kind adds; last the contents of the copyright files by their keys. Numbers are LEB128, strings have
+//! their length before them.
+//!
+//! The copyright file is here since nearly every image keeps it, and packages have it near their end: a package need not be decoded to
+//! the end, or at all, for its sake.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -12,10 +18,12 @@ use super::codec::{Decoder, Encoder};
 use super::control::Control;
 use super::deb::Metadata;
 use crate::archive::{Member, MemberKind};
-use crate::tree::{Meta, RootPath, Xattrs};
+use crate::tree::{Content, ContentSource, Meta, RootPath, Xattrs};
 
 /// Changed with every change of the form or of what is kept.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// A copyright file that is longer is read from the package like any other file.
+const LONGEST_COPYRIGHT: u64 = 128 << 10;
 
 /// What is known of a package without its files' contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +34,8 @@ pub struct Listing {
     pub files: BTreeMap<String, Bytes>,
     /// The members in the order of the package; the place of a file here is the key of its content.
     pub members: Vec<Member>,
+    /// The contents of copyright files, by key.
+    pub copyrights: BTreeMap<u64, Bytes>,
 }
 
 /// The files of the control archive that are kept: for scanners, and for the rules that stand in for maintainer scripts.
@@ -33,9 +43,23 @@ pub const KEPT: [&str; 4] = ["conffiles", "md5sums", "preinst", "postinst"];
 
 impl Listing {
     /// Puts together what reading a package gave.
-    pub fn new(metadata: Metadata, members: Vec<Member>) -> Self {
+    ///
+    /// # Errors
+    /// When `contents` fails.
+    pub fn new(metadata: Metadata, members: Vec<Member>, contents: &dyn ContentSource) -> io::Result<Self> {
         let kept = |(name, bytes): (String, Vec<u8>)| KEPT.contains(&&*name).then(|| (name, bytes.into()));
-        Self { control: metadata.control, files: metadata.files.into_iter().filter_map(kept).collect(), members }
+        let keys = (0..).zip(&members).filter(|(_, member)| is_copyright(member)).map(|(key, _)| key);
+        let copyrights = keys.map(|key| Ok((key, contents.map(key)?))).collect::<io::Result<_>>()?;
+        let files = metadata.files.into_iter().filter_map(kept).collect();
+        Ok(Self { control: metadata.control, files, members, copyrights })
+    }
+
+    /// The content of a file: at hand here, or else from `source`.
+    pub fn content(&self, key: u64, size: u64, source: &Arc<dyn ContentSource>) -> Content {
+        match self.copyrights.get(&key) {
+            Some(bytes) => Content::memory(bytes.clone()),
+            None => Content::lazy(source.clone(), key, size),
+        }
     }
 
     /// A file of the control archive as text; empty when there is none.
@@ -57,6 +81,11 @@ impl Listing {
         for member in &self.members {
             encode_member(member, &mut out);
         }
+        out.number(self.copyrights.len() as u64);
+        for (&key, bytes) in &self.copyrights {
+            out.number(key);
+            out.bytes(bytes);
+        }
         out.0
     }
 
@@ -73,8 +102,24 @@ impl Listing {
         }
         let count = input.count()?;
         let members = (0..count).map(|_| decode_member(&mut input)).collect::<Option<Vec<_>>>()?;
-        input.0.is_empty().then_some(Self { control, files, members })
+        let mut copyrights = BTreeMap::new();
+        for _ in 0..input.count()? {
+            let (key, bytes) = (input.number()?, input.bytes()?);
+            let member = members.get(usize::try_from(key).ok()?)?;
+            if member.kind != MemberKind::File(bytes.len() as u64) {
+                return None;
+            }
+            copyrights.insert(key, bytes);
+        }
+        input.0.is_empty().then_some(Self { control, files, members, copyrights })
     }
+}
+
+/// Whether this is what policy 12.5 asks every package for: `usr/share/doc/PACKAGE/copyright`.
+fn is_copyright(member: &Member) -> bool {
+    let path = member.path.as_bytes();
+    let is_in_place = path.starts_with(b"usr/share/doc/") && path.ends_with(b"/copyright");
+    is_in_place && matches!(member.kind, MemberKind::File(size) if size <= LONGEST_COPYRIGHT)
 }
 
 fn encode_member(member: &Member, out: &mut Encoder) {

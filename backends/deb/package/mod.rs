@@ -11,7 +11,9 @@ mod error;
 mod files;
 mod listing;
 mod pack;
+mod prefetch;
 mod produce;
+mod reach;
 
 pub(in crate::backends::deb) use assemble::merge;
 pub use assemble::{Loaded, MERGED, assemble, sort};

@@ -9,6 +9,7 @@ use super::error::Problem;
 use super::files::{Fetch, Origin, PackageFiles, unpack};
 use super::listing::Listing;
 use super::pack;
+use super::prefetch::Prefetch;
 use crate::archive::Spilled;
 use crate::backend::{Context, PinnedPackage, Pins, Produced, Request, Retain};
 use crate::backends::deb::rules;
@@ -35,10 +36,11 @@ pub fn produce(request: &Request, pins: &Pins, context: &Context<'_>, fetch: &Fe
     let mut packages = Vec::with_capacity(pins.packages.len());
     for package in &pins.packages {
         let listing = listings.remove(&package.sha256).ok_or_else(|| Problem::Absent.of_pinned(package))?;
-        let files = Arc::new(PackageFiles::new(&origin, package, unpacked.remove(&package.sha256)));
+        let files = Arc::new(PackageFiles::new(&origin, package, &listing.members, unpacked.remove(&package.sha256)));
         packages.push(Loaded { package: package.clone(), listing, files });
     }
     sort(&mut packages);
+    let prefetch = Prefetch::start(&packages, request, decoders(context));
     // Not the date of the archive: a new index without new packages must not change the tree.
     let newest = packages.iter().flat_map(|loaded| &loaded.listing.members).map(|member| member.meta.mtime).max();
     let epoch = newest.unwrap_or(pins.epoch);
@@ -47,7 +49,7 @@ pub fn produce(request: &Request, pins: &Pins, context: &Context<'_>, fetch: &Fe
         context.reporter.event(Event::Detail(&note.to_string()));
     }
     let files = packages.into_iter().map(|loaded| loaded.files).collect();
-    Ok(Produced { tree, retain: Some(Box::new(Packs { files, threads: decoders(context) })) })
+    Ok(Produced { tree, retain: Some(Box::new(Packs { files, threads: decoders(context), prefetch })) })
 }
 
 fn cached_listings(pins: &Pins, context: &Context<'_>) -> Result<BTreeMap<crate::digest::Digest, Listing>> {
@@ -194,10 +196,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Packs {
     files: Vec<Arc<PackageFiles>>,
     threads: usize,
+    prefetch: Prefetch,
 }
 
 impl Retain for Packs {
     fn retain(self: Box<Self>, kept: &RootTree) -> Result<()> {
+        // From here on it is known what is wanted, and no guess is needed.
+        drop(self.prefetch);
         let mut keys: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
         for (_, node) in kept {
             if let Kind::File(content) = &node.kind

@@ -1,0 +1,97 @@
+//! How far into a package to read for the sake of one file.
+
+use std::collections::BTreeMap;
+
+use crate::archive::{Member, MemberKind};
+
+/// For each file of a package the last file that is likely to be asked for with it: those of the same directory, and every program.
+/// What comes after them (documentation, locales, character sets) is most of a package, and seldom kept.
+#[derive(Debug)]
+pub(super) struct Reach {
+    /// The last file of each directory, by the number of the directory.
+    last_of_directory: Vec<u64>,
+    /// The number of the directory of each file, by key.
+    directories: BTreeMap<u64, usize>,
+    last_program: u64,
+}
+
+impl Reach {
+    pub(super) fn new(members: &[Member]) -> Self {
+        let (mut last_of_directory, mut directories, mut last_program) = (Vec::new(), BTreeMap::new(), 0);
+        let mut numbers = BTreeMap::new();
+        for (key, member) in (0..).zip(members).filter(|(_, member)| matches!(member.kind, MemberKind::File(_))) {
+            let number = *numbers.entry(member.path.parent()).or_insert_with(|| {
+                last_of_directory.push(key);
+                last_of_directory.len() - 1
+            });
+            last_of_directory[number] = key;
+            directories.insert(key, number);
+            if is_program(member) {
+                last_program = key;
+            }
+        }
+        Self { last_of_directory, directories, last_program }
+    }
+
+    /// The file up to which to read when `key` is asked for.
+    pub(super) fn from(&self, key: u64) -> u64 {
+        let last = self.directories.get(&key).map_or(key, |&number| self.last_of_directory[number]);
+        last.max(self.last_program)
+    }
+}
+
+/// Whether people call it by its name: an executable file of a directory for those.
+pub(super) fn is_program(member: &Member) -> bool {
+    let directory = member.path.parent();
+    let directory = directory.as_ref().map_or(&b""[..], |parent| parent.file_name());
+    matches!(member.kind, MemberKind::File(_))
+        && member.meta.mode & 0o111 != 0
+        && matches!(directory, b"bin" | b"sbin" | b"games")
+}
+
+/// Whether it is a library of a usual directory: a file like `libx.so.1` in `lib`, `lib64` or one of an architecture.
+pub(super) fn is_library(member: &Member) -> bool {
+    let (name, directory) = (member.path.file_name(), member.path.parent().unwrap_or_default());
+    let directory = directory.file_name();
+    let is_usual = directory.starts_with(b"lib") || memchr::memmem::find(directory, b"-linux-").is_some();
+    let is_named_so =
+        || memchr::memmem::find(name, b".so").is_some_and(|at| matches!(name.get(at + 3), None | Some(b'.')));
+    is_usual && name.starts_with(b"lib") && matches!(member.kind, MemberKind::File(_)) && is_named_so()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Meta, RootPath};
+
+    fn member(path: &str, mode: u32) -> Member {
+        let meta = Meta { mode, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new() };
+        let kind = if path.ends_with('/') { MemberKind::Directory } else { MemberKind::File(1) };
+        Member { path: RootPath::new(path.trim_end_matches('/')).unwrap(), kind, meta }
+    }
+
+    #[test]
+    fn a_file_reaches_to_its_neighbours_and_to_the_programs() {
+        let members = [
+            member("lib/x-linux-gnu/", 0o755),
+            member("lib/x-linux-gnu/libc.so.6", 0o755),
+            member("lib/x-linux-gnu/libm.so.6", 0o644),
+            member("usr/bin/", 0o755),
+            member("usr/bin/ldd", 0o755),
+            member("usr/lib/gconv/a.so", 0o644),
+            member("usr/lib/gconv/b.so", 0o644),
+            member("usr/share/doc/copyright", 0o644),
+        ];
+        let reach = Reach::new(&members);
+        let cases = [(1, 4), (2, 4), (4, 4), (5, 6), (6, 6), (7, 7), (99, 99)];
+        for (key, expected) in cases {
+            assert_eq!(reach.from(key), expected, "{key}");
+        }
+        let libraries = [("lib/x-linux-gnu/libm.so.6", true), ("lib/libx.so", true), ("lib64/libx.so.1.2", true)];
+        let others =
+            [("lib/libx.sox", false), ("usr/lib/gconv/libCNS.so", false), ("lib/x.so", false), ("lib/libx.so/", false)];
+        for (path, expected) in libraries.into_iter().chain(others) {
+            assert_eq!(is_library(&member(path, 0o644)), expected, "{path}");
+        }
+    }
+}
