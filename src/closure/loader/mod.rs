@@ -306,6 +306,8 @@ struct Opened {
     object: Rc<Object>,
     /// The processor level without which it is not found.
     level: Option<&'static str>,
+    /// Whether a list with `$PLATFORM` was searched for it.
+    by_platform: bool,
     /// The same library for other processors.
     variants: Vec<Rc<Place>>,
 }

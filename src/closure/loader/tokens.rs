@@ -6,8 +6,16 @@ use super::System;
 pub(super) struct Tokens<'a> {
     /// The directory of the file that names them, without a slash at the end.
     pub(super) origin: &'a [u8],
-    /// The loader, for `$LIB` and `$PLATFORM`.
+    /// The loader, for `$LIB`.
     pub(super) system: &'a System,
+    /// What `$PLATFORM` may stand for.
+    pub(super) platforms: &'a [&'static str],
+}
+
+/// Whether `text` names `$PLATFORM`.
+pub(super) fn names_platform(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'$', text)
+        .any(|dollar| token(&text[dollar + 1..]).is_some_and(|(name, _)| name == b"PLATFORM"))
 }
 
 /// Expands the tokens of `text`. `$PLATFORM` gives one result for each value that it may have; nothing comes back when a token has no
@@ -16,7 +24,7 @@ pub(super) fn expand(text: &[u8], tokens: &Tokens<'_>) -> Vec<Vec<u8>> {
     if !text.contains(&b'$') {
         return vec![text.to_vec()];
     }
-    let platforms = tokens.system.platforms();
+    let platforms = tokens.platforms;
     let first = expand_for(text, tokens, platforms.first().map(|p| p.as_bytes()));
     let Some((first, uses_platform)) = first else { return Vec::new() };
     let mut results = vec![first];

@@ -113,8 +113,19 @@ impl<R: Root + ?Sized> Walker<'_, R> {
                 self.keep_place(variant, why.clone(), asker.as_ref());
             }
             if let Some(level) = loaded.level {
-                let text = format!("it exists for processors of the level {level} only, so the image needs one");
+                let text = match level.strip_prefix("glibc-hwcaps/") {
+                    Some(level) => {
+                        format!("it exists for processors of the level {level} only, so the image needs one")
+                    }
+                    None => format!(
+                        "it is only in a directory {level}, where glibc looks up to version 2.36, and on some processors: move it up"
+                    ),
+                };
                 self.find(Severity::Warning, &loaded.place.path.to_string(), text);
+            }
+            if loaded.by_platform && (loaded.variants.iter().any(|variant| variant.path != loaded.place.path)) {
+                let text = "it was found through $PLATFORM, which depends on the processor: what other processors find is kept too";
+                self.find(Severity::Note, &loaded.place.path.to_string(), text);
             }
             self.note_imports(&loaded.place.path, &loaded.object);
         }
