@@ -8,6 +8,7 @@ mod cache;
 mod debian;
 mod edges;
 mod foreign;
+mod hidden;
 mod keep;
 mod lab;
 mod musl;

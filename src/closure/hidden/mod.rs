@@ -2,16 +2,24 @@
 //!
 //! What is certain from the files is kept by itself, with its reason: libgcc_s for thread cancellation, NSS modules, gconv modules, the
 //! C.UTF-8 locale, the libraries of `.note.dlopen`. What is a guess is reported or kept as [`crate::profile::ClosureSettings`] says.
-//! Files that belong to a library rather than to a symbol are the business of rule sets and their triggers.
+//! Files that belong to a library rather than to a symbol are the business of rule sets and their triggers; what kept configuration names
+//! (PAM, OpenSSL, caches of modules) is in `configuration`, and the commands of scripts in `commands`.
 
+mod baked;
+mod commands;
+mod configuration;
 mod files;
+mod openssl;
+mod pam;
 mod strings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
+pub use baked::Baked;
+
 use super::elf::{Priority, SymbolTable, dlopen_notes};
-use super::loader::{Libc, Object, Process, Role};
+use super::loader::{Libc, Object, Process, Role, names_origin};
 use super::walker::Walker;
 use super::{Severity, show};
 use crate::profile::Policy;
@@ -148,6 +156,19 @@ impl<R: Root + ?Sized> Walker<'_, R> {
             }
             self.guess_from_strings(process, at)?;
             at += 1;
+        }
+        Ok(())
+    }
+
+    /// What concerns a program as a whole: PAM asks for its service by name, and `$ORIGIN` needs /proc.
+    pub(super) fn look_at_program(&mut self, process: &Process) -> io::Result<()> {
+        let path = process.loaded[0].place.path.clone();
+        if process.named(b"libpam.so.0").is_some() {
+            self.keep_pam_services(&path)?;
+        }
+        if process.libc() == Some(Libc::Glibc) && process.facts(0).is_some_and(names_origin) {
+            let text = "it finds libraries by $ORIGIN, for which the loader reads the link /proc/self/exe: run it where /proc is mounted, as engines do";
+            self.find(Severity::Note, &path.to_string(), text);
         }
         Ok(())
     }

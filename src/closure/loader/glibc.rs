@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::candidate::Candidate;
-use super::tokens::{Tokens, absolute, directories, expand, names_platform};
+use super::tokens::{Tokens, absolute, directories, expand, names_token};
 use super::{Found, Loader, Opened, Place, Process, System, Tried, Unused, base_name};
 use crate::closure::elf::{Dynamic, Facts};
 use crate::tree::Root;
@@ -119,7 +119,7 @@ impl<R: Root + ?Sized> Loader<'_, R> {
         let platforms = search.platforms;
         let mut saw_platform = false;
         let mut list = |index: usize, path: &[u8], separators: &[u8]| {
-            saw_platform |= names_platform(path);
+            saw_platform |= names_token(path, b"PLATFORM");
             let origin = origin(process, index, &working);
             directories(path, separators, &Tokens { origin: &origin, system: search.system, platforms }, &working)
         };

@@ -23,6 +23,7 @@ pub use system::{Libc, System};
 pub use view::{Absent, Object, Place, View};
 
 pub(crate) use system::{base_name, system_of};
+pub(crate) use tokens::names_origin;
 
 use super::elf::Identity;
 use super::ldcache::Lookup;

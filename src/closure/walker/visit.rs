@@ -35,6 +35,7 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         } else if bytes.starts_with(b"#!") {
             self.visit_script(path, &place, &bytes, 0)
         } else {
+            self.note_configuration(path);
             Ok(())
         }
     }
@@ -60,6 +61,7 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         let Some(mut process) = self.loader.start(&absolute(path))? else { return Ok(()) };
         if self.settings.hidden {
             self.open_hidden(&mut process)?;
+            self.look_at_program(&process)?;
         }
         self.keep_process(&process);
         let missing = process.missing.iter().map(|missing| describe(&process, missing)).collect::<Vec<_>>();
@@ -156,6 +158,9 @@ impl<R: Root + ?Sized> Walker<'_, R> {
             let text = "its interpreters are scripts nested deeper than the kernel allows";
             self.find(Severity::Warning, &path.to_string(), text);
             return Ok(());
+        }
+        if depth == 0 {
+            self.follow_commands(path, &shebang, bytes)?;
         }
         let name = show(&shebang.interpreter);
         match self.loader.view().file(&shebang.interpreter)? {
