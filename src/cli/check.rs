@@ -30,13 +30,15 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
         all.programs += checked.programs;
         all.libraries += checked.libraries;
         all.scripts += checked.scripts;
+        all.unreadable += checked.unreadable;
         all.findings.extend(checked.findings);
     }
-    let Checked { programs, libraries, scripts, findings } = all;
+    let Checked { programs, libraries, scripts, unreadable, findings } = all;
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if session.global.json {
         print_json(&serde_json::json!({
-            "complete": errors == 0, "programs": programs, "libraries": libraries, "scripts": scripts, "findings": findings
+            "complete": errors == 0, "programs": programs, "libraries": libraries, "scripts": scripts, "unreadable": unreadable,
+            "findings": findings
         }))?;
     } else if !session.global.quiet {
         let shown = |finding: &&Finding| arguments.warnings || finding.severity == Severity::Error;
@@ -47,6 +49,9 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
             0 => say!("{}", session.style.good(&format!("complete: {looked_at} find what they need"))),
             1 => say!("not complete: 1 error ({looked_at})"),
             _ => say!("not complete: {errors} errors ({looked_at})"),
+        }
+        if unreadable > 0 && !arguments.warnings {
+            say!("{unreadable} paths cannot be read and were not checked; --warnings names them");
         }
     }
     Ok(ExitCode::from(if errors == 0 { 0 } else { Class::Incomplete.code() }))

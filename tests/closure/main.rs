@@ -5,6 +5,7 @@
 
 mod bytes;
 mod cache;
+mod command_line;
 mod debian;
 mod edges;
 mod foreign;

@@ -46,6 +46,8 @@ pub struct Checked {
     pub libraries: usize,
     /// How many scripts there are.
     pub scripts: usize,
+    /// How many directories, programs and libraries may not be read.
+    pub unreadable: usize,
     /// What does not resolve, sorted with the errors first.
     pub findings: Vec<Finding>,
 }
@@ -83,6 +85,9 @@ struct Checker<'r, 's, R: Root + ?Sized> {
 impl<R: Root + ?Sized> Checker<'_, '_, R> {
     fn check_all(&mut self) -> io::Result<Checked> {
         let inventory = inventory::take(self.loader.view())?;
+        for path in &inventory.unreadable {
+            self.report_unreadable(path)?;
+        }
         for script in &inventory.scripts {
             self.check_script(script)?;
         }
@@ -113,8 +118,19 @@ impl<R: Root + ?Sized> Checker<'_, '_, R> {
             programs: inventory.programs.len(),
             libraries: inventory.libraries.len(),
             scripts: inventory.scripts.len(),
+            unreadable: inventory.unreadable.len(),
             findings: Vec::new(),
         })
+    }
+
+    /// A program or library that cannot be read is surely missed; a directory may hold none.
+    fn report_unreadable(&mut self, path: &RootPath) -> io::Result<()> {
+        let is_directory = self.loader.view().place(&absolute(path))?.is_ok_and(|p| p.entry == Entry::Directory);
+        let severity = if is_directory { Severity::Warning } else { Severity::Error };
+        let message =
+            "it cannot be read, so nothing is known of it: check as root, or as a user who may read everything";
+        self.findings.insert(Finding { severity, path: path.to_string(), message: message.to_owned() });
+        Ok(())
     }
 
     fn check_symbols(&mut self, programs: &[Process], plugins: &[Process]) {
