@@ -3,6 +3,7 @@
 //! Needs a C compiler and binutils (`gcc`, `ld`), `unshare`, `chroot` `ldconfig` and musl's loader; run as root, or where unprivileged user namespaces
 //! are allowed.
 
+mod boards;
 mod bytes;
 mod cache;
 mod command_line;
