@@ -1,13 +1,10 @@
 //! Images for every machine, as they are built: the real `ldconfig` of each reads the cache that was written for it, and its real loader
 //! loads exactly what was kept. Needs the mirror and Debian's `qemu-user-static`.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use common::{Sandbox, succeed, text, tool};
+use super::common::{Sandbox, succeed, text, tool};
 
 const PROFILE: &str = "description = \"A program with several libraries, and ldconfig\"\n\
     [packages]\ndeb = [\"libc-bin\", \"xz-utils\", \"bash\", \"findutils\"]\n\

@@ -1,9 +1,6 @@
 //! The verbs over roots and images that are not made from a profile.
 
-#[path = "../common/mod.rs"]
-mod common;
-
-use common::{Sandbox, succeed, tool};
+use super::common::{Sandbox, succeed, tool};
 
 use super::lab::Lab;
 

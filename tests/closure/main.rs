@@ -7,6 +7,9 @@ mod boards;
 mod bytes;
 mod cache;
 mod command_line;
+#[path = "../common/mod.rs"]
+mod common;
+mod corpora;
 mod debian;
 mod edges;
 mod foreign;
