@@ -2,8 +2,14 @@
 //!
 //! A backend first *resolves* a request to pins, which is the only step that may ask the network what to choose, and then *produces*
 //! the root tree of exactly those pins. The table of all backends is in `backends/mod.rs`.
+//!
+//! A backend that drives an outside tool cannot choose without unpacking: it makes the tree when it resolves, and pins the tree itself
+//! ([`fixed`]). From then on nothing is left to chance: what it produces are the bytes that it pinned.
+
+pub mod fixed;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +72,20 @@ pub struct Pins {
     pub packages: Vec<PinnedPackage>,
     /// The date that files made here get: the newest of the archives' dates, in seconds since 1970.
     pub epoch: i64,
+    /// The finished root tree, where the backend's tool chooses and unpacks in one go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<PinnedRoot>,
+}
+
+/// A finished root tree, named by its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedRoot {
+    /// The SHA-256 of the tar, image archive or image manifest that the tree is read from.
+    pub sha256: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What made it, or where it came from, in words for people: `mmdebstrap 1.3.5`, `rootfs.tar.xz`.
+    pub origin: String,
 }
 
 /// An archive that packages come from.
@@ -120,6 +140,11 @@ pub struct Settings {
     pub machine: PathBuf,
     /// How many downloads and unpackings run at once; 0 for as many as there are cores.
     pub jobs: usize,
+    /// The directories in which outside tools are looked for, as in PATH.
+    pub path: OsString,
+    /// Settings of single backends by `BACKEND.KEY`, such as `buildroot.directory`, from the environment or the configuration file.
+    /// What a profile says under its `[backend.options]` wins.
+    pub backends: BTreeMap<String, String>,
 }
 
 /// A root tree as a backend made it.

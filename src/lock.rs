@@ -226,6 +226,7 @@ mod tests {
                 sha256: Digest::of("deb"),
             }],
             epoch: 1,
+            root: None,
         }
     }
 

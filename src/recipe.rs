@@ -11,7 +11,7 @@ use crate::image::Compression;
 use crate::profile::Profile;
 
 /// Raised whenever the same recipe would give another layer than before: new rules, another tar writer, another compressor.
-pub const PIPELINE_VERSION: u32 = 1;
+pub const PIPELINE_VERSION: u32 = 2;
 
 /// Everything that decides a layer's bytes, as one digest for each part: so that a miss can say which part changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ impl Recipe {
         let Board { platform, names, cpu_level, .. } = &request.board;
         let parts = [
             ("the backend", digest_of(&(&profile.backend, &request.source.options, &request.source.suite))),
-            ("the packages", digest_of(&packages)),
+            ("the packages", digest_of(&(&packages, pins.root.as_ref().map(|root| &root.sha256)))),
             ("the board", digest_of(&(platform, names, cpu_level))),
             ("what the profile keeps", digest_of(&profile.keep)),
             ("what the profile adds", digest_of(&profile.add)),

@@ -142,7 +142,11 @@ impl World {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        Self { directory, store, pins: Pins { archives: Vec::new(), packages: Vec::new(), epoch: 1_750_000_000 } }
+        Self {
+            directory,
+            store,
+            pins: Pins { archives: Vec::new(), packages: Vec::new(), epoch: 1_750_000_000, root: None },
+        }
     }
 
     pub(crate) fn of(packages: Vec<Deb>) -> Self {

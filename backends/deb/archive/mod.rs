@@ -218,7 +218,7 @@ fn pins(suites: &[(Suite, Release)], chosen: &[Candidate<'_>]) -> Result<Pins, A
         })
     });
     let epoch = suites.iter().map(|(_, release)| release.date).max().unwrap_or_default();
-    Ok(Pins { archives, packages: packages.collect::<Result<_, _>>()?, epoch })
+    Ok(Pins { archives, packages: packages.collect::<Result<_, _>>()?, epoch, root: None })
 }
 
 /// Makes sure that every package is in the store, verified, and hands each to `consume` as soon as it is there, the largest first: its place in

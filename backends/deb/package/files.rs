@@ -54,7 +54,8 @@ impl Origin {
         if let Some(file) = self.store.open_blob(&package.sha256).map_err(failed)? {
             return Ok(file);
         }
-        let pins = Pins { archives: self.archives.clone(), packages: vec![package.clone()], epoch: self.epoch };
+        let pins =
+            Pins { archives: self.archives.clone(), packages: vec![package.clone()], epoch: self.epoch, root: None };
         let context =
             Context { store: &self.store, reporter: &Silent, offline: self.offline, settings: &self.settings };
         (self.fetch)(&pins, &context, &|_, _| {})?;

@@ -102,7 +102,7 @@ fn had_and_unpacked(
                 }
             });
         }
-        let missing = Pins { archives: pins.archives.clone(), packages: absent, epoch: pins.epoch };
+        let missing = Pins { archives: pins.archives.clone(), packages: absent, epoch: pins.epoch, root: None };
         let fetched = if missing.packages.is_empty() {
             Ok(())
         } else {
