@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::closure::elf::{ElfError, Facts};
+use crate::closure::elf::{ElfError, Facts, is_elf};
 use crate::tree::{Entry, FileId, MAX_LINKS, ResolveError, Root, RootPath, resolve};
 
 /// Where a name leads, and what was followed on the way.
@@ -122,6 +122,20 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
             return Ok(Some(object.clone()));
         }
         Ok(Some(self.adopt(id, self.root.read(&place.path)?)))
+    }
+
+    /// The content of the regular file at a place, and the ELF file that it is, if it is one; read and parsed once.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look_into(&self, place: &Place) -> io::Result<(Bytes, Option<Rc<Object>>)> {
+        let Entry::File { id, .. } = place.entry else { return Ok((Bytes::new(), None)) };
+        if let Some(object) = self.objects.borrow().get(&id) {
+            return Ok((object.bytes.clone(), Some(object.clone()).filter(|object| is_elf(&object.bytes))));
+        }
+        let bytes = self.root.read(&place.path)?;
+        let object = is_elf(&bytes).then(|| self.adopt(id, bytes.clone()));
+        Ok((bytes, object))
     }
 
     /// Remembers the content of a file that was read already.

@@ -1,10 +1,8 @@
 //! Looking into a kept path: ELF files are loaded, scripts name their interpreter, links lead on.
 
 use std::io;
-use std::rc::Rc;
 
 use super::Walker;
-use crate::closure::elf::is_elf;
 use crate::closure::loader::{Missing, Object, Place, Process, Role};
 use crate::closure::shebang::MAX_NESTING;
 use crate::closure::{MissingFile, Severity, Shebang, Why, show};
@@ -29,9 +27,9 @@ impl<R: Root + ?Sized> Walker<'_, R> {
             },
             _ => return Ok(()),
         };
-        let bytes = self.loader.view().root().read(&place.path)?;
-        if is_elf(&bytes) {
-            self.visit_elf(path, &place)
+        let (bytes, object) = self.loader.view().look_into(&place)?;
+        if let Some(object) = object {
+            self.visit_elf(path, &object)
         } else if bytes.starts_with(b"#!") {
             self.visit_script(path, &place, &bytes, 0)
         } else {
@@ -40,8 +38,7 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         }
     }
 
-    fn visit_elf(&mut self, path: &RootPath, place: &Rc<Place>) -> io::Result<()> {
-        let Some(object) = self.loader.view().object(place)? else { return Ok(()) };
+    fn visit_elf(&mut self, path: &RootPath, object: &Object) -> io::Result<()> {
         let Ok(facts) = &object.facts else { return Ok(()) };
         if facts.kind != goblin::elf::header::ET_EXEC && facts.kind != goblin::elf::header::ET_DYN {
             return Ok(());
