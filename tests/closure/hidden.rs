@@ -203,6 +203,28 @@ fn the_origin_of_a_program_needs_proc() {
     assert!(listed(lab.chroot_without_proc("/opt/bin/p", &trace)).contains("liba.so => not found"));
     let closure = closed(&lab, &programs(&["/opt/bin/p"]));
     assert_eq!(found(&closure, "/proc"), ["Note /opt/bin/p"]);
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(lab.host("/opt/bin/p"), std::fs::Permissions::from_mode(0o4755)).unwrap();
+    let closure = closed(&lab, &programs(&["/opt/bin/p"]));
+    assert_eq!(found(&closure, "absolute RUNPATH"), ["Warning /opt/bin/p"]);
+}
+
+#[test]
+fn time_zones_terminals_and_service_names_are_reported_by_name() {
+    let lab = glibc();
+    let source = "#include <time.h>\n#include <netdb.h>\nint main(void) { time_t t = 0; return !localtime(&t) || !getservbyname(\"a\", \"b\"); }\n";
+    lab.compile("/usr/bin/p", source, &[]);
+    lab.lib("/lib/libtinfo.so.6", &[], &[]);
+    lab.program("/usr/bin/q", &["libtinfo.so.6"], &[]);
+    let keep = programs(&["p", "q"]);
+    assert!(closed(&lab, &keep).findings.is_empty(), "nothing is said of what the tree does not have");
+    for file in ["/usr/share/zoneinfo/UTC", "/etc/services", "/usr/share/terminfo/x/xterm"] {
+        lab.file(file, "");
+    }
+    let closure = closed(&lab, &keep);
+    for (rule, by) in [("tzdata", "/usr/bin/p"), ("netbase", "/usr/bin/p"), ("terminfo", "/usr/lib/libtinfo.so.6")] {
+        assert_eq!(found(&closure, &format!("the rule set {rule} ")), [format!("Note {by}")], "{:?}", closure.findings);
+    }
 }
 
 #[test]

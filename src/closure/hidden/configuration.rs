@@ -261,6 +261,18 @@ fn absolute(path: &RootPath) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever a file holds, its readers come back.
+        #[test]
+        fn any_text(text in "(\\PC|[\\[\\]\"'`#;|&$()<\\\\=:\n\t -]|auth|EOF|[.]include|[.]so){0,80}") {
+            pam::parse(&text, false);
+            openssl::parse(&text);
+            commands::in_script(&text);
+            listed_modules(&text);
+        }
+    }
 
     #[test]
     fn modules_of_both_kinds_of_caches() {

@@ -23,7 +23,7 @@ use super::loader::{Libc, Object, Process, Role, names_origin};
 use super::walker::Walker;
 use super::{Severity, show};
 use crate::profile::Policy;
-use crate::tree::{FileId, Root, RootPath};
+use crate::tree::{Entry, FileId, Root, RootPath};
 
 /// A feature of the C library that needs files which nothing names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,8 +167,18 @@ impl<R: Root + ?Sized> Walker<'_, R> {
             self.keep_pam_services(&path)?;
         }
         if process.libc() == Some(Libc::Glibc) && process.facts(0).is_some_and(names_origin) {
-            let text = "it finds libraries by $ORIGIN, for which the loader reads the link /proc/self/exe: run it where /proc is mounted, as engines do";
-            self.find(Severity::Note, &path.to_string(), text);
+            let is_privileged = matches!(process.loaded[0].place.entry, Entry::File { mode, .. } if mode & 0o6000 != 0);
+            let (severity, text) = match is_privileged {
+                true => (
+                    Severity::Warning,
+                    "it is set-user-id or set-group-id and finds libraries by $ORIGIN, which the loader ignores for such programs outside of the system directories: give it an absolute RUNPATH",
+                ),
+                false => (
+                    Severity::Note,
+                    "it finds libraries by $ORIGIN, for which the loader reads the link /proc/self/exe: run it where /proc is mounted, as engines do",
+                ),
+            };
+            self.find(severity, &path.to_string(), text);
         }
         Ok(())
     }
