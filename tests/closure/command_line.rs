@@ -40,6 +40,20 @@ fn check_takes_directories_and_archives_however_compressed() {
     }
 }
 
+#[test]
+fn what_is_not_there_is_named_with_what_may_be_meant() {
+    let (lab, sandbox) = (Lab::new(), Sandbox::cold());
+    lab.program("/usr/bin/program", &[], &[]);
+    lab.executable("/usr/bin/script", "#!/usr/bin/program\n");
+    let root = lab.root().to_str().unwrap();
+    for verb in ["tree", "closure"] {
+        let said = sandbox.fail(8, &[verb, "--root", root, "progam"]);
+        assert!(said.contains("did you mean program?"), "{said}");
+    }
+    assert!(sandbox.fail(2, &["tree", "--root", root, "script"]).contains("no ELF program"));
+    assert!(sandbox.fail(2, &["check", "nothing.tar.zst"]).contains("there is no such file"));
+}
+
 /// What cannot be read is never called complete in silence.
 #[test]
 fn what_may_not_be_read_is_said() {
