@@ -15,6 +15,7 @@ mod strings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::rc::Rc;
 
 pub use baked::Baked;
 
@@ -107,6 +108,8 @@ pub(super) struct Imports {
     first: BTreeMap<Feature, RootPath>,
     known: HashMap<FileId, BTreeMap<Feature, &'static str>>,
     noted: BTreeSet<(RootPath, Box<[u8]>)>,
+    /// The strings of each object that look like libraries: programs share their libraries, and the search is long.
+    strings: HashMap<FileId, Rc<Vec<Box<[u8]>>>>,
     /// Strings that look like libraries, with the object and the place that the loader would find.
     guesses: BTreeSet<(RootPath, String, RootPath)>,
 }
@@ -115,6 +118,16 @@ impl Imports {
     /// The features that `object` uses, each with a function that says so.
     pub(super) fn of(&mut self, object: &Object) -> &BTreeMap<Feature, &'static str> {
         self.known.entry(object.id).or_insert_with(|| features(object))
+    }
+
+    /// The strings in `object` that look like libraries, sorted.
+    fn library_names(&mut self, object: &Object) -> Rc<Vec<Box<[u8]>>> {
+        let read = || {
+            let Ok(facts) = &object.facts else { return Rc::default() };
+            let names = strings::library_names(&object.bytes, facts).into_iter().take(MAX_GUESSES);
+            Rc::new(names.map(Into::into).collect())
+        };
+        self.strings.entry(object.id).or_insert_with(read).clone()
     }
 
     /// Notes what the kept file at `path` uses.
@@ -275,9 +288,8 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         if !opens || process.loaded[at].role == Role::Interpreter {
             return Ok(());
         }
-        let Ok(facts) = &object.facts else { return Ok(()) };
         let path = process.loaded[at].place.path.clone();
-        for name in strings::library_names(&object.bytes, facts).into_iter().take(MAX_GUESSES) {
+        for name in self.imports.library_names(&object).iter() {
             if process.named(name).is_some() {
                 continue;
             }

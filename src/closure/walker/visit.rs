@@ -11,9 +11,9 @@ use crate::tree::{Entry, Root, RootPath};
 impl<R: Root + ?Sized> Walker<'_, R> {
     pub(super) fn visit(&mut self, path: &RootPath) -> io::Result<()> {
         let name = absolute(path);
-        let place = match self.loader.view().root().entry(path)? {
+        let place = match self.loader.view().entry(path)? {
             // The links to a file bring their target along.
-            Some(Entry::Symlink(_)) => {
+            Ok(Entry::Symlink(_)) => {
                 if let Ok(place) = self.loader.view().place(&name)?
                     && place.entry != Entry::Directory
                 {
@@ -21,7 +21,7 @@ impl<R: Root + ?Sized> Walker<'_, R> {
                 }
                 return Ok(());
             }
-            Some(Entry::File { size, .. }) if size >= 4 => match self.loader.view().file(&name)? {
+            Ok(Entry::File { size, .. }) if size >= 4 => match self.loader.view().file(&name)? {
                 Some(place) => place,
                 None => return Ok(()),
             },
