@@ -38,6 +38,7 @@ fn pam() -> Lab {
     }
     lab.lib("/lib/libhelp.so", &[], &[]);
     lab.program("/usr/sbin/served", &["libpam.so.0"], &[]);
+    lab.program("/usr/sbin/unix_chkpwd", &[], &[]);
     lab.file(
         "/etc/pam.d/served",
         "auth [success=1 default=ignore] pam_unix.so nullok\n@include common\n-session optional pam_absent.so\nsession required pam_gone.so\n",
@@ -52,7 +53,14 @@ fn pam() -> Lab {
 #[test]
 fn pam_services_bring_their_files_and_modules() {
     let closure = closed(&pam(), &programs(&["served"]));
-    for path in ["etc/pam.d/served", "etc/pam.d/common", "etc/pam.d/deeper", "etc/pam.d/other", "usr/lib/libhelp.so"] {
+    for path in [
+        "etc/pam.d/served",
+        "etc/pam.d/common",
+        "etc/pam.d/deeper",
+        "etc/pam.d/other",
+        "usr/lib/libhelp.so",
+        "usr/sbin/unix_chkpwd",
+    ] {
         assert!(kept(&closure, path), "{path}");
     }
     for (module, expected) in [("unix", true), ("helped", true), ("deny", true), ("unused", false), ("loginuid", false)]

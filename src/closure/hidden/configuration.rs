@@ -90,6 +90,15 @@ impl<R: Root + ?Sized> Walker<'_, R> {
                 pam::Line::Module { name, optional } => (name, &modules[..], *optional, "module"),
             };
             let found = self.keep_named(name, directories, path, &format!("{path} names this {what} of PAM"))?;
+            if found && name.ends_with("pam_unix.so") {
+                let helper = ["/usr/sbin/", "/sbin/"].map(str::to_owned);
+                self.keep_named(
+                    "unix_chkpwd",
+                    &helper,
+                    path,
+                    "pam_unix.so runs it for users who may not read /etc/shadow",
+                )?;
+            }
             if !found && !optional {
                 let text = format!("it names the {what} {name}, which the tree does not have: PAM refuses the service");
                 self.find(Severity::Warning, &path.to_string(), text);
