@@ -1,11 +1,12 @@
 //! `minimg check`: proves that everything in a root file system finds what it needs.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use minimg::closure::check::{self, CheckSettings, Checked};
 use minimg::closure::loader::CacheSource;
 use minimg::closure::{Finding, Severity};
-use minimg::error::Class;
+use minimg::error::{Class, Error};
 
 use super::Session;
 use super::output::{harmless, print_json, say};
@@ -23,6 +24,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    refuse_missing_archive(arguments.selection.profile_argument())?;
     let mut all = Checked::default();
     for opened in Opened::targets(session, &arguments.selection)? {
         let settings = CheckSettings { env: opened.env(), cache: CacheSource::Either, ..CheckSettings::default() };
@@ -30,13 +32,15 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
         all.programs += checked.programs;
         all.libraries += checked.libraries;
         all.scripts += checked.scripts;
+        all.unreadable += checked.unreadable;
         all.findings.extend(checked.findings);
     }
-    let Checked { programs, libraries, scripts, findings } = all;
+    let Checked { programs, libraries, scripts, unreadable, findings } = all;
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if session.global.json {
         print_json(&serde_json::json!({
-            "complete": errors == 0, "programs": programs, "libraries": libraries, "scripts": scripts, "findings": findings
+            "complete": errors == 0, "programs": programs, "libraries": libraries, "scripts": scripts, "unreadable": unreadable,
+            "findings": findings
         }))?;
     } else if !session.global.quiet {
         let shown = |finding: &&Finding| arguments.warnings || finding.severity == Severity::Error;
@@ -48,8 +52,21 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
             1 => say!("not complete: 1 error ({looked_at})"),
             _ => say!("not complete: {errors} errors ({looked_at})"),
         }
+        if unreadable > 0 && !arguments.warnings {
+            say!("{unreadable} paths cannot be read and were not checked; --warnings names them");
+        }
     }
     Ok(ExitCode::from(if errors == 0 { 0 } else { Class::Incomplete.code() }))
+}
+
+/// A name that ends as archives do is not looked for among the profiles.
+fn refuse_missing_archive(argument: &str) -> anyhow::Result<()> {
+    let path = Path::new(argument);
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if matches!(extension, "tar" | "gz" | "tgz" | "xz" | "zst" | "bz2" | "oci") && !path.exists() {
+        return Err(Error::new(Class::Usage, format!("cannot check {argument}: there is no such file")).into());
+    }
+    Ok(())
 }
 
 fn line(session: &Session, finding: &Finding) -> String {

@@ -10,6 +10,7 @@ use minimg::closure::loader::CacheSource;
 use minimg::closure::{self, Severity, WalkSettings};
 use minimg::error::{Class, Error};
 use minimg::export::DEFAULT_PATH;
+use minimg::profile::{ClosureSettings, Policy};
 
 use super::output::{harmless, print_json, say};
 use super::root::Opened;
@@ -52,8 +53,11 @@ pub(super) struct TreeArguments {
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let opened = Opened::at(session, &arguments.root.root, arguments.root.board.as_deref())?;
+    // Notes are shown in the document only, so the search for what would be noted is not done for nothing.
+    let notes = if session.global.json { Policy::Report } else { Policy::Ignore };
     let settings = WalkSettings {
         env: opened.env(),
+        closure: ClosureSettings { dlopen_strings: notes, ..ClosureSettings::default() },
         cache: CacheSource::Either,
         hidden: !arguments.loader_only,
         ..WalkSettings::default()
@@ -82,9 +86,13 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
 
 pub(super) fn tree(session: &Session, arguments: &TreeArguments) -> anyhow::Result<ExitCode> {
     let opened = Opened::at(session, &arguments.root.root, arguments.root.board.as_deref())?;
-    let tree = library_tree(&opened, &arguments.program)?.ok_or_else(|| {
-        usage(format!("{} is no ELF program or library of {}", arguments.program, arguments.root.root.display()))
-    })?;
+    let Some(tree) = library_tree(&opened, &arguments.program)? else {
+        // Where there is no such file the walk knows the nearest name.
+        let programs = std::slice::from_ref(&arguments.program);
+        closure::walk(opened.root(), programs, WalkSettings { env: opened.env(), ..WalkSettings::default() })
+            .map_err(Error::from)?;
+        return Err(usage(format!("{} is no ELF program or library", arguments.program)));
+    };
     if session.global.json {
         print_json(&tree)?;
     } else {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use minimg::backend::Context;
 use minimg::closure::Why;
-use minimg::closure::explain::{self, Fate};
+use minimg::closure::explain::{self, Fate, WhyNot};
 use minimg::error::{Class, Error};
 use minimg::image::Compression;
 use minimg::pipeline::{self, Job};
@@ -15,7 +15,7 @@ use minimg::tree::RootPath;
 
 use super::output::{print_json, say};
 use super::progress::Progress;
-use super::select::{Selected, Selection, read_lock};
+use super::select::{Selected, Selection, catalogue, read_lock};
 use super::{Session, usage};
 
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,7 @@ pub(super) struct WhyArguments {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct WhyNotArguments {
+    /// A profile, or an image that minimg wrote from a profile that is found by name, with its record beside it
     #[command(flatten)]
     selection: Selection,
     /// The file, as it would be called in the image
@@ -102,6 +103,7 @@ fn record(session: &Session, selection: Selection) -> anyhow::Result<Record> {
     if let Some(path) = record_beside(selection.profile_argument()) {
         return Ok(Record::read(&path)?);
     }
+    refuse_image(selection.profile_argument(), "the record that `minimg build` writes beside it tells why")?;
     let progress = Progress::new(&session.global, session.style);
     let selected = selection.select(session)?;
     let store = session.user.store()?;
@@ -121,15 +123,61 @@ fn record_beside(argument: &str) -> Option<PathBuf> {
     (Path::new(argument).exists() && beside.is_file()).then_some(beside)
 }
 
+/// An image or a root without its record cannot answer, and is no profile either.
+fn refuse_image(argument: &str, instead: &str) -> anyhow::Result<()> {
+    let path = Path::new(argument);
+    if path.exists() && path.extension().is_none_or(|extension| extension != "toml") {
+        let message =
+            format!("there is no {argument}.record.json: {instead}; or name the profile in place of the image");
+        return Err(Error::new(Class::Usage, message).into());
+    }
+    Ok(())
+}
+
+/// What a question about an image asks in the end: the answer when its record has it, else the profile that the record names.
+enum Asked {
+    Answer(WhyNot),
+    Profile(Selection),
+}
+
+/// The record of an image knows what is in it, and its profile knows the rest.
+fn ask_record(session: &Session, selection: &Selection, path: &str) -> anyhow::Result<Asked> {
+    let argument = selection.profile_argument();
+    let Some(beside) = record_beside(argument) else {
+        refuse_image(argument, "the record that `minimg build` writes beside it tells which profile it was made from")?;
+        return Ok(Asked::Profile(selection.clone()));
+    };
+    let record = Record::read(&beside)?;
+    if let Some((_, kept)) = chain_through_links(&record, path).last() {
+        let package = record.packages.iter().find(|package| kept.package.as_ref() == Some(&package.name));
+        let package = package.map(|package| format!("{} {}", package.name, package.version));
+        return Ok(Asked::Answer(WhyNot { fate: Fate::Kept, package, remedies: Vec::new() }));
+    }
+    if catalogue(session)?.get(&record.profile).is_err() {
+        let name = &record.profile;
+        let message = format!(
+            "{path} is not in {argument}; why it was left out only its profile can tell: `minimg why-not PATH/TO/{name}.toml {path} --board {}`",
+            record.board
+        );
+        return Err(Error::new(Class::Usage, message).into());
+    }
+    Ok(Asked::Profile(selection.clone().of_record(&record.profile, &record.board)))
+}
+
 pub(super) fn why_not(session: &Session, arguments: &WhyNotArguments) -> anyhow::Result<ExitCode> {
     let path = RootPath::new(&arguments.path).map_err(|error| usage(error.to_string()))?;
-    let progress = Progress::new(&session.global, session.style);
-    let selected = arguments.selection.clone().select(session)?;
-    let store = session.user.store()?;
-    let context: Context<'_> = session.context(&store, &progress);
-    let (tree, closure) = with_job(&selected, |job| pipeline::explain(job, &context))?;
-    progress.finish();
-    let answer = explain::why_not(&tree, &closure, &selected.profile.keep, &path);
+    let answer = match ask_record(session, &arguments.selection, &path.to_string())? {
+        Asked::Answer(answer) => answer,
+        Asked::Profile(selection) => {
+            let progress = Progress::new(&session.global, session.style);
+            let selected = selection.select(session)?;
+            let store = session.user.store()?;
+            let context: Context<'_> = session.context(&store, &progress);
+            let (tree, closure) = with_job(&selected, |job| pipeline::explain(job, &context))?;
+            progress.finish();
+            explain::why_not(&tree, &closure, &selected.profile.keep, &path)
+        }
+    };
     if session.global.json {
         print_json(&answer)?;
         return Ok(ExitCode::SUCCESS);

@@ -70,6 +70,13 @@ impl Selection {
         &self.profile
     }
 
+    /// The same for the profile and the board that a build record names.
+    pub(super) fn of_record(mut self, profile: &str, board: &str) -> Self {
+        self.profile = profile.to_owned();
+        self.board = vec![board.to_owned()];
+        self
+    }
+
     /// Whether all boards were asked for, so that those which the suite does not serve are left out.
     pub(super) fn is_all_boards(&self) -> bool {
         self.board == ["all"]

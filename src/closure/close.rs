@@ -1,6 +1,6 @@
 //! From a profile's `[keep]` to the closure of a whole tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -65,16 +65,20 @@ pub fn close(
 
 /// Applies the rule sets whose triggers are in the closure, until that brings in no more.
 fn keep_triggered(walker: &mut Walker<'_, RootTree>, tree: &RootTree, applied: &[String]) -> Result<(), ClosureError> {
-    let mut applied: Vec<&str> =
-        rules::with_required(applied.iter().map(String::as_str))?.iter().map(|r| &*r.name).collect();
+    let mut kept: Vec<&'static Rule> = rules::with_required(applied.iter().map(String::as_str))?;
+    let mut asked: Vec<&str> = kept.iter().map(|rule| &*rule.name).collect();
+    let mut done = BTreeSet::new();
     loop {
-        let triggered = rules::triggered(walker, &applied);
-        if triggered.is_empty() {
+        let mut wanted = Wanted::default();
+        for rule in &kept {
+            wanted.add_baked(walker, rule, &mut done)?;
+        }
+        let triggered = rules::triggered(walker, &asked);
+        if triggered.is_empty() && wanted.globs.is_empty() {
             return Ok(());
         }
-        let mut wanted = Wanted::default();
         for (rule, by, keep) in triggered {
-            applied.push(&rule.name);
+            asked.push(&rule.name);
             let text = || {
                 format!(
                     "it uses files of the rule set {} ({}): add that under rules, or set triggers = \"keep\" under [closure]",
@@ -82,9 +86,12 @@ fn keep_triggered(walker: &mut Walker<'_, RootTree>, tree: &RootTree, applied: &
                 )
             };
             let policy = if keep { crate::profile::Policy::Keep } else { walker.settings.closure.triggers };
+            let mut all = Wanted::of(rule);
+            all.add_baked(walker, rule, &mut BTreeSet::new())?;
             // A rule set of which the tree has nothing is not worth a word.
-            if Wanted::of(rule).matches_any(tree)? && walker.ask(policy, &by.to_string(), text) {
+            if all.matches_any(tree)? && walker.ask(policy, &by.to_string(), text) {
                 wanted.add_rule(walker, rule)?;
+                kept.push(rule);
             }
         }
         wanted.keep(walker, tree)?;
@@ -112,6 +119,19 @@ impl Wanted {
     fn add_rule(&mut self, walker: &mut Walker<'_, RootTree>, rule: &Rule) -> Result<(), ClosureError> {
         self.globs.extend(Self::of(rule).globs);
         rule.programs.iter().try_for_each(|program| walker.optional_program(program))
+    }
+
+    /// What is compiled into kept libraries for this rule set.
+    fn add_baked(
+        &mut self,
+        walker: &Walker<'_, RootTree>,
+        rule: &Rule,
+        done: &mut BTreeSet<(String, RootPath)>,
+    ) -> Result<(), ClosureError> {
+        let globs = rules::baked(walker, rule, done)
+            .map_err(|source| ClosureError::Io { path: format!("the files of the rule set {}", rule.name), source })?;
+        globs.iter().for_each(|glob| self.add(glob, Why::Rule(rule.name.clone()), false));
+        Ok(())
     }
 
     fn set(&self, tree: &RootTree) -> Result<(GlobSet, Vec<Vec<RootPath>>), ClosureError> {

@@ -67,6 +67,7 @@ pub fn why(closure: &Closure, path: &RootPath) -> Vec<Step> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WhyNot {
     /// What became of it.
+    #[serde(flatten)]
     pub fate: Fate,
     /// The package that has it, as `name version`.
     pub package: Option<String>,

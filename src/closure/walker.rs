@@ -74,6 +74,14 @@ pub(super) struct Walker<'r, R: Root + ?Sized> {
     closed: BTreeSet<FileId>,
     pub(super) started: BTreeSet<RootPath>,
     missing: Vec<MissingFile>,
+    /// Kept configuration that was not read yet, to be read when the programs and plugins are known.
+    pub(super) configuration: VecDeque<RootPath>,
+    /// Files that OpenSSL's configuration includes.
+    pub(super) included: BTreeSet<RootPath>,
+    /// Kept caches of modules with their content.
+    pub(super) module_caches: Vec<(RootPath, String)>,
+    /// Commands of kept scripts: the script, the name, and where it is.
+    pub(super) script_commands: BTreeSet<(RootPath, String, RootPath)>,
     /// What the kept objects ask others for, and which of them asks first.
     pub(super) imports: super::hidden::Imports,
 }
@@ -98,6 +106,10 @@ impl<'r, R: Root + ?Sized> Walker<'r, R> {
             closed: BTreeSet::new(),
             started: BTreeSet::new(),
             missing: Vec::new(),
+            configuration: VecDeque::new(),
+            included: BTreeSet::new(),
+            module_caches: Vec::new(),
+            script_commands: BTreeSet::new(),
             imports: super::hidden::Imports::default(),
         }
     }
@@ -225,6 +237,8 @@ impl<'r, R: Root + ?Sized> Walker<'r, R> {
                 self.visit(&path).map_err(|e| io_error(&path.to_string(), e))?;
             } else if let Some(path) = self.plugins.pop_front() {
                 self.close_plugin(&path).map_err(|e| io_error(&path.to_string(), e))?;
+            } else if let Some(path) = self.configuration.pop_front() {
+                self.follow_configuration(&path).map_err(|e| io_error(&path.to_string(), e))?;
             } else {
                 return Ok(());
             }
@@ -238,6 +252,8 @@ impl<'r, R: Root + ?Sized> Walker<'r, R> {
             return Err(ClosureError::Missing(self.missing));
         }
         self.report_guesses();
+        self.report_commands();
+        self.report_module_caches().map_err(|e| io_error("the caches of modules", e))?;
         let dropped = std::mem::take(&mut self.dropped);
         for (path, reason) in &dropped {
             self.report_dropped(path, reason);

@@ -204,12 +204,25 @@ const SMALLEST_MAP: u64 = 16 * 1024;
 ///
 /// # Errors
 /// When the file cannot be read, or ends before the region does.
-#[allow(unsafe_code)]
 pub fn map_region(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
     let size = file.metadata()?.len();
     if offset.checked_add(length).is_none_or(|end| end > size) {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than expected"));
     }
+    map_checked(file, offset, length)
+}
+
+/// Maps a whole file that is open and has `length` bytes, or reads it when it is small.
+///
+/// # Errors
+/// When it cannot be read or mapped.
+pub(super) fn map_open_file(file: &File, length: u64) -> io::Result<Bytes> {
+    map_checked(file, 0, length)
+}
+
+/// The region must lie in the file.
+#[allow(unsafe_code)]
+fn map_checked(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
     if length < SMALLEST_MAP {
         use std::os::unix::fs::FileExt;
         let mut bytes = vec![0; length as usize];

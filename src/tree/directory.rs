@@ -1,6 +1,7 @@
 //! A directory of the host as a root: looked at path by path, or read into a tree as a whole.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -8,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::fs::{Mode, OFlags};
 
-use super::{Content, Entry, FileId, HostFiles, Kind, Meta, Node, Root, RootPath, RootTree, map_file};
+use super::{Content, Entry, FileId, HostFiles, Kind, Meta, Node, Root, RootPath, RootTree, map_open_file};
 
 /// A directory that holds a root file system. Nothing is read before the walk asks for it.
 #[derive(Debug, Clone)]
@@ -55,10 +57,16 @@ impl Root for DirectoryRoot {
     }
 
     fn read(&self, path: &RootPath) -> io::Result<Bytes> {
-        match self.entry(path)? {
-            Some(Entry::File { .. }) => map_file(&path.below(&self.0)),
-            _ => Err(io::Error::other(format!("{path} is not a regular file"))),
+        let host = path.below(&self.0);
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", host.display()));
+        // A link in its place is not followed, and a pipe is not waited for.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(&host, flags, Mode::empty()).map_err(|error| named(error.into()))?);
+        let found = file.metadata().map_err(named)?;
+        if !found.is_file() {
+            return Err(io::Error::other(format!("{path} is not a regular file")));
         }
+        map_open_file(&file, found.len()).map_err(named)
     }
 
     fn list(&self, path: &RootPath) -> io::Result<Vec<Box<[u8]>>> {

@@ -14,6 +14,7 @@ mod root;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 
+use content::map_open_file;
 pub use content::{Content, ContentSource, FileRegions, HostFiles, map_file, map_region, read_limited};
 pub use directory::{DirectoryRoot, read_directory};
 pub use node::{Kind, Meta, Node, Xattrs};

@@ -355,3 +355,79 @@ fn baselines_win_unless_there_is_none() {
     let oracle = lab.oracle("/bin/p");
     assert!(oracle.contains("/lib/glibc-hwcaps/x86-64-v2/libb.so"), "{oracle:?}");
 }
+
+#[test]
+fn old_directories_for_processors_count_where_there_is_nothing_else() {
+    let lab = Lab::new();
+    for directory in ["/opt/tls", "/opt", "/opt/x86_64", "/opt/tls/x86_64"] {
+        lab.lib(&format!("{directory}/liba.so"), &[], &["-soname", "liba.so"]);
+    }
+    lab.lib("/opt/tls/libb.so", &[], &["-soname", "libb.so"]);
+    lab.lib("/lib/x86_64/libc1.so", &[], &["-soname", "libc1.so"]);
+    lab.program("/bin/p", &["liba.so", "libb.so", "libc1.so"], &["-rpath", "/opt", RUNPATH]);
+    // The loader of glibc 2.36 takes what lies deepest; what is kept is what every loader finds, and else what this one does.
+    let oracle = lab.oracle("/bin/p");
+    assert!(oracle.contains("/opt/tls/libb.so") && oracle.contains("/lib/x86_64/libc1.so"), "{oracle:?}");
+    assert!(oracle.contains("/opt/tls/x86_64/liba.so"), "{oracle:?}");
+    let walked = lab.walk("/bin/p", Shipped);
+    assert_eq!(walked.iter().collect::<Vec<_>>(), ["/lib/x86_64/libc1.so", "/opt/liba.so", "/opt/tls/libb.so"]);
+    std::fs::remove_dir_all(lab.host("/opt/tls/x86_64")).unwrap();
+    std::fs::remove_dir_all(lab.host("/opt/x86_64")).unwrap();
+    std::fs::remove_file(lab.host("/opt/tls/liba.so")).unwrap();
+    lab.agree("/bin/p", Shipped, &["/lib/x86_64/libc1.so", "/opt/liba.so", "/opt/tls/libb.so"]);
+}
+
+#[test]
+fn every_match_of_the_platform_is_kept() {
+    let lab = Lab::new();
+    for platform in ["x86_64", "haswell", "xeon_phi", "other"] {
+        lab.lib(&format!("/opt/{platform}/liba.so"), &[], &["-soname", "liba.so"]);
+        lab.lib(&format!("/direct/{platform}/libb.so"), &[], &["-soname", "libb.so"]);
+    }
+    let needs = ["liba.so", "/direct/$PLATFORM/libb.so"];
+    lab.program("/usr/bin/p", &needs, &["-rpath", "/opt/${PLATFORM}", RUNPATH]);
+    let keep = minimg::profile::Keep { programs: vec!["p".to_owned()], ..Default::default() };
+    let closure = minimg::closure::close(&lab.tree(), &keep, &lab.env, Default::default()).unwrap();
+    let kept: Vec<String> = closure.kept.keys().map(|path| format!("/{}", path)).collect();
+    for directory in ["opt", "direct"] {
+        let found = kept.iter().filter(|path| path.contains(&format!("/{directory}/"))).count();
+        assert_eq!(found, 3, "{kept:?}");
+    }
+    let oracle = lab.oracle("/usr/bin/p");
+    assert!(oracle.iter().all(|path| kept.contains(&format!("/{path}"))), "{oracle:?} is not in {kept:?}");
+    assert_eq!(closure.findings.iter().filter(|f| f.message.contains("$PLATFORM")).count(), 2);
+}
+
+#[test]
+fn files_of_another_machine_are_skipped_before_their_header_is_judged() {
+    let lab = Lab::new();
+    for (directory, change) in [("/bad", 5usize), ("/osabi", 7)] {
+        lab.lib(&format!("{directory}/liba.so"), &[], &[]);
+        lab.patch(&format!("{directory}/liba.so"), |bytes| {
+            bytes[change] = 2;
+            bytes[18] = 0;
+            bytes[19] = 22;
+        });
+    }
+    lab.lib("/good/liba.so", &[], &[]);
+    lab.program("/bin/p", &["liba.so"], &["-rpath", "/bad:/osabi:/good", RUNPATH]);
+    // So the loaders of Debian and Ubuntu do; others give up at the byte order.
+    lab.agree("/bin/p", Shipped, &["/good/liba.so"]);
+}
+
+#[test]
+fn an_empty_path_has_no_elements() {
+    let mut lab = Lab::new();
+    lab.lib("/liba.so", &[], &[]);
+    lab.program("/bin/p", &["liba.so"], &[]);
+    lab.env.insert("LD_LIBRARY_PATH".into(), String::new());
+    lab.agree("/bin/p", Shipped, &["liba.so => missing"]);
+}
+
+#[test]
+fn elements_with_a_token_without_value_are_dropped() {
+    let lab = Lab::new();
+    lab.lib("/opt/liba.so", &[], &[]);
+    lab.program("/bin/p", &["liba.so"], &["-rpath", "${ORIGIN:$ORIGIN}/x:${LIB:/opt", RUNPATH]);
+    lab.agree("/bin/p", Shipped, &["/opt/liba.so"]);
+}

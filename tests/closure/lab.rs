@@ -184,6 +184,17 @@ impl Lab {
         run(self.enter().args(command))
     }
 
+    /// As [`Lab::chroot`], where /proc is an empty directory.
+    pub(crate) fn chroot_without_proc(&self, program: &str, env: &[(&str, &str)]) -> Output {
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["--mount", "chroot"]).arg(self.root()).args(["/launch", program]);
+        command.args(env.iter().map(|(name, value)| format!("{name}={value}")));
+        run(command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
+    }
+
     fn enter(&self) -> Command {
         let mut command = Command::new("unshare");
         if !rustix::process::geteuid().is_root() {

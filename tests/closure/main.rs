@@ -3,10 +3,17 @@
 //! Needs a C compiler and binutils (`gcc`, `ld`), `unshare`, `chroot` `ldconfig` and musl's loader; run as root, or where unprivileged user namespaces
 //! are allowed.
 
+mod boards;
+mod bytes;
 mod cache;
+mod command_line;
+#[path = "../common/mod.rs"]
+mod common;
+mod corpora;
 mod debian;
 mod edges;
 mod foreign;
+mod hidden;
 mod keep;
 mod lab;
 mod musl;

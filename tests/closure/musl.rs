@@ -81,3 +81,24 @@ fn sonames_do_not_match_but_files_do() {
     program(&lab, "/bin/p", &["/opt/liba.so", "libb.so", "libc1.so"], &[]);
     agree(&lab, "/bin/p", &["/opt/liba.so", "/lib/libb.so"]);
 }
+
+#[test]
+fn a_root_with_musl_is_checked_by_its_rules() {
+    use minimg::closure::check::{CheckSettings, check_counted};
+    let lab = lab();
+    lab.lib("/lib/liba.so", &["libgone.so"], &[]);
+    program(&lab, "/bin/p", &["liba.so", "libc.musl-x86_64.so.1"], &[]);
+    let root = minimg::tree::DirectoryRoot::new(lab.root()).unwrap();
+    let messages = || {
+        let checked = check_counted(&root, &CheckSettings::default()).unwrap();
+        checked.findings.iter().map(|finding| format!("{:?} {}", finding.severity, finding.message)).collect::<Vec<_>>()
+    };
+    let before = messages();
+    assert_eq!(before.len(), 1, "{before:?}");
+    assert!(
+        before[0].starts_with("Error the library libgone.so is missing, needed by /bin/p -> /usr/lib/liba.so"),
+        "{before:?}"
+    );
+    lab.lib("/usr/local/lib/libgone.so", &[], &[]);
+    assert_eq!(messages(), Vec::<String>::new());
+}

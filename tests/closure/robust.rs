@@ -10,7 +10,7 @@ use minimg::closure::ldcache::{Entry, compare_names, read, write};
 use proptest::prelude::*;
 
 /// Reads everything that can be read of a file.
-fn read_all(bytes: &[u8]) {
+pub(crate) fn read_all(bytes: &[u8]) {
     let Ok(facts) = Facts::parse(bytes) else { return };
     let _ = judge_header(bytes, &facts.identity);
     dlopen_notes(bytes, &facts);

@@ -14,6 +14,8 @@ pub(super) struct Inventory {
     pub(super) programs: Vec<RootPath>,
     pub(super) libraries: Vec<RootPath>,
     pub(super) scripts: Vec<RootPath>,
+    /// What this user may not look at: directories, and files that may be programs or libraries.
+    pub(super) unreadable: Vec<RootPath>,
 }
 
 /// Directories that the kernel fills while a container runs.
@@ -25,12 +27,25 @@ pub(super) fn take<R: Root + ?Sized>(view: &View<'_, R>) -> io::Result<Inventory
     let mut pending = vec![RootPath::root()];
     while let Some(directory) = pending.pop() {
         let names = match view.root().list(&directory) {
-            Err(error) if gone(&error) => continue,
+            Err(error) if is_forbidden(&error) => {
+                inventory.unreadable.push(directory);
+                continue;
+            }
+            Err(error) if is_gone(&error) => continue,
             names => names?,
         };
-        for name in names.into_iter().filter(|name| !directory.is_root() || !NOT_FILES.contains(&&**name)) {
+        let top = directory.is_root();
+        for name in names.into_iter().filter(|name| !top || !NOT_FILES.contains(&&**name)) {
             let path = directory.child(&name);
-            match view.root().entry(&path)? {
+            let entry = match view.root().entry(&path) {
+                // A directory that may be listed but not searched.
+                Err(error) if is_forbidden(&error) => {
+                    inventory.unreadable.push(directory);
+                    break;
+                }
+                entry => entry?,
+            };
+            match entry {
                 Some(Entry::Directory) => pending.push(path),
                 Some(Entry::File { mode, size, id }) if size >= 4 && may_matter(mode, &name) && seen.insert(id) => {
                     sort_in(view, path, mode, id, &mut inventory)?;
@@ -42,12 +57,17 @@ pub(super) fn take<R: Root + ?Sized>(view: &View<'_, R>) -> io::Result<Inventory
     inventory.programs.sort();
     inventory.libraries.sort();
     inventory.scripts.sort();
+    inventory.unreadable.sort();
     Ok(inventory)
 }
 
-/// What may not be looked at, or was removed meanwhile, is not checked.
-fn gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
+fn is_forbidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// What was removed meanwhile is not checked.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 /// What is loaded or run is executable, or a library by its name; other files are not opened at all.
@@ -63,7 +83,11 @@ fn sort_in<R: Root + ?Sized>(
     inventory: &mut Inventory,
 ) -> io::Result<()> {
     let bytes = match view.root().read(&path) {
-        Err(error) if gone(&error) => return Ok(()),
+        Err(error) if is_forbidden(&error) => {
+            inventory.unreadable.push(path);
+            return Ok(());
+        }
+        Err(error) if is_gone(&error) => return Ok(()),
         bytes => bytes?,
     };
     if bytes.starts_with(b"#!") {

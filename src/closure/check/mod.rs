@@ -46,6 +46,8 @@ pub struct Checked {
     pub libraries: usize,
     /// How many scripts there are.
     pub scripts: usize,
+    /// How many directories, programs and libraries may not be read.
+    pub unreadable: usize,
     /// What does not resolve, sorted with the errors first.
     pub findings: Vec<Finding>,
 }
@@ -63,15 +65,34 @@ pub fn check<R: Root + ?Sized>(root: &R, settings: &CheckSettings) -> Result<Vec
 /// # Errors
 /// When the root cannot be read.
 pub fn check_counted<R: Root + ?Sized>(root: &R, settings: &CheckSettings) -> Result<Checked, ClosureError> {
-    let loader = LoaderSettings {
-        environment: settings.env.clone(),
-        working_directory: settings.working_directory.clone(),
-        cache: settings.cache,
-        hwcaps: false,
-    };
-    let mut checker = Checker { loader: Loader::new(root, loader), settings, findings: BTreeSet::new() };
+    let mut checker = Checker::new(root, settings);
     let checked = checker.check_all().map_err(|source| ClosureError::Io { path: "the root".to_owned(), source });
     checked.map(|counted| Checked { findings: checker.findings.into_iter().collect(), ..counted })
+}
+
+/// As [`check_counted`], of these programs alone: names that lead to no ELF program of `root` are passed over.
+///
+/// # Errors
+/// When the root cannot be read.
+pub fn check_programs<R: Root + ?Sized>(
+    root: &R,
+    programs: &[String],
+    settings: &CheckSettings,
+) -> Result<Checked, ClosureError> {
+    let mut checker = Checker::new(root, settings);
+    let io = |source| ClosureError::Io { path: "the root".to_owned(), source };
+    let mut processes = Vec::new();
+    for program in programs {
+        if let Some(process) = checker.loader.start(program.as_bytes()).map_err(io)? {
+            checker.report_missing(&process);
+            processes.push(process);
+        }
+    }
+    if settings.symbols {
+        checker.check_symbols(&processes, &[]);
+    }
+    let findings = checker.findings.into_iter().collect();
+    Ok(Checked { programs: processes.len(), findings, ..Checked::default() })
 }
 
 struct Checker<'r, 's, R: Root + ?Sized> {
@@ -80,9 +101,22 @@ struct Checker<'r, 's, R: Root + ?Sized> {
     findings: BTreeSet<Finding>,
 }
 
-impl<R: Root + ?Sized> Checker<'_, '_, R> {
+impl<'r, 's, R: Root + ?Sized> Checker<'r, 's, R> {
+    fn new(root: &'r R, settings: &'s CheckSettings) -> Self {
+        let loader = LoaderSettings {
+            environment: settings.env.clone(),
+            working_directory: settings.working_directory.clone(),
+            cache: settings.cache,
+            hwcaps: false,
+        };
+        Self { loader: Loader::new(root, loader), settings, findings: BTreeSet::new() }
+    }
+
     fn check_all(&mut self) -> io::Result<Checked> {
         let inventory = inventory::take(self.loader.view())?;
+        for path in &inventory.unreadable {
+            self.report_unreadable(path)?;
+        }
         for script in &inventory.scripts {
             self.check_script(script)?;
         }
@@ -113,8 +147,19 @@ impl<R: Root + ?Sized> Checker<'_, '_, R> {
             programs: inventory.programs.len(),
             libraries: inventory.libraries.len(),
             scripts: inventory.scripts.len(),
+            unreadable: inventory.unreadable.len(),
             findings: Vec::new(),
         })
+    }
+
+    /// A program or library that cannot be read is surely missed; a directory may hold none.
+    fn report_unreadable(&mut self, path: &RootPath) -> io::Result<()> {
+        let is_directory = self.loader.view().place(&absolute(path))?.is_ok_and(|p| p.entry == Entry::Directory);
+        let severity = if is_directory { Severity::Warning } else { Severity::Error };
+        let message =
+            "it cannot be read, so nothing is known of it: check as root, or as a user who may read everything";
+        self.findings.insert(Finding { severity, path: path.to_string(), message: message.to_owned() });
+        Ok(())
     }
 
     fn check_symbols(&mut self, programs: &[Process], plugins: &[Process]) {

@@ -89,6 +89,6 @@ pub(super) fn offset_of(segments: &[Segment], address: u64) -> Option<usize> {
 /// The bytes from `at` up to the next NUL, no more than `limit`.
 pub(super) fn c_string(bytes: &[u8], at: usize, limit: usize) -> Option<&[u8]> {
     let rest = bytes.get(at..)?;
-    let length = rest.iter().take(limit).position(|&b| b == 0)?;
+    let length = memchr::memchr(0, &rest[..rest.len().min(limit)])?;
     Some(&rest[..length])
 }

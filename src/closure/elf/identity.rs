@@ -82,6 +82,12 @@ fn same_abi(machine: u16, ours: u32, theirs: u32) -> bool {
     }
 }
 
+/// Whether the ELF file that begins with `bytes` is for another machine than `program`, its number read in the program's byte order.
+/// The loaders of Debian and Ubuntu ask that before all else and go on searching (their patch `local-ld-multiarch`).
+pub fn is_for_another_machine(bytes: &[u8], program: &Identity) -> bool {
+    is_elf(bytes) && program.encoding.u16(bytes, 18).is_some_and(|machine| machine != program.machine)
+}
+
 /// Whether the loader of `program` would take the file that begins with `bytes` as a library, by its header alone.
 ///
 /// # Errors

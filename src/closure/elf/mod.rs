@@ -21,7 +21,7 @@ use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE, Progr
 
 pub use address::{Encoding, Segment};
 pub use dynamic::{Dependency, Dynamic, Edge, Tables};
-pub use identity::{Identity, Unfit, is_elf, judge_header};
+pub use identity::{Identity, Unfit, is_elf, is_for_another_machine, judge_header};
 pub use notes::{DlopenNote, Priority, dlopen_notes};
 pub use relocations::{Referenced, copied_symbols, referenced_symbols};
 pub use symbols::{Definition, Requirement, SymbolTable, Version, gnu_hash};

@@ -1,11 +1,12 @@
 //! The files of glibc that a symbol gives away: NSS modules, gconv modules, locales.
 
+use std::collections::BTreeSet;
 use std::io;
 
-use crate::closure::Why;
 use crate::closure::elf::SymbolTable;
 use crate::closure::loader::Process;
 use crate::closure::walker::Walker;
+use crate::closure::{Severity, Why};
 use crate::tree::{Entry, Root, RootPath};
 
 /// The conversions that programs ask for besides those built in; the rest is the rule set `gconv`.
@@ -36,6 +37,7 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         let beside = [b"/", beside.as_bytes(), b"/gconv"].concat();
         let below_usr = [b"/usr".as_slice(), &beside].concat();
         for directory in [beside, below_usr] {
+            self.keep_below(&[&directory, b"/gconv-modules.d".as_slice()].concat(), &why, asker)?;
             for name in ["gconv-modules", "gconv-modules.cache"].iter().chain(&USUAL_CONVERSIONS) {
                 let path = [&directory, b"/".as_slice(), name.as_bytes()].concat();
                 if let Some(place) = self.loader.view().file(&path)? {
@@ -46,25 +48,36 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         Ok(())
     }
 
-    /// C.UTF-8 is not built into glibc. It is kept when the image's environment asks for it.
+    /// The locales that the image's environment asks for. C and POSIX are built into glibc; C.UTF-8 is not before 2.35, and every other
+    /// one is a directory or a part of the archive.
     pub(super) fn keep_locale(&mut self, asker: &RootPath) -> io::Result<()> {
-        let wants = |(name, value): (&String, &String)| {
-            (name == "LANG" || name.starts_with("LC_")) && matches!(value.to_lowercase().as_str(), "c.utf-8" | "c.utf8")
-        };
-        if !self.settings.env.iter().any(wants) {
-            return Ok(());
-        }
-        let why = Why::Opened(format!("{asker} uses the locale (setlocale), and the environment asks for C.UTF-8"));
-        for directory in ["/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"] {
-            self.keep_below(directory.as_bytes(), &why, asker)?;
-        }
-        if let Some(place) = self.loader.view().file(b"/usr/lib/locale/locale-archive")? {
-            self.keep_place(&place, why, Some(asker));
+        let is_setting = |name: &str| matches!(name, "LANG" | "LC_ALL") || name.starts_with("LC_");
+        let settings = self.settings.env.iter().filter(|(name, value)| is_setting(name) && is_locale(value));
+        let wanted: BTreeSet<String> = settings.map(|(_, value)| value.clone()).collect();
+        for locale in wanted {
+            let why =
+                Why::Opened(format!("{asker} uses the locale (setlocale), and the environment asks for {locale}"));
+            let mut found = false;
+            for name in [locale.clone(), normalized(&locale)] {
+                let directory = format!("/usr/lib/locale/{name}");
+                found |= self.loader.view().place(directory.as_bytes())?.is_ok();
+                self.keep_below(directory.as_bytes(), &why, asker)?;
+            }
+            if let Some(place) = self.loader.view().file(b"/usr/lib/locale/locale-archive")? {
+                self.keep_place(&place, why, Some(asker));
+                found = true;
+            }
+            if !found {
+                let text = format!(
+                    "it uses the locale, and the environment asks for {locale}, which the tree does not have: add the package that holds it, or ask for another one"
+                );
+                self.find(Severity::Warning, &asker.to_string(), text);
+            }
         }
         Ok(())
     }
 
-    fn keep_below(&mut self, directory: &[u8], why: &Why, asker: &RootPath) -> io::Result<()> {
+    pub(super) fn keep_below(&mut self, directory: &[u8], why: &Why, asker: &RootPath) -> io::Result<()> {
         let Ok(place) = self.loader.view().place(directory)? else { return Ok(()) };
         if place.entry != Entry::Directory {
             return Ok(());
@@ -83,6 +96,19 @@ impl<R: Root + ?Sized> Walker<'_, R> {
     }
 }
 
+/// Whether a value of LANG asks for files: C and POSIX do not, and a slash is no name.
+fn is_locale(value: &str) -> bool {
+    !matches!(value, "" | "C" | "POSIX") && !value.contains('/')
+}
+
+/// The name with its character set as directories have it: `en_US.utf8` for `en_US.UTF-8` (`_nl_normalize_codeset`).
+fn normalized(locale: &str) -> String {
+    let Some((language, rest)) = locale.split_once('.') else { return locale.to_owned() };
+    let (codeset, modifier) = rest.split_at(rest.find('@').unwrap_or(rest.len()));
+    let plain: String = codeset.chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("{language}.{}{modifier}", plain.to_lowercase())
+}
+
 fn defines(process: &Process, index: usize, version: &[u8]) -> bool {
     let object = &process.loaded[index].object;
     let table = object.facts.as_ref().ok().and_then(|facts| SymbolTable::new(&object.bytes, facts));
@@ -90,10 +116,10 @@ fn defines(process: &Process, index: usize, version: &[u8]) -> bool {
 }
 
 /// The services that are named, without the actions in brackets; sorted, each once.
-fn services(text: &str) -> std::collections::BTreeSet<&str> {
+fn services(text: &str) -> BTreeSet<&str> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
     let lists = lines.filter_map(|line| line.split_once(':')).map(|(_, list)| list);
-    let mut found = std::collections::BTreeSet::new();
+    let mut found = BTreeSet::new();
     for list in lists {
         let mut inside = false;
         for word in list.split_whitespace() {

@@ -2,20 +2,29 @@
 //!
 //! What is certain from the files is kept by itself, with its reason: libgcc_s for thread cancellation, NSS modules, gconv modules, the
 //! C.UTF-8 locale, the libraries of `.note.dlopen`. What is a guess is reported or kept as [`crate::profile::ClosureSettings`] says.
-//! Files that belong to a library rather than to a symbol are the business of rule sets and their triggers.
+//! Files that belong to a library rather than to a symbol are the business of rule sets and their triggers; what kept configuration names
+//! (PAM, OpenSSL, caches of modules) is in `configuration`, and the commands of scripts in `commands`.
 
+mod baked;
+mod commands;
+mod configuration;
 mod files;
+mod openssl;
+mod pam;
 mod strings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::rc::Rc;
+
+pub use baked::Baked;
 
 use super::elf::{Priority, SymbolTable, dlopen_notes};
-use super::loader::{Libc, Object, Process, Role};
+use super::loader::{Libc, Object, Process, Role, names_origin};
 use super::walker::Walker;
 use super::{Severity, show};
 use crate::profile::Policy;
-use crate::tree::{FileId, Root, RootPath};
+use crate::tree::{Entry, FileId, Root, RootPath};
 
 /// A feature of the C library that needs files which nothing names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +108,8 @@ pub(super) struct Imports {
     first: BTreeMap<Feature, RootPath>,
     known: HashMap<FileId, BTreeMap<Feature, &'static str>>,
     noted: BTreeSet<(RootPath, Box<[u8]>)>,
+    /// The strings of each object that look like libraries: programs share their libraries, and the search is long.
+    strings: HashMap<FileId, Rc<Vec<Box<[u8]>>>>,
     /// Strings that look like libraries, with the object and the place that the loader would find.
     guesses: BTreeSet<(RootPath, String, RootPath)>,
 }
@@ -107,6 +118,16 @@ impl Imports {
     /// The features that `object` uses, each with a function that says so.
     pub(super) fn of(&mut self, object: &Object) -> &BTreeMap<Feature, &'static str> {
         self.known.entry(object.id).or_insert_with(|| features(object))
+    }
+
+    /// The strings in `object` that look like libraries, sorted.
+    fn library_names(&mut self, object: &Object) -> Rc<Vec<Box<[u8]>>> {
+        let read = || {
+            let Ok(facts) = &object.facts else { return Rc::default() };
+            let names = strings::library_names(&object.bytes, facts).into_iter().take(MAX_GUESSES);
+            Rc::new(names.map(Into::into).collect())
+        };
+        self.strings.entry(object.id).or_insert_with(read).clone()
     }
 
     /// Notes what the kept file at `path` uses.
@@ -148,6 +169,29 @@ impl<R: Root + ?Sized> Walker<'_, R> {
             }
             self.guess_from_strings(process, at)?;
             at += 1;
+        }
+        Ok(())
+    }
+
+    /// What concerns a program as a whole: PAM asks for its service by name, and `$ORIGIN` needs /proc.
+    pub(super) fn look_at_program(&mut self, process: &Process) -> io::Result<()> {
+        let path = process.loaded[0].place.path.clone();
+        if process.named(b"libpam.so.0").is_some() {
+            self.keep_pam_services(&path)?;
+        }
+        if process.libc() == Some(Libc::Glibc) && process.facts(0).is_some_and(names_origin) {
+            let is_privileged = matches!(process.loaded[0].place.entry, Entry::File { mode, .. } if mode & 0o6000 != 0);
+            let (severity, text) = match is_privileged {
+                true => (
+                    Severity::Warning,
+                    "it is set-user-id or set-group-id and finds libraries by $ORIGIN, which the loader ignores for such programs outside of the system directories: give it an absolute RUNPATH",
+                ),
+                false => (
+                    Severity::Note,
+                    "it finds libraries by $ORIGIN, for which the loader reads the link /proc/self/exe: run it where /proc is mounted, as engines do",
+                ),
+            };
+            self.find(severity, &path.to_string(), text);
         }
         Ok(())
     }
@@ -244,9 +288,8 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         if !opens || process.loaded[at].role == Role::Interpreter {
             return Ok(());
         }
-        let Ok(facts) = &object.facts else { return Ok(()) };
         let path = process.loaded[at].place.path.clone();
-        for name in strings::library_names(&object.bytes, facts).into_iter().take(MAX_GUESSES) {
+        for name in self.imports.library_names(&object).iter() {
             if process.named(name).is_some() {
                 continue;
             }

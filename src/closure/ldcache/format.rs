@@ -35,7 +35,7 @@ pub struct Entry {
     pub path: Box<[u8]>,
     /// For whom it is; see [`super::flags`].
     pub flags: u32,
-    /// The subdirectory of `glibc-hwcaps` that it lies in.
+    /// The subdirectory of `glibc-hwcaps` that it lies in; in old files the subdirectory named after a processor.
     pub level: Option<Box<[u8]>>,
 }
 
@@ -149,7 +149,9 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Entry>, CacheError> {
     let entry = |at: usize| {
         let (high, low) = if big { (number(at + 16)?, number(at + 20)?) } else { (number(at + 20)?, number(at + 16)?) };
         let level = match (high as u64) << 32 & HWCAP_EXTENSION {
-            0 => None,
+            0 if high == 0 && low == 0 => None,
+            // Bits of a processor, as up to glibc 2.36: the directory that the file lies in is named after it.
+            0 => Some(string(number(at + 8)?)?.rsplit(|&b| b == b'/').nth(1)?.into()),
             _ => Some(string(number(levels?.checked_add(low.checked_mul(4)?)?)?)?),
         };
         Some(Entry { flags: number(at)? as u32, name: string(number(at + 4)?)?, path: string(number(at + 8)?)?, level })

@@ -64,7 +64,8 @@ impl Lookup {
             Lookup::None => Ok(None),
             Lookup::Shipped(entries) => {
                 let ours = [1, 3, flags(identity)];
-                let fits = |e: &&Entry| ours.contains(&e.flags) && e.level.as_deref() == level.map(str::as_bytes);
+                let wanted = level.map(|level| level.strip_prefix("glibc-hwcaps/").unwrap_or(level).as_bytes());
+                let fits = |e: &&Entry| ours.contains(&e.flags) && e.level.as_deref() == wanted;
                 Ok(entries.get(name).and_then(|entries| entries.iter().find(fits)).map(|entry| entry.path.clone()))
             }
             Lookup::Computed(directories) if !name.contains(&b'/') && is_library_name(name) => {
@@ -91,7 +92,9 @@ fn in_directory<R: Root + ?Sized>(
 ) -> io::Result<Option<Box<[u8]>>> {
     let path = match level {
         None => [directory, b"/", name].concat(),
-        Some(level) => [directory, b"/glibc-hwcaps/", level.as_bytes(), b"/", name].concat(),
+        // The cache that is written lists no others.
+        Some(level) if !level.starts_with("glibc-hwcaps/") => return Ok(None),
+        Some(level) => [directory, b"/", level.as_bytes(), b"/", name].concat(),
     };
     let Some(place) = view.file(&path)? else { return Ok(None) };
     let Some(object) = view.object(&place)? else { return Ok(None) };

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use goblin::elf::header::ET_EXEC;
 
-use super::{Absent, Loader, Object, Place};
-use crate::closure::elf::{Identity, Unfit, judge_header};
+use super::{Absent, Loader, Object, Place, System};
+use crate::closure::elf::{Unfit, is_for_another_machine, judge_header};
 use crate::tree::{Entry, Root};
 
 /// What became of a candidate.
@@ -22,8 +22,8 @@ pub(super) enum Candidate {
 }
 
 impl<R: Root + ?Sized> Loader<'_, R> {
-    /// Opens `path` for a program of this identity.
-    pub(super) fn try_path(&self, path: &[u8], program: &Identity) -> io::Result<Candidate> {
+    /// Opens `path` for a program that this loader loads.
+    pub(super) fn try_path(&self, path: &[u8], system: &System) -> io::Result<Candidate> {
         let place = match self.view().place(path)? {
             Ok(place) => place,
             Err(absent @ Absent::Loop) => return Ok(Candidate::EndsList(absent.describe())),
@@ -35,7 +35,7 @@ impl<R: Root + ?Sized> Loader<'_, R> {
             Entry::Symlink(_) | Entry::Special => None,
         };
         let Some(object) = object else { return Ok(Candidate::Fatal("a pipe, socket or device")) };
-        Ok(match judge(&object, program) {
+        Ok(match judge(&object, system) {
             Ok(()) => Candidate::Fits(place, object),
             Err(Unfit::Skipped(why)) => Candidate::Skipped(why),
             Err(Unfit::Fatal(why)) => Candidate::Fatal(why),
@@ -43,8 +43,11 @@ impl<R: Root + ?Sized> Loader<'_, R> {
     }
 }
 
-fn judge(object: &Object, program: &Identity) -> Result<(), Unfit> {
-    judge_header(&object.bytes, program)?;
+fn judge(object: &Object, system: &System) -> Result<(), Unfit> {
+    if system.skips_other_machines && is_for_another_machine(&object.bytes, &system.identity) {
+        return Err(Unfit::Skipped("for another machine"));
+    }
+    judge_header(&object.bytes, &system.identity)?;
     let facts = object.facts.as_ref().map_err(|_| Unfit::Fatal("damaged"))?;
     if facts.segments.is_empty() {
         return Err(Unfit::Fatal("without a segment to load"));

@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::candidate::Candidate;
-use super::tokens::{Tokens, absolute, directories, expand};
+use super::tokens::{Tokens, absolute, directories, expand, names_token};
 use super::{Found, Loader, Opened, Place, Process, System, Tried, Unused, base_name};
 use crate::closure::elf::{Dynamic, Facts};
 use crate::tree::Root;
@@ -13,6 +13,10 @@ use crate::tree::Root;
 struct Search<'a> {
     name: &'a [u8],
     system: &'a System,
+    /// What `$PLATFORM` may stand for in this search.
+    platforms: &'a [&'static str],
+    /// Whether a list that was searched names `$PLATFORM`.
+    saw_platform: bool,
     tried: Vec<Tried>,
 }
 
@@ -32,31 +36,39 @@ impl<R: Root + ?Sized> Loader<'_, R> {
         asker: usize,
         name: &[u8],
     ) -> io::Result<Found> {
-        let origin = origin(process, asker, &self.working_directory());
-        let names = expand(name, &Tokens { origin: &origin, system });
-        let Some(name) = names.first() else {
+        let names = match name.contains(&b'$') {
+            false => vec![name.to_vec()],
+            true => {
+                let origin = origin(process, asker, &self.working_directory());
+                expand(name, &Tokens { origin: &origin, system, platforms: system.platforms() })
+            }
+        };
+        let Some(first) = names.first() else {
             let why = "a token in the name has no value";
             return Ok(Found::Nowhere(vec![Tried { path: name.into(), why }]));
         };
-        if let Some(index) = process.named(name) {
+        if let Some(index) = process.named(first) {
             return Ok(Found::Known(index));
         }
-        self.use_unnamed_interpreter(process, name);
-        if let Some(index) = process.named(name) {
+        self.use_unnamed_interpreter(process, first);
+        if let Some(index) = process.named(first) {
             return Ok(Found::Known(index));
         }
-        let mut search = Search { name, system, tried: Vec::new() };
-        let found = if name.contains(&b'/') {
-            self.try_directly(&mut search, name)?
+        let mut search =
+            Search { name: first, system, platforms: system.platforms(), saw_platform: false, tried: Vec::new() };
+        let found = if first.contains(&b'/') {
+            self.try_directly(&mut search, &names)?
         } else {
             match self.search_lists(&mut search, process, asker, None)? {
                 Some(mut found) => {
+                    found.by_platform = search.saw_platform;
                     found.variants = self.variants(&mut search, process, asker)?;
                     Some(found)
                 }
                 None => self.search_levels(&mut search, process, asker)?,
             }
         };
+        let name: &[u8] = first;
         let Some(found) = found else { return Ok(Found::Nowhere(search.tried)) };
         if let Some(index) = process.with_id(found.object.id) {
             process.learn_name(name, index);
@@ -77,13 +89,20 @@ impl<R: Root + ?Sized> Loader<'_, R> {
         }
     }
 
-    /// A name with a slash is opened as it is.
-    fn try_directly(&self, search: &mut Search<'_>, name: &[u8]) -> io::Result<Option<Box<Opened>>> {
-        let path = absolute(name.to_vec(), &self.working_directory());
-        Ok(match self.step(search, path, None)? {
-            Step::Found(found) => Some(found),
-            Step::Continue | Step::EndsList | Step::Stop => None,
-        })
+    /// A name with a slash is opened as it is; with `$PLATFORM` in it there are several.
+    fn try_directly(&self, search: &mut Search<'_>, names: &[Vec<u8>]) -> io::Result<Option<Box<Opened>>> {
+        let mut first: Option<Box<Opened>> = None;
+        for name in names {
+            let path = absolute(name.clone(), &self.working_directory());
+            if let Step::Found(mut found) = self.step(search, path, None)? {
+                found.by_platform = names.len() > 1;
+                match &mut first {
+                    Some(first) => first.variants.push(found.place),
+                    None => first = Some(found),
+                }
+            }
+        }
+        Ok(first)
     }
 
     /// All lists in their order: RPATHs, `LD_LIBRARY_PATH`, RUNPATH, the cache, the system directories.
@@ -97,9 +116,12 @@ impl<R: Root + ?Sized> Loader<'_, R> {
         let working = self.working_directory();
         let dynamic = |index: usize| process.facts(index).and_then(|facts| facts.dynamic.as_ref());
         let runpath = |index: usize| dynamic(index).and_then(|d| d.runpath.as_deref());
-        let list = |index: usize, path: &[u8]| {
+        let platforms = search.platforms;
+        let mut saw_platform = false;
+        let mut list = |index: usize, path: &[u8], separators: &[u8]| {
+            saw_platform |= names_token(path, b"PLATFORM");
             let origin = origin(process, index, &working);
-            directories(path, b":", &Tokens { origin: &origin, system: search.system }, &working)
+            directories(path, separators, &Tokens { origin: &origin, system: search.system, platforms }, &working)
         };
         let mut lists = Vec::new();
         if runpath(asker).is_none() {
@@ -107,22 +129,17 @@ impl<R: Root + ?Sized> Loader<'_, R> {
             let program = (up.last() != Some(&0)).then_some(0);
             for index in up.into_iter().chain(program) {
                 if let (Some(rpath), None) = (dynamic(index).and_then(|d| d.rpath.as_deref()), runpath(index)) {
-                    lists.push(list(index, rpath));
+                    lists.push(list(index, rpath, b":"));
                 }
             }
         }
         if let Some(path) = self.settings.environment.get("LD_LIBRARY_PATH") {
-            let origin = origin(process, 0, &working);
-            lists.push(directories(
-                path.as_bytes(),
-                b":;",
-                &Tokens { origin: &origin, system: search.system },
-                &working,
-            ));
+            lists.push(list(0, path.as_bytes(), b":;"));
         }
         if let Some(path) = runpath(asker) {
-            lists.push(list(asker, path));
+            lists.push(list(asker, path, b":"));
         }
+        search.saw_platform |= saw_platform;
         for list in lists {
             match self.search_list(search, &list, level)? {
                 Step::Continue | Step::EndsList => {}
@@ -147,7 +164,6 @@ impl<R: Root + ?Sized> Loader<'_, R> {
         for directory in list {
             let mut path = directory.clone();
             if let Some(level) = level {
-                path.extend_from_slice(b"glibc-hwcaps/");
                 path.extend_from_slice(level.as_bytes());
                 path.push(b'/');
             }
@@ -175,9 +191,10 @@ impl<R: Root + ?Sized> Loader<'_, R> {
     }
 
     fn step(&self, search: &mut Search<'_>, path: Vec<u8>, level: Option<&'static str>) -> io::Result<Step> {
-        let (why, step) = match self.try_path(&path, &search.system.identity)? {
+        let (why, step) = match self.try_path(&path, search.system)? {
             Candidate::Fits(place, object) => {
-                let opened = Opened { path: path.into(), place, object, level, variants: Vec::new() };
+                let opened =
+                    Opened { path: path.into(), place, object, level, by_platform: false, variants: Vec::new() };
                 return Ok(Step::Found(Box::new(opened)));
             }
             Candidate::Skipped(why) => (why, Step::Continue),
@@ -208,9 +225,16 @@ impl<R: Root + ?Sized> Loader<'_, R> {
         Ok(None)
     }
 
-    /// The same library for better processors, when those are wanted.
+    /// The same library for other processors: those that `$PLATFORM` may lead to, and those for better ones when they are wanted.
     fn variants(&self, search: &mut Search<'_>, process: &Process, asker: usize) -> io::Result<Vec<Rc<Place>>> {
         let mut variants = Vec::new();
+        if search.saw_platform {
+            for platform in search.system.platforms() {
+                search.platforms = std::slice::from_ref(platform);
+                variants.extend(self.search_lists(search, process, asker, None)?.map(|found| found.place));
+            }
+            search.platforms = search.system.platforms();
+        }
         if self.settings.hwcaps {
             for level in search.system.levels() {
                 variants.extend(self.search_lists(search, process, asker, Some(level))?.map(|found| found.place));
@@ -233,5 +257,5 @@ pub(super) fn origin(process: &Process, index: usize, working: &[u8]) -> Vec<u8>
 
 /// Kept for musl, which has no levels.
 pub(super) fn plain(path: Vec<u8>, place: Rc<Place>, object: Rc<super::Object>) -> Opened {
-    Opened { path: path.into(), place, object, level: None, variants: Vec::new() }
+    Opened { path: path.into(), place, object, level: None, by_platform: false, variants: Vec::new() }
 }

@@ -23,6 +23,7 @@ pub use system::{Libc, System};
 pub use view::{Absent, Object, Place, View};
 
 pub(crate) use system::{base_name, system_of};
+pub(crate) use tokens::names_origin;
 
 use super::elf::Identity;
 use super::ldcache::Lookup;
@@ -306,6 +307,8 @@ struct Opened {
     object: Rc<Object>,
     /// The processor level without which it is not found.
     level: Option<&'static str>,
+    /// Whether a list with `$PLATFORM` was searched for it.
+    by_platform: bool,
     /// The same library for other processors.
     variants: Vec<Rc<Place>>,
 }

@@ -36,7 +36,7 @@ impl<R: Root + ?Sized> Loader<'_, R> {
             }
         }
         for path in candidates {
-            let why = match self.try_path(&path, &system.identity)? {
+            let why = match self.try_path(&path, system)? {
                 Candidate::Fits(place, object) => {
                     if let Some(index) = process.with_id(object.id) {
                         process.learn_name(name, index);

@@ -57,6 +57,8 @@ pub struct Loaded {
     pub depends: Vec<usize>,
     /// The processor level without which it is not found.
     pub level: Option<&'static str>,
+    /// Whether a list with `$PLATFORM` was searched for it, so that other processors may get one of the variants.
+    pub by_platform: bool,
     /// The same library for other processors.
     pub variants: Vec<Rc<Place>>,
     /// For what is opened while the program runs: how that is known.
@@ -184,6 +186,7 @@ impl Process {
         self.learn_name(name, index);
         self.learn_name(&new.path, index);
         self.loaded[index].level = new.level;
+        self.loaded[index].by_platform = new.by_platform;
         self.loaded[index].variants = new.variants;
         self.order.push(index);
         index
@@ -215,6 +218,7 @@ impl Process {
             asker,
             depends: Vec::new(),
             level: None,
+            by_platform: false,
             variants: Vec::new(),
             why: None,
             visited: false,

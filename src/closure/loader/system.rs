@@ -25,6 +25,10 @@ pub struct System {
     pub directories: Vec<Box<[u8]>>,
     /// glibc: what `$LIB` stands for.
     pub lib: Box<[u8]>,
+    /// glibc: whether files for other machines are passed over before anything else is asked of them.
+    pub skips_other_machines: bool,
+    /// glibc up to 2.36: `tls/` and the directories named after processors are searched too.
+    pub has_legacy_subdirectories: bool,
     /// musl: the directories that are searched last.
     pub musl_path: Box<[u8]>,
 }
@@ -35,12 +39,16 @@ impl System {
         let musl = base_name(interpreter).starts_with(b"ld-musl-");
         let compiled = object.filter(|_| !musl).and_then(|object| compiled_directories(&object.bytes));
         let directories = compiled.unwrap_or_else(|| usual_directories(&identity));
+        let banner = object.filter(|_| !musl).and_then(|object| banner(&object.bytes));
+        let distribution = banner.unwrap_or_default();
         let lib = directories.first().map_or(&b"lib"[..], |first| trim_slashes(first));
         Self {
             libc: if musl { Libc::Musl } else { Libc::Glibc },
             identity,
             lib: lib.into(),
             directories,
+            skips_other_machines: ["Debian", "Ubuntu"].iter().any(|name| distribution.contains(name)),
+            has_legacy_subdirectories: !musl && banner.and_then(minor_version).is_none_or(|minor| minor < 37),
             musl_path: b"/lib:/usr/local/lib:/usr/lib"[..].into(),
         }
     }
@@ -59,13 +67,30 @@ impl System {
         }
     }
 
-    /// The levels below `glibc-hwcaps/`, the least demanding first.
-    pub fn levels(&self) -> &'static [&'static str] {
-        match self.identity.machine {
-            EM_X86_64 => &["x86-64-v2", "x86-64-v3", "x86-64-v4"],
-            EM_PPC64 => &["power9", "power10"],
-            EM_S390 => &["z13", "z14", "z15", "z16", "z17"],
+    /// The directories for better processors that are looked into below each searched one, the least demanding first.
+    pub fn levels(&self) -> impl Iterator<Item = &'static str> {
+        let levels: &[&str] = match self.identity.machine {
+            EM_X86_64 => &["glibc-hwcaps/x86-64-v2", "glibc-hwcaps/x86-64-v3", "glibc-hwcaps/x86-64-v4"],
+            EM_PPC64 => &["glibc-hwcaps/power9", "glibc-hwcaps/power10"],
+            EM_S390 => {
+                &["glibc-hwcaps/z13", "glibc-hwcaps/z14", "glibc-hwcaps/z15", "glibc-hwcaps/z16", "glibc-hwcaps/z17"]
+            }
             _ => &[],
+        };
+        levels.iter().copied().chain(self.legacy_subdirectories().iter().copied())
+    }
+
+    /// What glibc up to 2.36 looked into besides (`_dl_important_hwcaps` in `elf/dl-hwcaps.c`): `tls` always, the rest by processor.
+    fn legacy_subdirectories(&self) -> &'static [&'static str] {
+        match self.identity.machine {
+            _ if !self.has_legacy_subdirectories || self.libc == Libc::Musl => &[],
+            EM_X86_64 => &["tls", "x86_64", "tls/x86_64", "haswell", "tls/haswell", "haswell/avx512_1", "xeon_phi"],
+            EM_386 => &["tls", "i386", "i486", "i586", "i686", "sse2", "i686/sse2", "tls/i686", "tls/i686/sse2"],
+            EM_AARCH64 => &["tls", "aarch64", "tls/aarch64", "atomics", "aarch64/atomics"],
+            EM_ARM => &["tls", "vfp", "neon", "neon/vfp", "v7l", "v7l/neon", "v7l/vfp", "v7l/neon/vfp"],
+            EM_PPC64 => &["tls", "altivec", "vsx", "power8", "power9", "power10"],
+            EM_S390 => &["tls", "z900", "z990", "z9-109", "z10", "z196", "zEC12", "z13", "z14", "z15", "z16"],
+            _ => &["tls"],
         }
     }
 }
@@ -94,12 +119,29 @@ pub(super) fn usual_interpreters(identity: &Identity) -> &'static [&'static str]
     }
 }
 
+/// What a loader says of itself: `ld.so (Debian GLIBC 2.36-9) stable release version 2.36`.
+fn banner(bytes: &[u8]) -> Option<&str> {
+    let at = memchr::memmem::find(bytes, b" release version ")?;
+    let text = |byte: &u8| (0x20..0x7f).contains(byte);
+    let start = bytes[..at].iter().rposition(|byte| !text(byte)).map_or(0, |before| before + 1);
+    let end = bytes[at..].iter().position(|byte| !text(byte)).map_or(bytes.len(), |length| at + length);
+    std::str::from_utf8(&bytes[start..end]).ok()
+}
+
+/// The 36 of `release version 2.36.`.
+fn minor_version(banner: &str) -> Option<u32> {
+    let version = banner.split(" release version 2.").nth(1)?;
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// The system directories stand in the loader's read-only data as strings one after another, each with a slash at both ends.
 fn compiled_directories(bytes: &[u8]) -> Option<Vec<Box<[u8]>>> {
     let mut at = 0;
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memmem::find(rest, b"/\0/")) {
         let slash = at + found;
-        let start = memchr::memrchr(0, &bytes[..slash]).map_or(0, |nul| nul + 1);
+        // What stands before the first directory need not end with a NUL byte: on ARM it may be code.
+        let before = bytes[..slash].iter().rev().take(LONGEST_DIRECTORY).take_while(|b| b.is_ascii_graphic()).count();
+        let start = slash - before + memchr::memchr(b'/', &bytes[slash - before..slash]).unwrap_or(before);
         let run: Vec<Box<[u8]>> =
             bytes[start..].split(|&b| b == 0).take_while(|s| is_directory(s)).map(Into::into).collect();
         if run.len() >= 2 && run.len() <= 16 {
@@ -110,9 +152,15 @@ fn compiled_directories(bytes: &[u8]) -> Option<Vec<Box<[u8]>>> {
     None
 }
 
+const LONGEST_DIRECTORY: usize = 256;
+
 fn is_directory(text: &[u8]) -> bool {
     let plain = |b: &u8| b.is_ascii_graphic();
-    text.len() > 2 && text.len() <= 256 && text.starts_with(b"/") && text.ends_with(b"/") && text.iter().all(plain)
+    text.len() > 2
+        && text.len() <= LONGEST_DIRECTORY
+        && text.starts_with(b"/")
+        && text.ends_with(b"/")
+        && text.iter().all(plain)
 }
 
 /// What glibc itself has for the machine, for loaders in which no directories were found.

@@ -1,13 +1,29 @@
 //! Dynamic string tokens and search paths: `$ORIGIN`, `$LIB`, `$PLATFORM` (`elf/dl-load.c`, `_dl_dst_substitute` and `fillin_rpath`).
 
 use super::System;
+use crate::closure::elf::Facts;
 
 /// What tokens stand for where they are expanded.
 pub(super) struct Tokens<'a> {
     /// The directory of the file that names them, without a slash at the end.
     pub(super) origin: &'a [u8],
-    /// The loader, for `$LIB` and `$PLATFORM`.
+    /// The loader, for `$LIB`.
     pub(super) system: &'a System,
+    /// What `$PLATFORM` may stand for.
+    pub(super) platforms: &'a [&'static str],
+}
+
+/// Whether `text` names this token.
+pub(super) fn names_token(text: &[u8], wanted: &[u8]) -> bool {
+    memchr::memchr_iter(b'$', text).any(|dollar| token(&text[dollar + 1..]).is_some_and(|(name, _)| name == wanted))
+}
+
+/// Whether the loader has to know where the file lies.
+pub(crate) fn names_origin(facts: &Facts) -> bool {
+    let Some(dynamic) = &facts.dynamic else { return false };
+    let path = dynamic.runpath.as_ref().or(dynamic.rpath.as_ref()).into_iter();
+    let names = dynamic.edges.iter().map(|edge| &edge.name);
+    path.chain(names).any(|text| names_token(text, b"ORIGIN"))
 }
 
 /// Expands the tokens of `text`. `$PLATFORM` gives one result for each value that it may have; nothing comes back when a token has no
@@ -16,7 +32,7 @@ pub(super) fn expand(text: &[u8], tokens: &Tokens<'_>) -> Vec<Vec<u8>> {
     if !text.contains(&b'$') {
         return vec![text.to_vec()];
     }
-    let platforms = tokens.system.platforms();
+    let platforms = tokens.platforms;
     let first = expand_for(text, tokens, platforms.first().map(|p| p.as_bytes()));
     let Some((first, uses_platform)) = first else { return Vec::new() };
     let mut results = vec![first];

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::closure::elf::{ElfError, Facts};
+use crate::closure::elf::{ElfError, Facts, is_elf};
 use crate::tree::{Entry, FileId, MAX_LINKS, ResolveError, Root, RootPath, resolve};
 
 /// Where a name leads, and what was followed on the way.
@@ -62,6 +62,7 @@ type FoundDirectory = Result<Rc<Directory>, Absent>;
 /// A root with a memory.
 pub struct View<'r, R: ?Sized> {
     root: &'r R,
+    entries: RefCell<HashMap<RootPath, Result<Entry, Absent>>>,
     places: RefCell<HashMap<Box<[u8]>, Found>>,
     directories: RefCell<HashMap<Box<[u8]>, FoundDirectory>>,
     objects: RefCell<HashMap<FileId, Rc<Object>>>,
@@ -75,7 +76,13 @@ struct Directory {
 impl<'r, R: Root + ?Sized> View<'r, R> {
     /// A view of `root` that remembers nothing yet.
     pub fn new(root: &'r R) -> Self {
-        Self { root, places: RefCell::default(), directories: RefCell::default(), objects: RefCell::default() }
+        Self {
+            root,
+            entries: RefCell::default(),
+            places: RefCell::default(),
+            directories: RefCell::default(),
+            objects: RefCell::default(),
+        }
     }
 
     /// The root itself.
@@ -124,6 +131,20 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
         Ok(Some(self.adopt(id, self.root.read(&place.path)?)))
     }
 
+    /// The content of the regular file at a place, and the ELF file that it is, if it is one; read and parsed once.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look_into(&self, place: &Place) -> io::Result<(Bytes, Option<Rc<Object>>)> {
+        let Entry::File { id, .. } = place.entry else { return Ok((Bytes::new(), None)) };
+        if let Some(object) = self.objects.borrow().get(&id) {
+            return Ok((object.bytes.clone(), Some(object.clone()).filter(|object| is_elf(&object.bytes))));
+        }
+        let bytes = self.root.read(&place.path)?;
+        let object = is_elf(&bytes).then(|| self.adopt(id, bytes.clone()));
+        Ok((bytes, object))
+    }
+
     /// Remembers the content of a file that was read already.
     pub fn adopt(&self, id: FileId, bytes: Bytes) -> Rc<Object> {
         let facts = Facts::parse(&bytes);
@@ -163,15 +184,24 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
         Ok(Err(Absent::Loop))
     }
 
-    fn entry(&self, path: &RootPath) -> io::Result<Result<Entry, Absent>> {
-        match self.root.entry(path) {
-            Ok(Some(entry)) => Ok(Ok(entry)),
-            Ok(None) => Ok(Err(Absent::Nothing)),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Err(Absent::Forbidden)),
-            // A name of more than 255 bytes can be asked for and never exists.
-            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Ok(Err(Absent::Nothing)),
-            Err(error) => Err(error),
+    /// What is at a path whose directories are real ones, looked at once.
+    ///
+    /// # Errors
+    /// When the root cannot be read.
+    pub fn entry(&self, path: &RootPath) -> io::Result<Result<Entry, Absent>> {
+        if let Some(known) = self.entries.borrow().get(path) {
+            return Ok(known.clone());
         }
+        let found = match self.root.entry(path) {
+            Ok(Some(entry)) => Ok(entry),
+            Ok(None) => Err(Absent::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Absent::Forbidden),
+            // A name of more than 255 bytes can be asked for and never exists.
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Err(Absent::Nothing),
+            Err(error) => return Err(error),
+        };
+        self.entries.borrow_mut().insert(path.clone(), found.clone());
+        Ok(found)
     }
 
     fn directory(&self, name: &[u8]) -> io::Result<FoundDirectory> {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::hidden::Feature;
+use super::hidden::{Baked, Feature};
 use super::walker::Walker;
 use super::{ClosureError, advice};
 use crate::tree::{Root, RootPath};
@@ -30,6 +30,9 @@ pub struct Rule {
     /// Rule sets that come along.
     #[serde(default)]
     pub requires: Vec<String>,
+    /// Directories and files that are compiled into libraries.
+    #[serde(default)]
+    pub baked: Vec<Baked>,
     /// What hints that it is needed.
     #[serde(default)]
     pub trigger: Vec<Trigger>,
@@ -158,6 +161,34 @@ pub(super) fn triggered<R: Root + ?Sized>(
     .collect()
 }
 
+/// The globs for what is compiled into kept files, by the file; those in `done` were looked at before.
+pub(super) fn baked<R: Root + ?Sized>(
+    walker: &Walker<'_, R>,
+    rule: &Rule,
+    done: &mut BTreeSet<(String, RootPath)>,
+) -> std::io::Result<BTreeSet<String>> {
+    let mut globs = BTreeSet::new();
+    for baked in &rule.baked {
+        let is_library = baked.library.contains(".so");
+        let named = |path: &&RootPath| match is_library {
+            true => path.file_name().starts_with(baked.library.as_bytes()),
+            false => path.file_name() == baked.library.as_bytes(),
+        };
+        let paths: Vec<&RootPath> = walker.kept.keys().filter(named).collect();
+        for path in paths {
+            if done.insert((format!("{}:{baked:?}", rule.name), path.clone()))
+                && let Some(place) = walker.loader.view().file(&[b"/", path.as_bytes()].concat())?
+                && place.path == *path
+                && let Some(object) = walker.loader.view().object(&place)?
+                && let Ok(facts) = &object.facts
+            {
+                globs.extend(baked.globs(&object.bytes, facts));
+            }
+        }
+    }
+    Ok(globs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +211,10 @@ mod tests {
                         "{name}: {feature}"
                     );
                 }
+            }
+            for baked in &rule.baked {
+                let set = [&baked.after, &baked.starts_with, &baked.ends_with];
+                assert_eq!(set.iter().filter(|o| o.is_some()).count(), 1, "{name}: {baked:?}");
             }
             with_required([name].into_iter()).unwrap();
         }

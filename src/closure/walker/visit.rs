@@ -1,10 +1,8 @@
 //! Looking into a kept path: ELF files are loaded, scripts name their interpreter, links lead on.
 
 use std::io;
-use std::rc::Rc;
 
 use super::Walker;
-use crate::closure::elf::is_elf;
 use crate::closure::loader::{Missing, Object, Place, Process, Role};
 use crate::closure::shebang::MAX_NESTING;
 use crate::closure::{MissingFile, Severity, Shebang, Why, show};
@@ -13,9 +11,9 @@ use crate::tree::{Entry, Root, RootPath};
 impl<R: Root + ?Sized> Walker<'_, R> {
     pub(super) fn visit(&mut self, path: &RootPath) -> io::Result<()> {
         let name = absolute(path);
-        let place = match self.loader.view().root().entry(path)? {
+        let place = match self.loader.view().entry(path)? {
             // The links to a file bring their target along.
-            Some(Entry::Symlink(_)) => {
+            Ok(Entry::Symlink(_)) => {
                 if let Ok(place) = self.loader.view().place(&name)?
                     && place.entry != Entry::Directory
                 {
@@ -23,24 +21,24 @@ impl<R: Root + ?Sized> Walker<'_, R> {
                 }
                 return Ok(());
             }
-            Some(Entry::File { size, .. }) if size >= 4 => match self.loader.view().file(&name)? {
+            Ok(Entry::File { size, .. }) if size >= 4 => match self.loader.view().file(&name)? {
                 Some(place) => place,
                 None => return Ok(()),
             },
             _ => return Ok(()),
         };
-        let bytes = self.loader.view().root().read(&place.path)?;
-        if is_elf(&bytes) {
-            self.visit_elf(path, &place)
+        let (bytes, object) = self.loader.view().look_into(&place)?;
+        if let Some(object) = object {
+            self.visit_elf(path, &object)
         } else if bytes.starts_with(b"#!") {
             self.visit_script(path, &place, &bytes, 0)
         } else {
+            self.note_configuration(path);
             Ok(())
         }
     }
 
-    fn visit_elf(&mut self, path: &RootPath, place: &Rc<Place>) -> io::Result<()> {
-        let Some(object) = self.loader.view().object(place)? else { return Ok(()) };
+    fn visit_elf(&mut self, path: &RootPath, object: &Object) -> io::Result<()> {
         let Ok(facts) = &object.facts else { return Ok(()) };
         if facts.kind != goblin::elf::header::ET_EXEC && facts.kind != goblin::elf::header::ET_DYN {
             return Ok(());
@@ -60,6 +58,7 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         let Some(mut process) = self.loader.start(&absolute(path))? else { return Ok(()) };
         if self.settings.hidden {
             self.open_hidden(&mut process)?;
+            self.look_at_program(&process)?;
         }
         self.keep_process(&process);
         let missing = process.missing.iter().map(|missing| describe(&process, missing)).collect::<Vec<_>>();
@@ -113,8 +112,19 @@ impl<R: Root + ?Sized> Walker<'_, R> {
                 self.keep_place(variant, why.clone(), asker.as_ref());
             }
             if let Some(level) = loaded.level {
-                let text = format!("it exists for processors of the level {level} only, so the image needs one");
+                let text = match level.strip_prefix("glibc-hwcaps/") {
+                    Some(level) => {
+                        format!("it exists for processors of the level {level} only, so the image needs one")
+                    }
+                    None => format!(
+                        "it is only in a directory {level}, where glibc looks up to version 2.36, and on some processors: move it up"
+                    ),
+                };
                 self.find(Severity::Warning, &loaded.place.path.to_string(), text);
+            }
+            if loaded.by_platform && (loaded.variants.iter().any(|variant| variant.path != loaded.place.path)) {
+                let text = "it was found through $PLATFORM, which depends on the processor: what other processors find is kept too";
+                self.find(Severity::Note, &loaded.place.path.to_string(), text);
             }
             self.note_imports(&loaded.place.path, &loaded.object);
         }
@@ -145,6 +155,9 @@ impl<R: Root + ?Sized> Walker<'_, R> {
             let text = "its interpreters are scripts nested deeper than the kernel allows";
             self.find(Severity::Warning, &path.to_string(), text);
             return Ok(());
+        }
+        if depth == 0 {
+            self.follow_commands(path, &shebang, bytes)?;
         }
         let name = show(&shebang.interpreter);
         match self.loader.view().file(&shebang.interpreter)? {

@@ -1,0 +1,129 @@
+//! Commands in shell scripts: a guess, since words of a shell can be made at run time.
+
+use std::collections::BTreeSet;
+
+/// Words after which another command follows.
+const BEFORE_COMMANDS: [&str; 20] = [
+    "then", "do", "else", "elif", "if", "while", "until", "!", "{", "exec", "command", "env", "nohup", "sudo", "time",
+    "xargs", "nice", "gosu", "su-exec", "setsid",
+];
+/// More commands than this in one script are no guess any more.
+const MOST: usize = 1024;
+
+/// Whether the interpreter of a script is a shell.
+pub(super) fn is_shell(interpreter: &[u8]) -> bool {
+    matches!(interpreter, b"sh" | b"bash" | b"dash" | b"ash" | b"ksh" | b"mksh" | b"zsh")
+}
+
+/// The words of a shell script that stand where a command does: plain names and absolute paths. Comments, here-documents and what
+/// stands in single quotes are passed over.
+pub(super) fn in_script(text: &str) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    let mut functions = BTreeSet::new();
+    let mut lines = text.lines().skip(1);
+    while let Some(line) = lines.next() {
+        for part in parts(line) {
+            let (function, word) = command(part);
+            functions.extend(function);
+            if is_plain(word) && found.len() < MOST {
+                found.insert(word);
+            }
+        }
+        if let Some(end) = here_document(line) {
+            lines.by_ref().find(|line| line.trim_start_matches('\t') == end);
+        }
+    }
+    found.retain(|word| !functions.contains(word));
+    found
+}
+
+/// The parts of a line that may be commands each.
+fn parts(line: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut single, mut double) = (0, false, false);
+    let mut before = ' ';
+    for (at, c) in line.char_indices() {
+        match c {
+            _ if before == '\\' => {
+                before = ' ';
+                continue;
+            }
+            '\'' if !double => single = !single,
+            '"' if !single => double = !double,
+            '#' if !single && !double && before.is_whitespace() => {
+                parts.push(&line[start..at]);
+                return parts;
+            }
+            // A command may stand in double quotes only as $(...) or between backquotes.
+            ';' | '&' | '|' if !single && !double => {
+                parts.push(&line[start..at]);
+                start = at + 1;
+            }
+            '`' if !single => {
+                parts.push(&line[start..at]);
+                start = at + 1;
+            }
+            '(' if !single && (before == '$' || !double && before.is_whitespace()) => {
+                parts.push(&line[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    parts.push(&line[start..]);
+    parts
+}
+
+/// The function that begins in a part, and its command: the first word that is neither an assignment nor a word before commands.
+fn command(part: &str) -> (Option<&str>, &str) {
+    let mut words = part.split_whitespace();
+    let mut function = None;
+    loop {
+        let Some(word) = words.next() else { return (function, "") };
+        if let Some(name) = word.strip_suffix("()") {
+            function = Some(name);
+            continue;
+        }
+        let passed = BEFORE_COMMANDS.contains(&word)
+            || word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && is_name(name))
+            || word.starts_with('-');
+        if !passed {
+            return (function, word.trim_end_matches([')', '"']));
+        }
+    }
+}
+
+fn is_name(word: &str) -> bool {
+    word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn is_plain(word: &str) -> bool {
+    let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.+-/".contains(&b));
+    plain && word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/') && !word.ends_with('/')
+}
+
+/// The word that ends the here-document which begins in this line.
+fn here_document(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("<<")?;
+    let word = rest.trim_start_matches('-').trim_start().trim_start_matches(['\'', '"', '\\']);
+    let end = word.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(word.len());
+    (!word[..end].is_empty()).then(|| &word[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_of_a_script() {
+        let text = "#!/bin/sh\n# rm nothing\nset -e\nA=1 B=2 grep -q x /etc/passwd && sed -e 's/;cut/x/' | awk '{print}'\n\
+                    if [ -x /usr/bin/id ]; then /usr/bin/id; fi\nuser=$(stat -c %u .) # tar\nexec gosu redis \"$0\" \"$@\"\n\
+                    helper() { echo \"$(date)\"; }\nhelper\ncat <<EOF\nwget x\nEOF\nx=`uname -m`\n";
+        let found: Vec<&str> = in_script(text).into_iter().collect();
+        assert_eq!(
+            found,
+            ["/usr/bin/id", "awk", "cat", "date", "echo", "fi", "grep", "redis", "sed", "set", "stat", "uname"]
+        );
+    }
+}
