@@ -142,9 +142,6 @@ pub struct Settings {
     pub jobs: usize,
     /// The directories in which outside tools are looked for, as in PATH.
     pub path: OsString,
-    /// Settings of single backends by `BACKEND.KEY`, such as `buildroot.directory`, from the environment or the configuration file.
-    /// What a profile says under its `[backend.options]` wins.
-    pub backends: BTreeMap<String, String>,
 }
 
 /// A root tree as a backend made it.

@@ -13,6 +13,7 @@ pub mod error;
 pub mod export;
 pub mod fetch;
 pub mod image;
+pub mod interrupt;
 pub mod layer;
 pub mod lock;
 pub mod outputs;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::{Pins, Request};
 use crate::digest::Digest;
 use crate::error::{Class, Error};
+use crate::interrupt::{self, Leftover};
 use crate::recipe::digest_of;
 use crate::tree::read_limited;
 
@@ -146,10 +147,9 @@ impl Lock {
     pub fn write(&self, path: &Path) -> Result<(), LockError> {
         let wrong = |source| LockError::Io { path: path.to_owned(), source };
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new()
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(directory)
-            .map_err(wrong)?;
+        let permissions: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        let make = || tempfile::Builder::new().permissions(permissions).tempfile_in(directory).map_err(wrong);
+        let (mut file, _guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
         io::Write::write_all(&mut file, self.to_text().as_bytes()).map_err(wrong)?;
         file.persist(path).map_err(|error| wrong(error.error))?;
         Ok(())

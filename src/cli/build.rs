@@ -12,6 +12,7 @@ use minimg::closure::Severity;
 use minimg::engine::{Engine, Way};
 use minimg::export::{self, Output, Target, Written};
 use minimg::image::{Compression, Image};
+use minimg::interrupt::{self, Leftover};
 use minimg::outputs;
 use minimg::pipeline::{self, Built, Job};
 use minimg::record::Record;
@@ -257,7 +258,8 @@ fn write_record(record: &Record, path: &Path) -> anyhow::Result<()> {
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(directory).with_context(failed)?;
+    let make = || tempfile::Builder::new().permissions(permissions).tempfile_in(directory).with_context(failed);
+    let (mut file, _guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
     std::io::Write::write_all(&mut file, &bytes).with_context(failed)?;
     file.persist(path).with_context(failed)?;
     Ok(())

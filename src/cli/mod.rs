@@ -15,6 +15,7 @@ mod root;
 mod select;
 mod settings;
 mod show;
+mod signals;
 mod style;
 mod test;
 
@@ -144,6 +145,7 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { Class::Usage.code() } else { 0 });
         }
     };
+    signals::watch();
     let style = Style::new(cli.global.color);
     let json = cli.global.json;
     match run(cli, style) {

@@ -29,13 +29,7 @@ struct File {
     mirrors: BTreeMap<String, String>,
     /// Downloads and unpackings that run at once.
     jobs: Option<usize>,
-    /// Settings of single backends: `[backends.buildroot]` and so on.
-    #[serde(default)]
-    backends: BTreeMap<String, BTreeMap<String, String>>,
 }
-
-/// Environment variables that set a backend's setting.
-const BACKEND_VARIABLES: [(&str, &str); 1] = [("MINIMG_BUILDROOT_DIR", "buildroot.directory")];
 
 /// What the command line, the environment and the configuration file say together.
 #[derive(Debug)]
@@ -59,12 +53,6 @@ impl UserSettings {
             }
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut backends = flat(file.backends);
-        for (variable, key) in BACKEND_VARIABLES {
-            if let Ok(value) = std::env::var(variable) {
-                backends.insert(key.to_owned(), value);
-            }
-        }
         let jobs = global.jobs.or(file.jobs).unwrap_or(0);
         let own = |kind: &str| directory("XDG_CONFIG_HOME", ".config").map(|base| base.join("minimg").join(kind));
         let own = |kind: &str| own(kind).filter(|directory| directory.is_dir());
@@ -74,7 +62,7 @@ impl UserSettings {
             super::usage("there is no home directory for the cache; name one with --store or MINIMG_STORE")
         })?;
         Ok(Self {
-            library: Settings { mirrors, machine: PathBuf::from("/"), jobs, path, backends },
+            library: Settings { mirrors, machine: PathBuf::from("/"), jobs, path },
             profiles: own("profiles").into_iter().chain(file.profiles).chain(global.profiles.iter().cloned()).collect(),
             boards: own("boards").into_iter().chain(file.boards).chain(global.boards.iter().cloned()).collect(),
             store,
@@ -85,14 +73,6 @@ impl UserSettings {
     pub(super) fn store(&self) -> anyhow::Result<Store> {
         Ok(Store::open(&self.store).map_err(Error::from)?)
     }
-}
-
-/// The settings by `BACKEND.KEY`.
-fn flat(backends: BTreeMap<String, BTreeMap<String, String>>) -> BTreeMap<String, String> {
-    let named = |(backend, settings): (String, BTreeMap<String, String>)| {
-        settings.into_iter().map(move |(key, value)| (format!("{backend}.{key}"), value))
-    };
-    backends.into_iter().flat_map(named).collect()
 }
 
 fn configuration(global: &Global) -> anyhow::Result<File> {

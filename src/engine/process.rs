@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::interrupt::{self, Leftover};
+
 /// How many of a failed tool's last lines are shown.
 const LAST_LINES: usize = 15;
 /// How much of a tool's output is looked at.
@@ -86,13 +88,17 @@ pub fn run(command: &Command, input: Option<File>, mut stdout: File, mut stderr:
     for (name, value) in &command.environment {
         expression = expression.env(name, value);
     }
-    let handle = expression.start().map_err(start)?;
+    let groups = |handle: &duct::Handle| -> Vec<Pid> {
+        handle.pids().into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).collect()
+    };
+    let (handle, _guard) =
+        interrupt::guard(|| expression.start().map_err(start), |handle| Leftover::Groups(groups(handle)))?;
     let ended = handle.wait_timeout(command.patience).map_err(start)?.map(|output| output.status);
     match ended {
         Some(status) if status.success() => Ok(text(&mut stdout)),
         Some(status) => Err(ProcessError::Failed { command: line, status, last: last(&mut stdout, &mut stderr) }),
         None => {
-            for group in handle.pids().into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+            for group in groups(&handle) {
                 // It may have ended by itself meanwhile.
                 let _ = kill_process_group(group, Signal::KILL);
             }

@@ -111,7 +111,7 @@ pub(super) fn write_directory(parts: &Parts<'_>, directory: &Path, store: &Store
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(ExportError::at(parent))?;
         }
-        let mut file = super::place::temporary_file(&path)?;
+        let (mut file, _guard) = super::place::temporary_file(&path)?;
         let mut out = io::BufWriter::with_capacity(128 * 1024, &mut file);
         part.copy(store, &mut out)?;
         out.flush().map_err(ExportError::at(&path))?;

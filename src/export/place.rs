@@ -13,6 +13,7 @@ use tempfile::NamedTempFile;
 use super::ExportError;
 use crate::digest::{Digest, HashingWriter};
 use crate::error::Result;
+use crate::interrupt::{self, Guard, Leftover};
 
 /// How much is gathered before it is written.
 const BUFFER: usize = 128 * 1024;
@@ -45,7 +46,8 @@ pub(super) fn file(destination: Destination<'_>, write: impl FnOnce(&mut dyn Wri
                 let out = fs::OpenOptions::new().write(true).open(path).map_err(ExportError::at(path))?;
                 return stream(out, write).map(|(_, sum)| sum);
             }
-            let (file, sum) = stream(temporary_file(path)?, write)?;
+            let (mut file, _guard) = temporary_file(path)?;
+            let (_, sum) = stream(file.as_file_mut(), write)?;
             file.persist(path).map_err(|e| ExportError::at(path)(e.error))?;
             Ok(sum)
         }
@@ -70,18 +72,20 @@ fn is_stream(meta: &fs::Metadata) -> bool {
 /// Makes a whole directory with what `fill` puts into it, so many bytes. One that is there already is replaced when all that is in it is among `replaceable`.
 pub(super) fn directory(path: &Path, replaceable: &[&str], fill: impl FnOnce(&Path) -> Result<u64>) -> Result<Sum> {
     refuse_foreign(path, replaceable)?;
-    let temporary = builder(0o777).tempdir_in(parent(path)).map_err(ExportError::at(path))?;
+    let make = || builder(0o777).tempdir_in(parent(path)).map_err(ExportError::at(path));
+    let (temporary, _guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
     let size = fill(temporary.path())?;
     exchange(temporary, path).map_err(ExportError::at(path))?;
     Ok(Sum { size, digest: None })
 }
 
 /// An unnamed-yet file beside `path`, with the permissions that the user's umask leaves.
-pub(super) fn temporary_file(path: &Path) -> Result<NamedTempFile, ExportError> {
+pub(super) fn temporary_file(path: &Path) -> Result<(NamedTempFile, Guard), ExportError> {
     if path.is_dir() {
         return Err(ExportError::IsDirectory { path: path.to_owned() });
     }
-    builder(0o666).tempfile_in(parent(path)).map_err(ExportError::at(path))
+    let make = || builder(0o666).tempfile_in(parent(path)).map_err(ExportError::at(path));
+    interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))
 }
 
 fn builder(mode: u32) -> tempfile::Builder<'static, 'static> {

@@ -69,7 +69,7 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub fn put_entry(&self, kind: &str, key: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        let mut file = self.named_temporary()?;
+        let (mut file, _guard) = self.named_temporary()?;
         let written = file.write_all(&sum_of(bytes)).and_then(|()| file.write_all(bytes));
         written.map_err(|e| io_error(file.path(), e))?;
         self.publish(file, &self.entry_path(kind, key))

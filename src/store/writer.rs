@@ -7,17 +7,20 @@ use tempfile::NamedTempFile;
 
 use super::{Store, StoreError, io_error};
 use crate::digest::{Digest, HashingWriter};
+use crate::interrupt::{self, Guard, Leftover};
 
 /// A blob that is being written. Dropped before [`BlobWriter::commit`], it leaves nothing behind.
 pub struct BlobWriter {
     store: Store,
     out: HashingWriter<BufWriter<NamedTempFile>>,
+    _guard: Guard,
 }
 
 impl BlobWriter {
     pub(super) fn new(store: &Store) -> Result<Self, StoreError> {
-        let file = store.named_temporary()?;
-        Ok(Self { store: store.clone(), out: HashingWriter::new(BufWriter::with_capacity(128 * 1024, file)) })
+        let (file, guard) = store.named_temporary()?;
+        let out = HashingWriter::new(BufWriter::with_capacity(128 * 1024, file));
+        Ok(Self { store: store.clone(), out, _guard: guard })
     }
 
     /// Gives the blob its name, and returns it with its length.
@@ -64,13 +67,14 @@ impl Write for BlobWriter {
 }
 
 impl Store {
-    pub(super) fn named_temporary(&self) -> Result<NamedTempFile, StoreError> {
+    pub(super) fn named_temporary(&self) -> Result<(NamedTempFile, Guard), StoreError> {
         let directory = self.temporary();
-        let file =
-            tempfile::Builder::new().prefix("new-").tempfile_in(&directory).map_err(|e| io_error(&directory, e))?;
+        let make =
+            || tempfile::Builder::new().prefix("new-").tempfile_in(&directory).map_err(|e| io_error(&directory, e));
+        let (file, guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
         // Held while this process lives: what nobody holds in `tmp/` was left by a process that was killed, and may be swept.
         file.as_file().lock().map_err(|e| io_error(file.path(), e))?;
-        Ok(file)
+        Ok((file, guard))
     }
 
     /// Renames a finished file into place. Another process may have been faster: its file is as good.

@@ -41,7 +41,7 @@ const WORTH_KEEPING: u64 = 1 << 20;
 /// So many packages are left half read at most: the decoder of one may hold 8 MiB and more.
 const MOST_HALF_READ: usize = 8;
 /// How many bytes of files may be in memory at once before they go to a scratch file.
-const MEMORY: u64 = 24 << 20;
+const MEMORY: u64 = 2 << 20;
 
 impl Origin {
     pub(super) fn new(pins: &Pins, context: &Context<'_>, fetch: &Fetch) -> Self {
@@ -217,7 +217,7 @@ impl PackageFiles {
     }
 
     /// Who has the content of this member. When nobody has, the package is decoded: only the members `only`, or else as far as this one
-    /// reaches.
+    /// reaches; all of it where it must be begun again.
     fn holder(&self, key: u64, only: Option<&BTreeSet<u64>>) -> io::Result<Arc<dyn ContentSource>> {
         if let Some(unpacked) = self.unpacked_with(key) {
             return Ok(unpacked);
@@ -232,15 +232,17 @@ impl PackageFiles {
             return Ok(unpacked);
         }
         let wrong = |problem: Problem| io::Error::other(problem.of_pinned(&self.package));
-        let mut reading = match left.take().filter(|(reading, _)| reading.next <= key) {
-            Some((reading, _)) => reading,
+        let (mut reading, is_again) = match left.take().filter(|(reading, _)| reading.next <= key) {
+            Some((reading, _)) => (reading, false),
             None => {
                 let file = self.origin.open(&self.package).map_err(io::Error::other)?;
-                Reading::begin(file).map_err(wrong)?.1
+                (Reading::begin(file).map_err(wrong)?.1, !self.unpacked().is_empty())
             }
         };
         let last = match only {
             Some(only) => only.iter().rev().copied().find(|&key| self.unpacked_with(key).is_none()),
+            // Not a third time.
+            None if is_again => None,
             None => Some(self.reach.from(key)),
         };
         let is_wanted = |key| only.is_none_or(|only| only.contains(&key)) && self.unpacked_with(key).is_none();

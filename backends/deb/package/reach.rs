@@ -1,43 +1,46 @@
 //! How far into a package to read for the sake of one file.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::archive::{Member, MemberKind};
 
 /// For each file of a package the last file that is likely to be asked for with it: those of the same directory, and every program.
 /// What comes after them (documentation, locales, character sets) is most of a package, and seldom kept.
+///
+/// One number for each member: a tree may have a hundred thousand.
 #[derive(Debug)]
-pub(super) struct Reach {
-    /// The last file of each directory, by the number of the directory.
-    last_of_directory: Vec<u64>,
-    /// The number of the directory of each file, by key.
-    directories: BTreeMap<u64, usize>,
-    last_program: u64,
-}
+pub(super) struct Reach(Box<[u32]>);
 
 impl Reach {
     pub(super) fn new(members: &[Member]) -> Self {
-        let (mut last_of_directory, mut directories, mut last_program) = (Vec::new(), BTreeMap::new(), 0);
-        let mut numbers = BTreeMap::new();
-        for (key, member) in (0..).zip(members).filter(|(_, member)| matches!(member.kind, MemberKind::File(_))) {
-            let number = *numbers.entry(member.path.parent()).or_insert_with(|| {
-                last_of_directory.push(key);
-                last_of_directory.len() - 1
-            });
-            last_of_directory[number] = key;
-            directories.insert(key, number);
+        let mut last_of_directory: HashMap<&[u8], u32> = HashMap::new();
+        let mut last_program = 0;
+        let files = || (0..).zip(members).filter(|(_, member)| matches!(member.kind, MemberKind::File(_)));
+        for (key, member) in files() {
+            last_of_directory.insert(directory_of(member), key);
             if is_program(member) {
                 last_program = key;
             }
         }
-        Self { last_of_directory, directories, last_program }
+        let mut reach = vec![0; members.len()];
+        for (key, member) in files() {
+            let last = last_of_directory.get(directory_of(member)).copied().unwrap_or(key);
+            if let Some(reach) = reach.get_mut(key as usize) {
+                *reach = last.max(last_program);
+            }
+        }
+        Self(reach.into())
     }
 
     /// The file up to which to read when `key` is asked for.
     pub(super) fn from(&self, key: u64) -> u64 {
-        let last = self.directories.get(&key).map_or(key, |&number| self.last_of_directory[number]);
-        last.max(self.last_program)
+        usize::try_from(key).ok().and_then(|key| self.0.get(key)).map_or(key, |&last| last.into())
     }
+}
+
+fn directory_of(member: &Member) -> &[u8] {
+    let path = member.path.as_bytes();
+    memchr::memrchr(b'/', path).map_or(&[], |slash| &path[..slash])
 }
 
 /// Whether people call it by its name: an executable file of a directory for those.
@@ -61,6 +64,8 @@ pub(super) fn is_library(member: &Member) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::tree::{Meta, RootPath};
 

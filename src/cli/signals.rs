@@ -1,0 +1,26 @@
+//! Being interrupted: nothing half done stays behind, and whoever started this program sees that it was a signal that ended it.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+/// Cleans up before a signal ends the program. Signals that it was told to ignore, as by `nohup`, stay ignored.
+pub(super) fn watch() {
+    let ignored = ignored();
+    let wanted = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    // Without the watch a signal ends the program all the same, only less tidily.
+    let Ok(mut signals) = Signals::new(wanted.collect::<Vec<_>>()) else { return };
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            minimg::interrupt::clean_up();
+            let _ = emulate_default_handler(signal);
+        }
+    });
+}
+
+/// The mask of ignored signals: `SigIgn` of proc(5).
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}

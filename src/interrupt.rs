@@ -1,0 +1,94 @@
+//! What must not stay behind when the program is interrupted: temporary files and directories, and the children that it started.
+//!
+//! Destructors do not run when a signal ends a process, so whoever makes such a thing registers it here, in the same breath
+//! ([`guard`]), and [`clean_up`] removes what is registered. One list for the whole process, since a signal is for the whole process.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// Something that is removed when the program is interrupted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leftover {
+    /// A file, or a directory with all that is in it.
+    Path(PathBuf),
+    /// Process groups, all members of which are killed.
+    Groups(Vec<Pid>),
+}
+
+#[derive(Default)]
+struct Leftovers {
+    next: u64,
+    by_number: BTreeMap<u64, Leftover>,
+}
+
+static LEFTOVERS: Mutex<Leftovers> = Mutex::new(Leftovers { next: 0, by_number: BTreeMap::new() });
+
+/// Keeps something registered while it lives.
+#[derive(Debug)]
+pub struct Guard(u64);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        lock().by_number.remove(&self.0);
+    }
+}
+
+/// Makes something and registers what would be left of it. No interruption comes between the two.
+///
+/// # Errors
+/// Those of `make`.
+pub fn guard<T, E>(
+    make: impl FnOnce() -> Result<T, E>,
+    leftover: impl FnOnce(&T) -> Leftover,
+) -> Result<(T, Guard), E> {
+    let mut leftovers = lock();
+    let made = make()?;
+    let number = leftovers.next;
+    leftovers.next += 1;
+    leftovers.by_number.insert(number, leftover(&made));
+    Ok((made, Guard(number)))
+}
+
+/// Removes everything that is registered. From then on nothing new can be registered, nor anything made that would have to be: whoever
+/// tries waits for the end of the process, which the caller must bring about.
+pub fn clean_up() {
+    let leftovers = lock();
+    // First the children, who might go on writing.
+    for leftover in leftovers.by_number.values() {
+        if let Leftover::Groups(groups) = leftover {
+            // They may have ended by themselves meanwhile.
+            groups.iter().for_each(|&group| _ = kill_process_group(group, Signal::KILL));
+        }
+    }
+    for leftover in leftovers.by_number.values() {
+        if let Leftover::Path(path) = leftover {
+            remove(path);
+        }
+    }
+    std::mem::forget(leftovers);
+}
+
+/// Removes a file or directory, into which other threads of this process may still be writing.
+fn remove(path: &Path) {
+    const ATTEMPTS: u32 = 50;
+    for _ in 0..ATTEMPTS {
+        let removed = match path.symlink_metadata() {
+            Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path),
+            Ok(_) => std::fs::remove_file(path),
+            Err(_) => return,
+        };
+        if removed.is_ok() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn lock() -> MutexGuard<'static, Leftovers> {
+    // The list is whole at every moment, whoever panicked.
+    LEFTOVERS.lock().unwrap_or_else(PoisonError::into_inner)
+}

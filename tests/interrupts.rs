@@ -1,0 +1,116 @@
+//! Ctrl-C and kill at many moments: nothing half done stays behind, no child lives on, and the next build works.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::Sandbox;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// All names below a directory, but for the store.
+fn names(directory: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(directory).expect("the sandbox can be read");
+    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn interrupt(child: &mut Child, signal: Signal) -> std::process::ExitStatus {
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    // It may have ended already.
+    let _ = kill_process(pid, signal);
+    child.wait().unwrap()
+}
+
+#[test]
+fn an_interrupted_build_leaves_nothing_behind() {
+    let sandbox = Sandbox::cold();
+    let outputs = ["-o", "a.tar", "-o", "oci:layout", "-o", "dockerfile:context", "-o", "rootfs:root.tar.xz"];
+    let mut interrupted = 0;
+    for (turn, milliseconds) in [5, 30, 80, 150, 250, 400, 700, 1000, 1500, 2500].into_iter().enumerate() {
+        let signal = [Signal::INT, Signal::TERM, Signal::HUP][turn % 3];
+        let before = names(sandbox.directory.path());
+        let mut arguments = vec!["build", "busybox-glibc", "-q"];
+        arguments.extend(outputs);
+        let mut child = sandbox.minimg(&arguments).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        let status = interrupt(&mut child, signal);
+        if status.success() {
+            continue;
+        }
+        assert_eq!(status.signal(), Some(signal.as_raw()), "it says which signal ended it, after {milliseconds} ms");
+        interrupted += 1;
+        let whole = ["a.tar", "layout", "context", "root.tar.xz", "store"];
+        let after = names(sandbox.directory.path());
+        let left: Vec<_> = after.difference(&before).filter(|name| !is_whole(name, &whole)).collect();
+        assert!(left.is_empty(), "after {milliseconds} ms: {left:?}");
+        let temporary = sandbox.store.join("v1/tmp");
+        assert!(
+            !temporary.exists() || names(&temporary).is_empty(),
+            "after {milliseconds} ms: {:?}",
+            names(&temporary)
+        );
+    }
+    assert!(interrupted >= 3, "only {interrupted} builds were interrupted before they ended");
+    assert_eq!(sandbox.json(&["cache", "verify"])["dropped"], serde_json::json!([]));
+    let mut arguments = vec!["build", "busybox-glibc", "-q"];
+    arguments.extend(outputs);
+    sandbox.run(&arguments);
+}
+
+/// Whether it is an output, which is whole by its name, or the record of one.
+fn is_whole(name: &str, outputs: &[&str]) -> bool {
+    outputs.contains(&name.trim_end_matches(".record.json"))
+}
+
+#[test]
+fn the_children_of_an_engine_die_with_the_build() {
+    let sandbox = Sandbox::shared();
+    let script = "#!/bin/sh\nsleep 1000 &\necho $! $$ > \"$PIDS\"\nwait\n";
+    let docker = sandbox.write("docker", script);
+    std::fs::set_permissions(&docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let pids = sandbox.path("pids");
+    let path = format!("{}:{}", sandbox.directory.path().display(), std::env::var("PATH").unwrap());
+    let mut child = sandbox
+        .minimg(&["build", "busybox-glibc", "-q", "--load", "docker"])
+        .envs([("PATH", path.as_str()), ("PIDS", pids.to_str().unwrap())])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    let started = loop {
+        let text = std::fs::read_to_string(&pids).unwrap_or_default();
+        if text.ends_with('\n') {
+            break text;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "the engine was never called");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let status = interrupt(&mut child, Signal::INT);
+    assert_eq!(status.signal(), Some(Signal::INT.as_raw()));
+    for pid in started.split_whitespace() {
+        let gone = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            stat.map_or(true, |stat| stat.contains(") Z"))
+        };
+        let begun = Instant::now();
+        while !gone() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{pid} lives");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn what_nohup_ignores_stays_ignored() {
+    let sandbox = Sandbox::shared();
+    let command = sandbox.minimg(&["build", "busybox-glibc", "-q", "-o", "a.tar"]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+    shell.current_dir(sandbox.directory.path()).env("MINIMG_STORE", &sandbox.store);
+    let mut child = shell.spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(10));
+    assert!(interrupt(&mut child, Signal::HUP).success());
+}
