@@ -107,7 +107,7 @@ impl Progress {
         state.active.insert(id, name.to_owned());
         if let Mode::Live(bars) = &self.mode {
             let bar = state.downloads.get_or_insert_with(|| {
-                let text = "  {bar:30.cyan/dim} {bytes}/{total_bytes} at {binary_bytes_per_sec}  {wide_msg:.dim}";
+                let text = "  {bar:30.cyan/dim} {decimal_bytes}/{decimal_total_bytes} at {decimal_bytes_per_sec}  {wide_msg:.dim}";
                 let bar = bars.add(ProgressBar::new(0));
                 bar.set_style(ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_bar()));
                 bar
