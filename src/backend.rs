@@ -7,6 +7,7 @@
 //! ([`fixed`]). From then on nothing is left to chance: what it produces are the bytes that it pinned.
 
 pub mod fixed;
+pub mod ownership;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
