@@ -83,7 +83,8 @@ impl Spill {
     pub fn add(&mut self, key: usize, reader: &mut impl Read, size: u64) -> io::Result<()> {
         let body = if self.scratch.take_memory(size) {
             self.in_memory += size;
-            let mut bytes = Vec::with_capacity(size.min(CHUNK as u64) as usize);
+            // Not more than the memory that was just taken: what the archive claims cannot make this large.
+            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(CHUNK));
             reader.take(size).read_to_end(&mut bytes)?;
             expect_size(bytes.len() as u64, size)?;
             Body::Memory(bytes.into())

@@ -1,4 +1,5 @@
-//! Entries: what was computed, under the digest of what it was computed from. The first 32 bytes are the SHA-256 of the rest.
+//! Entries: what was computed, under the digest of what it was computed from. The first 32 bytes are the BLAKE3 hash of the rest:
+//! each build reads and checks dozens of entries, and writes some of many megabytes.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ impl Store {
     /// When it is there and cannot be read.
     pub fn entry(&self, kind: &str, key: &Digest) -> Result<Option<Bytes>, StoreError> {
         let Some((bytes, sum)) = self.entry_with_sum(kind, key)? else { return Ok(None) };
-        if Digest::of(&bytes) != sum {
+        if sum_of(&bytes) != sum {
             self.drop_damaged(&self.entry_path(kind, key))?;
             return Ok(None);
         }
@@ -49,7 +50,7 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    fn entry_with_sum(&self, kind: &str, key: &Digest) -> Result<Option<(Bytes, Digest)>, StoreError> {
+    fn entry_with_sum(&self, kind: &str, key: &Digest) -> Result<Option<(Bytes, [u8; 32])>, StoreError> {
         let path = self.entry_path(kind, key);
         let bytes = match map_file(&path) {
             Ok(bytes) => bytes,
@@ -60,7 +61,7 @@ impl Store {
             self.drop_damaged(&path)?;
             return Ok(None);
         };
-        Ok(Some((bytes.slice(32..), Digest::from(sum))))
+        Ok(Some((bytes.slice(32..), sum)))
     }
 
     /// Stores `bytes` under this key, in place of what was there.
@@ -69,7 +70,7 @@ impl Store {
     /// When it cannot be written.
     pub fn put_entry(&self, kind: &str, key: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
         let mut file = self.named_temporary()?;
-        let written = file.write_all(Digest::of(bytes).as_bytes()).and_then(|()| file.write_all(bytes));
+        let written = file.write_all(&sum_of(bytes)).and_then(|()| file.write_all(bytes));
         written.map_err(|e| io_error(file.path(), e))?;
         self.publish(file, &self.entry_path(kind, key))
     }
@@ -81,4 +82,8 @@ impl Store {
     pub fn remove_entry(&self, kind: &str, key: &Digest) -> Result<(), StoreError> {
         self.drop_damaged(&self.entry_path(kind, key))
     }
+}
+
+fn sum_of(bytes: &[u8]) -> [u8; 32] {
+    *blake3::hash(bytes).as_bytes()
 }

@@ -128,7 +128,9 @@ fn entry_sums(path: &Path) -> io::Result<(Option<Digest>, Digest)> {
     let mut file = File::open(path)?;
     let mut sum = [0; 32];
     let promised = file.read_exact(&mut sum).ok().map(|()| Digest::from(sum));
-    Ok((promised, Digest::of_reader(file)?.0))
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    Ok((promised, Digest::from(*hasher.finalize().as_bytes())))
 }
 
 fn directories_of(path: &Path) -> Result<Vec<PathBuf>, StoreError> {

@@ -1,8 +1,10 @@
 //! Getting the index of each component: out of the store, or from the mirror, decoded and read while it arrives.
 
-use std::io::{self, Read};
+use std::io;
+use std::sync::atomic::AtomicU64;
 
 use super::ahead::with_read_ahead;
+use super::early::Early;
 use super::error::ArchiveError;
 use super::index::{Builder, Index};
 use super::packages::{self, PackagesError};
@@ -17,13 +19,16 @@ use crate::report::Event;
 const KIND: &str = "deb-index";
 
 /// The longest decoded index that is read where the Release file does not say how long it is.
-const DECODED_LIMIT: u64 = 1 << 30;
+pub(super) const DECODED_LIMIT: u64 = 1 << 30;
 
 /// The most memory that a decoder may take, in bytes: its window is chosen by whoever made the file.
 const DECODER_MEMORY: u64 = 64 << 20;
 
 /// Compressed forms in the order in which they are tried: what is decoded fastest comes first.
 const FORMATS: &[&str] = &[".gz", ".zst", ".xz", ""];
+
+/// The form that is fetched early.
+pub(super) const EARLY: &str = ".gz";
 
 /// The order for slow networks: what is smallest comes first.
 const FORMATS_BY_SIZE: &[&str] = &[".xz", ".zst", ".gz", ""];
@@ -52,6 +57,11 @@ impl Wanted<'_> {
         Some((path, *size, *digest))
     }
 
+    /// The most bytes that its text may have.
+    fn decoded_limit(&self) -> u64 {
+        self.form("").map_or(DECODED_LIMIT, |(_, size, _)| size)
+    }
+
     /// Whether the Release file lists it in any form that can be read.
     pub(super) fn exists(&self) -> bool {
         FORMATS.iter().any(|suffix| self.form(suffix).is_some())
@@ -63,8 +73,13 @@ impl Wanted<'_> {
         Some(digest)
     }
 
-    /// The index out of the store, or from the mirror.
-    pub(super) fn get(&self, fetcher: &Fetcher<'_>, context: &Context<'_>) -> Result<Index, ArchiveError> {
+    /// The index out of the store, or as it was fetched early, or from the mirror.
+    pub(super) fn get(
+        &self,
+        early: &Early<'_>,
+        fetcher: &Fetcher<'_>,
+        context: &Context<'_>,
+    ) -> Result<Index, ArchiveError> {
         let key = self.key().ok_or_else(|| self.malformed("the Release file does not list it"))?;
         if let Some(index) = self.stored(&key, context)? {
             let bytes = self.form("").map_or(0, |(_, size, _)| size);
@@ -77,7 +92,12 @@ impl Wanted<'_> {
         }
         let why = format!("{} has changed or was never read", self.name());
         context.reporter.event(Event::Missed { what: "index", why: &why });
-        let bytes = self.fetch(fetcher)?;
+        let fetched_early =
+            |(path, _, digest): (String, _, _)| early.take(self.suite, &path, &digest, self.decoded_limit());
+        let bytes = match self.form(EARLY).and_then(fetched_early) {
+            Some(bytes) => bytes,
+            None => self.fetch(fetcher)?,
+        };
         context.store.put_entry(KIND, &key, &bytes)?;
         drop(bytes);
         self.stored(&key, context)?.ok_or_else(|| self.malformed("the store does not give back what was written to it"))
@@ -146,15 +166,7 @@ impl Wanted<'_> {
 
     /// Reads an index while it arrives. What was read counts only when the digest of all that came is the promised one.
     fn read(&self, download: Download<'_>, url: &str, suffix: &str, digest: &Digest) -> Result<Builder, ArchiveError> {
-        let mut compressed = Hashed { inner: download, hasher: Hasher::default() };
-        let limit = self.form("").map_or(DECODED_LIMIT, |(_, size, _)| size);
-        let result = match decoder(suffix, &mut compressed) {
-            Ok(text) => with_read_ahead(text, |text| packages::read(text, limit)),
-            Err(error) => Err(PackagesError::Io(error)),
-        };
-        // Of a wrong file it is the digest that is to be told, not how its nonsense fails to decode.
-        let drained = io::copy(&mut compressed, &mut io::sink());
-        let found = compressed.hasher.finish();
+        let Read { result, drained, found } = read(download, suffix, &AtomicU64::new(self.decoded_limit()));
         let network = |error: io::Error| FetchError::from_io(error).map(ArchiveError::from);
         match (result, drained) {
             (Err(PackagesError::Io(error)), Err(_)) | (Ok(_), Err(error)) => {
@@ -182,7 +194,31 @@ impl Wanted<'_> {
     }
 }
 
-fn decoder<'r, R: Read + Send>(suffix: &str, compressed: &'r mut Hashed<R>) -> io::Result<Box<dyn Read + Send + 'r>> {
+/// What came of reading an index.
+pub(super) struct Read {
+    pub result: Result<Builder, PackagesError>,
+    /// Whether all of it came.
+    pub drained: io::Result<u64>,
+    /// The digest of what came.
+    pub found: Digest,
+}
+
+/// Reads an index of at most `limit` decoded bytes to the end, whatever it holds. The limit may be lowered meanwhile.
+pub(super) fn read(compressed: impl io::Read + Send, suffix: &str, limit: &AtomicU64) -> Read {
+    let mut compressed = Hashed { inner: compressed, hasher: Hasher::default() };
+    let result = match decoder(suffix, &mut compressed) {
+        Ok(text) => with_read_ahead(text, |text| packages::read(text, limit)),
+        Err(error) => Err(PackagesError::Io(error)),
+    };
+    // Of a wrong file it is the digest that is to be told, not how its nonsense fails to decode.
+    let drained = io::copy(&mut compressed, &mut io::sink());
+    Read { result, drained, found: compressed.hasher.finish() }
+}
+
+fn decoder<'r, R: io::Read + Send>(
+    suffix: &str,
+    compressed: &'r mut Hashed<R>,
+) -> io::Result<Box<dyn io::Read + Send + 'r>> {
     Ok(match suffix {
         ".gz" => Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(64 * 1024, compressed))),
         ".xz" => {
@@ -204,7 +240,7 @@ struct Hashed<R> {
     hasher: Hasher,
 }
 
-impl<R: Read> Read for Hashed<R> {
+impl<R: io::Read> io::Read for Hashed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         io::Write::write_all(&mut self.hasher, buffer.get(..count).unwrap_or_default())?;

@@ -5,6 +5,7 @@
 
 mod ahead;
 mod deb822;
+mod early;
 mod error;
 mod explain;
 mod index;
@@ -23,6 +24,7 @@ mod wanted;
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::sync::atomic::AtomicU64;
 
 pub use error::ArchiveError;
 pub use locate::locate;
@@ -30,6 +32,7 @@ pub use locate::locate;
 use crate::backend::{Archive, Context, PinnedPackage, Pins, Request};
 use crate::error::Result;
 use crate::fetch::{self, Fetcher};
+use early::Early;
 use indexes::Wanted as WantedIndex;
 use plan::Suite;
 use release::Release;
@@ -41,7 +44,7 @@ use wanted::Wanted;
 /// # Errors
 /// What is wrong with it, in words.
 pub fn check_packages(text: &[u8]) -> Result<usize, String> {
-    match packages::read(text, text.len() as u64) {
+    match packages::read(text, &AtomicU64::new(text.len() as u64)) {
         Ok(builder) => Ok(builder.names()),
         Err(packages::PackagesError::Io(error)) => Err(error.to_string()),
         Err(packages::PackagesError::Malformed(message)) => Err(message),
@@ -72,16 +75,34 @@ fn resolve_request(request: &Request, context: &Context<'_>) -> Result<Pins, Arc
     let mut architectures = vec![architecture];
     architectures.extend(foreign.into_iter().filter(|name| *name != architecture));
     let fetcher = Fetcher::new(*context);
-    let suites = signed_suites(request, architecture, &fetcher, context)?;
-    let lists = wanted_indexes(&suites, &architectures)?;
+    let planned = planned_suites(request, architecture, context)?;
+    std::thread::scope(|scope| {
+        let early = Early::begin(scope, &planned, architecture, &fetcher, context)?;
+        let suites = signed_suites(&planned, &fetcher, context)?;
+        choose(request, &wanted, &architectures, &suites, &early, &fetcher, context)
+    })
+}
+
+/// The exact packages that satisfy a request.
+fn choose(
+    request: &Request,
+    wanted: &[Wanted<'_>],
+    architectures: &[&str],
+    suites: &[(Suite, Release)],
+    early: &Early<'_>,
+    fetcher: &Fetcher<'_>,
+    context: &Context<'_>,
+) -> Result<Pins, ArchiveError> {
+    let native = architectures.first().copied().unwrap_or_default();
+    let lists = wanted_indexes(suites, architectures)?;
     // An index that turns out to be damaged while it is read is dropped and read anew, once.
     for _ in 0..2 {
-        let indexes = read_indexes(&suites, &lists, &fetcher, context)?;
-        let universe = Universe::new(&indexes, architecture, &request.source.pins, &request.source.exclude);
-        let solution = solve::solve(&universe, &wanted, request.source.recommends);
+        let indexes = read_indexes(suites, &lists, early, fetcher, context)?;
+        let universe = Universe::new(&indexes, native, &request.source.pins, &request.source.exclude);
+        let solution = solve::solve(&universe, wanted, request.source.recommends);
         let damaged: Vec<_> = (0..indexes.len()).filter(|&i| indexes[i].index.is_damaged()).collect();
         if damaged.is_empty() {
-            return pins(&suites, &solution.map_err(ArchiveError::Unsatisfiable)?);
+            return pins(suites, &solution.map_err(ArchiveError::Unsatisfiable)?);
         }
         for i in damaged {
             lists[i].index.forget(context)?;
@@ -93,19 +114,23 @@ fn resolve_request(request: &Request, context: &Context<'_>) -> Result<Pins, Arc
     })
 }
 
-/// The suites of a request with their verified Release files, in the order of preference.
-fn signed_suites(
-    request: &Request,
-    architecture: &str,
-    fetcher: &Fetcher<'_>,
-    context: &Context<'_>,
-) -> Result<Vec<(Suite, Release)>, ArchiveError> {
+/// The suites of a request, in the order of preference.
+fn planned_suites(request: &Request, architecture: &str, context: &Context<'_>) -> Result<Vec<Suite>, ArchiveError> {
     let (suites, warnings) = plan::suites(&request.source, architecture, context.settings)?;
     for warning in &warnings {
         context.reporter.event(crate::report::Event::Warning(warning));
     }
-    let releases = in_parallel(&suites, |suite| signed::release(suite, fetcher, context))?;
-    Ok(suites.into_iter().zip(releases).filter_map(|(suite, release)| Some((suite, release?))).collect())
+    Ok(suites)
+}
+
+/// Those of the suites that are there, with their verified Release files.
+fn signed_suites(
+    suites: &[Suite],
+    fetcher: &Fetcher<'_>,
+    context: &Context<'_>,
+) -> Result<Vec<(Suite, Release)>, ArchiveError> {
+    let releases = in_parallel(suites, |suite| signed::release(suite, fetcher, context))?;
+    Ok(suites.iter().zip(releases).filter_map(|(suite, release)| Some((suite.clone(), release?))).collect())
 }
 
 /// An index that is read, and the place of its suite.
@@ -159,10 +184,11 @@ fn wanted_indexes<'s>(suites: &'s [(Suite, Release)], architectures: &[&str]) ->
 fn read_indexes(
     suites: &[(Suite, Release)],
     lists: &[List<'_>],
+    early: &Early<'_>,
     fetcher: &Fetcher<'_>,
     context: &Context<'_>,
 ) -> Result<Vec<Indexed>, ArchiveError> {
-    let indexes = in_parallel(lists, |list| list.index.get(fetcher, context))?;
+    let indexes = in_parallel(lists, |list| list.index.get(early, fetcher, context))?;
     let indexed = lists.iter().zip(indexes).map(|(list, index)| {
         let names = suites.get(list.archive).map(|(suite, release)| {
             let own = [&release.codename, &release.suite].into_iter().flatten().cloned();

@@ -1,6 +1,7 @@
 //! Reading `Packages` files: as they arrive, in bounded memory, into the compact [`index`](super::index).
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::index::{Builder, MultiArch, Package};
 use super::relation::is_name_byte;
@@ -20,8 +21,8 @@ pub(super) enum PackagesError {
     Malformed(String),
 }
 
-/// Reads the stanzas of a text of at most `limit` bytes.
-pub(super) fn read(mut text: impl Read, limit: u64) -> Result<Builder, PackagesError> {
+/// Reads the stanzas of a text of at most `limit` bytes; the limit may be lowered meanwhile.
+pub(super) fn read(mut text: impl Read, limit: &AtomicU64) -> Result<Builder, PackagesError> {
     let malformed = |message: String| PackagesError::Malformed(message);
     let mut builder = Builder::new();
     let mut buffer: Vec<u8> = Vec::with_capacity(2 * CHUNK);
@@ -32,6 +33,7 @@ pub(super) fn read(mut text: impl Read, limit: u64) -> Result<Builder, PackagesE
         let count = text.read(buffer.get_mut(held..).unwrap_or_default()).map_err(PackagesError::Io)?;
         buffer.truncate(held + count);
         total += count as u64;
+        let limit = limit.load(Ordering::Relaxed);
         if total > limit {
             return Err(malformed(format!("it is longer than the {limit} bytes that are accepted")));
         }

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use std::sync::atomic::AtomicU64;
 
 use super::super::index::Index;
 use super::*;
@@ -12,7 +13,7 @@ fn stanza(extra: &str) -> String {
 }
 
 fn index(text: &[u8]) -> Result<Index, String> {
-    match read(text, u64::MAX) {
+    match read(text, &AtomicU64::new(u64::MAX)) {
         Ok(builder) => Ok(Index::open(builder.finish().unwrap().into()).unwrap()),
         Err(PackagesError::Malformed(message)) => Err(message),
         Err(PackagesError::Io(error)) => Err(error.to_string()),
@@ -71,11 +72,13 @@ fn what_is_malformed_or_hostile_is_refused() {
 #[test]
 fn limits_hold() {
     let endless = std::io::repeat(b'x').take(1 << 30);
-    assert!(matches!(read(endless, u64::MAX), Err(PackagesError::Malformed(m)) if m.contains("a stanza is longer")));
-    let many = stanza("\n").repeat(100);
-    assert!(read(many.as_bytes(), many.len() as u64).is_ok());
     assert!(
-        matches!(read(many.as_bytes(), many.len() as u64 - 1), Err(PackagesError::Malformed(m)) if m.contains("longer than"))
+        matches!(read(endless, &AtomicU64::new(u64::MAX)), Err(PackagesError::Malformed(m)) if m.contains("a stanza is longer"))
+    );
+    let many = stanza("\n").repeat(100);
+    assert!(read(many.as_bytes(), &AtomicU64::new(many.len() as u64)).is_ok());
+    assert!(
+        matches!(read(many.as_bytes(), &AtomicU64::new(many.len() as u64 - 1)), Err(PackagesError::Malformed(m)) if m.contains("longer than"))
     );
 }
 
@@ -98,8 +101,8 @@ proptest! {
     #[test]
     fn how_the_text_arrives_does_not_matter(chunk in 1..40_usize, blank in 1..4_usize) {
         let text = format!("{}{}Package: b\nVersion: 1\nArchitecture: all\nFilename: b.deb\nSize: 1\n", stanza("Provides: x\n"), "\n".repeat(blank));
-        let whole = read(text.as_bytes(), u64::MAX).ok().and_then(Builder::finish).unwrap();
-        let dribbled = read(Dribble(text.as_bytes(), chunk), u64::MAX).ok().and_then(Builder::finish).unwrap();
+        let whole = read(text.as_bytes(), &AtomicU64::new(u64::MAX)).ok().and_then(Builder::finish).unwrap();
+        let dribbled = read(Dribble(text.as_bytes(), chunk), &AtomicU64::new(u64::MAX)).ok().and_then(Builder::finish).unwrap();
         prop_assert_eq!(&whole, &dribbled);
         let index = Index::open(whole.into()).unwrap();
         prop_assert_eq!(index.names().collect::<Vec<_>>(), ["a", "b"]);

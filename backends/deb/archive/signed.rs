@@ -33,7 +33,7 @@ pub(super) fn release(
     context: &Context<'_>,
 ) -> Result<Option<Release>, ArchiveError> {
     let keyring = suite.keys.load(&context.settings.machine)?;
-    let key = Digest::of(format!("{}\0{}", suite.address, suite.name));
+    let key = key(suite);
     let known = context.store.entry(KIND, &key)?.and_then(|bytes| Remembered::parse(&bytes));
     let reader = Reader { suite, fetcher, context, keyring: &keyring, now: now(), key };
     match reader.current(known) {
@@ -44,6 +44,15 @@ pub(super) fn release(
         }
         result => result.map(Some),
     }
+}
+
+/// Whether the store has seen a Release file of this suite.
+pub(super) fn is_known(suite: &Suite, context: &Context<'_>) -> Result<bool, ArchiveError> {
+    Ok(context.store.entry(KIND, &key(suite))?.is_some())
+}
+
+fn key(suite: &Suite) -> Digest {
+    Digest::of(format!("{}\0{}", suite.address, suite.name))
 }
 
 fn now() -> i64 {

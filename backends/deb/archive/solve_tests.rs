@@ -1,5 +1,7 @@
 //! Tiny archives and what is chosen from them. A line is `name version[ arch][ Field: value; Field: value]`; `suite NAME[ not-automatic]` begins a suite.
 
+use std::sync::atomic::AtomicU64;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -29,7 +31,10 @@ fn indexes(archive: &str) -> Vec<Indexed> {
         text.push('\n');
     }
     let indexed = suites.iter().enumerate().map(|(archive, (name, not_automatic, text))| Indexed {
-        index: Index::open(packages::read(text.as_bytes(), u64::MAX).ok().unwrap().finish().unwrap().into()).unwrap(),
+        index: Index::open(
+            packages::read(text.as_bytes(), &AtomicU64::new(u64::MAX)).ok().unwrap().finish().unwrap().into(),
+        )
+        .unwrap(),
         archive,
         suite_names: vec![name.to_string()],
         not_automatic: *not_automatic,
