@@ -4,6 +4,7 @@
 use std::io::Read;
 
 use minimg::archive::{Codec, Limits, tar};
+use minimg::backend::ownership::{apk, dpkg, portage};
 use minimg::backends::deb::archive::{check_packages, check_release, sources};
 use minimg::backends::deb::package::{self, Control, Listing};
 use minimg::closure::elf::{Facts, SymbolTable, dlopen_notes, referenced_symbols};
@@ -26,6 +27,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("packages", |data| drop(check_packages(data))),
     ("release", |data| drop(check_release(data))),
     ("sources", |data| drop(sources::parse(&String::from_utf8_lossy(data)))),
+    ("ownership", ownership),
     ("lock", |data| drop(Lock::parse(data))),
 ];
 
@@ -46,6 +48,16 @@ fn elf(data: &[u8]) {
         symbols.undefined().take(10_000).for_each(drop);
         drop(symbols.requirements());
     }
+}
+
+fn ownership(data: &[u8]) {
+    drop(dpkg::paragraphs(data));
+    dpkg::listing(data).for_each(drop);
+    dpkg::sums(data).for_each(drop);
+    drop(dpkg::diversions(data));
+    drop(apk::parse(data));
+    drop(portage::parse(data));
+    let _ = portage::split(&String::from_utf8_lossy(data));
 }
 
 fn deb(data: &[u8]) {

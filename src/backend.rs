@@ -7,6 +7,7 @@
 //! ([`fixed`]). From then on nothing is left to chance: what it produces are the bytes that it pinned.
 
 pub mod fixed;
+pub mod ownership;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -61,6 +62,9 @@ pub struct Source {
     pub allow_expired: bool,
     /// Settings that only one backend knows, under its name.
     pub options: BTreeMap<String, toml::Value>,
+    /// The directory of the file that says so, at which relative paths in the options start; it is not part of what is asked.
+    #[serde(skip)]
+    pub directory: PathBuf,
 }
 
 /// What a request resolved to: enough to produce the same tree again, bit for bit, without asking what to choose.

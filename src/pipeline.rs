@@ -209,7 +209,10 @@ fn produce(job: &Job<'_>, request: &Request, pins: Pins, context: &Context<'_>) 
 
 /// Completes the tree and marks what stays of it; the second value is the time that no file of the image exceeds.
 fn prune(job: &Job<'_>, tree: &mut RootTree) -> Result<(Closure, i64)> {
-    let newest = tree.iter().filter(|(_, node)| node.package.is_some()).map(|(_, node)| node.meta.mtime).max();
+    let newest =
+        |counts: fn(&Node) -> bool| tree.iter().filter(|(_, node)| counts(node)).map(|(_, node)| node.meta.mtime).max();
+    // What no package owns may have been made while the tree was; a tree without packages has nothing better to tell.
+    let newest = newest(|node| node.package.is_some()).or_else(|| newest(|_| true));
     let epoch = job.epoch.or(newest).unwrap_or(0);
     let added = compose::complete(tree, job.profile, epoch)?;
     let keep = Keep { programs: programs(job, tree, &added), ..job.profile.keep.clone() };

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use minimg::backend::Archive;
 use minimg::error::Error;
 use minimg::image::Compression;
 use minimg::lock::Lock;
@@ -38,7 +39,11 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
             reference: &profile.name,
         };
         let pins = pipeline::lock(&job, &mut lock, &context)?;
-        let dates: Vec<String> = pins.archives.iter().map(|a| format!("{} of {}", a.name, a.date)).collect();
+        let dated = |archive: &Archive| match archive.date.as_str() {
+            "" => archive.name.clone(),
+            date => format!("{} of {date}", archive.name),
+        };
+        let dates: Vec<String> = pins.archives.iter().map(dated).collect();
         Ok((board.name.clone(), pins.packages.len(), dates))
     });
     let lines = lines.with_context(|| format!("failed to pin the packages of {}", selected.profile.name))?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use minimg::backend::{Backend, Context};
-use minimg::backends;
+use minimg::backends::{self, tarball};
 use minimg::board::{Board, Boards};
 use minimg::error::{Class, Error};
 use minimg::lock::Lock;
@@ -27,6 +27,10 @@ pub(super) struct Selection {
     /// The backend that makes the root tree, in place of the profile's
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
+    /// The root file system to take, in place of the profile's packages: a tar, a directory, an image's archive or layout,
+    /// `docker:NAME`, `podman:NAME`; the backend is `tarball` then
+    #[arg(long, value_name = "SOURCE")]
+    root: Option<String>,
     /// The mirror that packages come from, in place of the configured one
     #[arg(long, value_name = "URL", env = "MINIMG_MIRROR", hide_env_values = true)]
     mirror: Option<String>,
@@ -124,6 +128,10 @@ impl Selection {
 
     /// What the command line says in place of the profile.
     fn apply(&self, mut profile: Profile) -> Profile {
+        if let Some(root) = &self.root {
+            tarball::NAME.clone_into(&mut profile.backend);
+            tarball::set_root(&mut profile.source, root);
+        }
         if let Some(backend) = &self.backend {
             profile.backend.clone_from(backend);
         }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::ComposeError;
+use crate::backend::ownership::{apk, portage};
 use crate::closure::{Closure, Reason, Why};
 use crate::tree::{Content, Entry, Kind, Node, PackageId, RootPath, RootTree, resolve};
 
-/// Keeps, for every package of which a file is kept: its entry in `var/lib/dpkg/status.d` with the checksums beside it, and its copyright
-/// file, following links to the documentation of another package, which then counts as kept too.
+/// Keeps, for every package of which a file is kept: its entry in `var/lib/dpkg/status.d` with the checksums beside it, or in the database
+/// of Portage or apk, and its copyright file, following links to the documentation of another package, which then counts as kept too.
 pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
     let mut pending: BTreeSet<PackageId> = kept_packages(tree, closure);
     let mut done = BTreeSet::new();
@@ -17,7 +18,12 @@ pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
         }
         let Some(package) = tree.packages().get(id.0 as usize) else { continue };
         let name = &package.name;
-        for path in [format!("var/lib/dpkg/status.d/{name}"), format!("var/lib/dpkg/status.d/{name}.md5sums")] {
+        let entry = format!("{name}-{}", package.version);
+        let own =
+            [format!("var/lib/dpkg/status.d/{name}"), format!("var/lib/dpkg/status.d/{name}.md5sums")].into_iter();
+        let portage = portage::KEPT.map(|file| format!("{}/{entry}/{file}", portage::PLACE));
+        let apk = apk::PLACES.map(str::to_owned);
+        for path in own.chain(portage).chain(apk) {
             keep(tree, closure, &path, &format!("the package metadata of {name}"), &mut pending);
         }
         keep(
@@ -30,11 +36,13 @@ pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
     }
 }
 
-/// Shortens the lists of checksums to the files that are kept: a scanner should not miss what was never there.
+/// Shortens the lists of checksums, and the databases of Portage and apk, to the files that are kept: a scanner should not miss what was never there.
 ///
 /// # Errors
 /// When a list cannot be read.
 pub fn trim_checksums(kept: &mut RootTree) -> Result<(), ComposeError> {
+    apk::trim(kept)?;
+    portage::trim(kept)?;
     let directory = RootPath::new("var/lib/dpkg/status.d")?;
     let is_list = |path: &&RootPath| path.file_name().ends_with(b".md5sums");
     let lists: Vec<RootPath> = kept.below(&directory).map(|(path, _)| path).filter(is_list).cloned().collect();

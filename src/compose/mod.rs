@@ -31,6 +31,9 @@ pub enum ComposeError {
         /// What went wrong.
         source: io::Error,
     },
+    /// The tree's package database cannot be read.
+    #[error(transparent)]
+    Database(#[from] crate::backend::ownership::OwnershipError),
     /// A file's owner is not an account of the image.
     #[error(
         "{path} shall belong to the {what} {name:?}, which the image does not have; add it under [[add.accounts]] or give a number"
@@ -77,6 +80,9 @@ pub enum ComposeError {
 
 impl From<ComposeError> for Error {
     fn from(error: ComposeError) -> Self {
+        if let ComposeError::Database(error) = error {
+            return error.into();
+        }
         let class = match &error {
             ComposeError::Read { .. } => Class::Machine,
             ComposeError::NoApplets { .. } => Class::Incomplete,

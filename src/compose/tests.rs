@@ -163,3 +163,22 @@ fn checksums_are_those_of_kept_files() {
     let Kind::File(content) = &node.kind else { panic!("{node:?}") };
     assert_eq!(content.map().unwrap(), &b"00000000000000000000000000000000  bin/sh\n"[..]);
 }
+
+#[test]
+fn what_is_there_is_not_lost_under_what_is_added() {
+    let directory =
+        |path: &str| AddedDirectory { path: path.into(), mode: 0o755, owner: "root".into(), group: "root".into() };
+    let link = |path: &str| Additions { links: [(path.into(), "/opt".into())].into(), ..Additions::default() };
+    for (add, message) in [
+        (
+            Additions { directories: vec![directory("/etc/passwd")], ..Additions::default() },
+            "adds a directory at /etc/passwd, where the packages have a file",
+        ),
+        (link("/usr/bin"), "adds a link at /usr/bin, where the packages have a directory"),
+        (link("/bin"), "adds a link at /bin, where the packages have a link of the merged /usr"),
+    ] {
+        let error = complete(&mut merged_root(), &profile(add), 0).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+    complete(&mut merged_root(), &profile(link("/usr/bin/x")), 0).unwrap();
+}

@@ -14,6 +14,7 @@ use std::time::Duration;
 use process::{Command, ProcessError};
 
 use crate::board::Platform;
+use crate::digest::Digest;
 use crate::error::{Class, Error, Result};
 use crate::export::{self, Destination};
 use crate::image::{Compression, Image};
@@ -134,6 +135,31 @@ pub enum EngineError {
         /// What it said last.
         source: ProcessError,
     },
+    /// An image cannot be had from the engine.
+    #[error(
+        "{source}\nis there an image {reference}? `{name} image ls` shows them; where {name} works only elsewhere, run \
+         `{name} save -o image.tar {reference}` there and name image.tar"
+    )]
+    Unread {
+        /// The program.
+        name: &'static str,
+        /// The image's name.
+        reference: String,
+        /// What it said last.
+        source: ProcessError,
+    },
+    /// The engine tells something else than an id.
+    #[error(
+        "{name} says that the id of {reference} is {found:?}, which is none; is there more than one image of that name?"
+    )]
+    NoId {
+        /// The program.
+        name: &'static str,
+        /// The image's name.
+        reference: String,
+        /// What it said.
+        found: String,
+    },
     /// The engine has another image under the name than was put there.
     #[error(
         "{name} says that {reference} is {found} where {expected} was put; try the other way, or load a file by hand"
@@ -163,7 +189,7 @@ impl From<EngineError> for Error {
         let class = match error {
             EngineError::Unknown { .. } => Class::Usage,
             EngineError::Scratch { .. } => Class::Machine,
-            EngineError::Missing { .. } | EngineError::Failed { .. } | EngineError::Differs { .. } => Class::Tool,
+            _ => Class::Tool,
         };
         Error::new(class, error)
     }
@@ -225,6 +251,32 @@ impl Engine {
         }
     }
 
+    /// The id of an image that the engine has, by its name or id: the digest of its configuration.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached, or has no such image.
+    pub fn id(&self, reference: &str, store: &Store) -> Result<Digest> {
+        let unread = |source| EngineError::Unread { name: self.name(), reference: reference.to_owned(), source };
+        let inspect = ["image", "inspect", "--format", "{{.Id}}", reference];
+        let found = self.execute(&inspect, None, store.scratch()?, store)?.map_err(unread)?.trim().to_owned();
+        let id = format!("sha256:{}", found.trim_start_matches("sha256:"));
+        Ok(id.parse().map_err(|_| EngineError::NoId { name: self.name(), reference: reference.to_owned(), found })?)
+    }
+
+    /// An image that the engine has, as an archive in a file without a name that is at its beginning.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached, has no such image, or the disk is full.
+    pub fn save(&self, reference: &str, store: &Store) -> Result<std::fs::File> {
+        let failed = |source| EngineError::Scratch { name: self.name(), source };
+        let unread = |source| EngineError::Unread { name: self.name(), reference: reference.to_owned(), source };
+        let mut archive = store.scratch()?;
+        let output = archive.try_clone().map_err(failed)?;
+        self.execute(&["save", reference], None, output, store)?.map_err(unread)?;
+        archive.rewind().map_err(failed)?;
+        Ok(archive)
+    }
+
     fn load(&self, image: &Image, store: &Store) -> Result<Imported> {
         let images = std::slice::from_ref(image);
         let archive = self.scratch(store, |out| {
@@ -281,6 +333,18 @@ impl Engine {
 
     /// Runs a command of the engine and returns what it printed.
     fn run(&self, arguments: &[&str], input: Option<std::fs::File>, store: &Store) -> Result<String> {
+        let printed = self.execute(arguments, input, store.scratch()?, store)?;
+        Ok(printed.map_err(|source| EngineError::Failed { name: self.name(), source })?)
+    }
+
+    /// Runs a command of the engine, whose output goes to a file, and returns what that begins with.
+    fn execute(
+        &self,
+        arguments: &[&str],
+        input: Option<std::fs::File>,
+        output: std::fs::File,
+        store: &Store,
+    ) -> Result<Result<String, ProcessError>> {
         let arguments = self.arguments.iter().cloned().chain(arguments.iter().map(OsString::from)).collect();
         let command = Command {
             program: self.program.clone(),
@@ -289,9 +353,7 @@ impl Engine {
             environment: vec![("DOCKER_BUILDKIT".into(), "0".into())],
             patience: self.patience,
         };
-        let scratch = || store.scratch();
-        let printed = process::run(&command, input, scratch()?, scratch()?);
-        Ok(printed.map_err(|source| EngineError::Failed { name: self.name(), source })?)
+        Ok(process::run(&command, input, output, store.scratch()?))
     }
 
     /// Writes what the engine will read to a file of the store's disk that has no name.

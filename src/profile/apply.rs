@@ -62,6 +62,9 @@ impl SourceTable {
         }
         append(&mut source.exclude, &self.exclude, problems, package);
         source.allow_expired = self.allow_expired.unwrap_or(source.allow_expired);
+        if !self.options.is_empty() {
+            source.directory.clone_from(&self.directory);
+        }
         for (backend, options) in &self.options {
             let all = source.options.entry(backend.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
             if let toml::Value::Table(all) = all {

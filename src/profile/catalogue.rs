@@ -129,7 +129,7 @@ fn read_profile(found: &Found) -> Result<(Parts, String), ProfileError> {
     Ok((file, text))
 }
 
-/// Reads the files that `from` names and resolves the keyring's path, both relative to the profile's directory.
+/// Reads the files that `from` names and resolves the keyring's path, both relative to the profile's directory, which is noted.
 fn read_locals(part: &mut OverrideTable, directory: Option<&Path>, problems: &mut Problems) {
     for file in &mut part.add.files {
         let Some(from) = &file.from else { continue };
@@ -142,6 +142,7 @@ fn read_locals(part: &mut OverrideTable, directory: Option<&Path>, problems: &mu
             Err(error) => problems.add(from.span(), error.to_string()),
         }
     }
+    part.source.directory = directory.unwrap_or(Path::new("")).to_owned();
     if let (Some(keyring), Some(directory)) = (&mut part.source.keyring, directory) {
         let path = directory.join(keyring.get()).to_string_lossy().into_owned();
         keyring.set(path);

@@ -160,6 +160,9 @@ pub(crate) struct SourceTable {
     /// Settings that only one backend knows, under its name.
     #[schemars(with = "BTreeMap<String, BTreeMap<String, serde_json::Value>>")]
     pub(crate) options: BTreeMap<String, toml::Table>,
+    /// The directory of the file.
+    #[serde(skip)]
+    pub(crate) directory: std::path::PathBuf,
 }
 
 /// The wanted packages by family, in the words of that family: `name`, `name=version`, `name:architecture`.

@@ -1,5 +1,7 @@
 //! Putting one layer over another, as the OCI image specification says (`layer.md`, "Applying Changesets").
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::RootfsError;
 use crate::tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
 
@@ -8,51 +10,111 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Begins the name that hides the rest of it.
 const WHITEOUT: &[u8] = b".wh.";
 
-/// Applies a layer to the tree of those below it. Whiteouts hide only what is below, whatever their place in the layer.
+/// Applies a layer to the tree of those below it. Whiteouts hide only what is below, whatever their place in the layer. A file that is
+/// hidden or replaced lives on under its other names.
 ///
 /// # Errors
 /// When the layer contradicts itself: a file below something that is not a directory.
 pub fn apply_layer(tree: &mut RootTree, layer: RootTree) -> Result<(), RootfsError> {
+    let mut lower = Lower::new(tree);
     for (path, _) in &layer {
-        hide(tree, path);
+        lower.hide(path);
     }
     for (path, node) in &layer {
         if path.file_name().starts_with(WHITEOUT) {
             continue;
         }
-        put(tree, path, node.clone())?;
+        lower.put(path, node.clone())?;
     }
     Ok(())
 }
 
-/// Removes from the lower tree what this path of the layer hides.
-fn hide(tree: &mut RootTree, path: &RootPath) {
-    let Some(parent) = path.parent() else { return };
-    if path.file_name() == OPAQUE {
-        remove_below(tree, &parent);
-    } else if let Some(name) = path.file_name().strip_prefix(WHITEOUT).filter(|name| !name.is_empty() && *name != b"..")
-    {
-        let hidden = parent.child(name);
-        remove_below(tree, &hidden);
-        tree.remove(&hidden);
-    }
+/// What is below a layer, with the other names of each file.
+struct Lower<'a> {
+    tree: &'a mut RootTree,
+    names: BTreeMap<RootPath, BTreeSet<RootPath>>,
 }
 
-fn put(tree: &mut RootTree, path: &RootPath, node: Node) -> Result<(), RootfsError> {
-    let is_directory = |node: &Node| matches!(node.kind, Kind::Directory);
-    match tree.get(path) {
-        // A layer's tar may lack a directory's own entry: the reader made one up, and a lower link to a directory stays good.
-        Some(lower)
-            if is_directory(&node) && matches!(lower.kind, Kind::Symlink(_)) && leads_to_directory(tree, path) =>
-        {
-            return Ok(());
+impl<'a> Lower<'a> {
+    fn new(tree: &'a mut RootTree) -> Self {
+        let mut names: BTreeMap<RootPath, BTreeSet<RootPath>> = BTreeMap::new();
+        for (path, node) in &*tree {
+            if let Kind::Hardlink(file) = &node.kind {
+                names.entry(file.clone()).or_default().insert(path.clone());
+            }
         }
-        Some(lower) if is_directory(lower) && !is_directory(&node) => remove_below(tree, path),
-        _ => {}
+        Self { tree, names }
     }
-    let place = real_place(tree, path)?;
-    tree.insert(place, node);
-    Ok(())
+
+    /// Removes what this path of the layer hides.
+    fn hide(&mut self, path: &RootPath) {
+        let Some(parent) = path.parent() else { return };
+        let Some(name) = path.file_name().strip_prefix(WHITEOUT) else { return };
+        let Ok(found) = resolve(&*self.tree, &RootPath::root(), parent.as_bytes()) else { return };
+        if path.file_name() == OPAQUE {
+            self.remove_below(&found.path);
+        } else if !name.is_empty() && name != b".." && name != b"." {
+            let hidden = found.path.child(name);
+            self.remove_below(&hidden);
+            self.remove(&hidden);
+        }
+    }
+
+    fn put(&mut self, path: &RootPath, mut node: Node) -> Result<(), RootfsError> {
+        let is_directory = |node: &Node| matches!(node.kind, Kind::Directory);
+        match self.tree.get(path) {
+            // A layer's tar may lack a directory's own entry: the reader made one up, and a lower link to a directory stays good.
+            Some(lower)
+                if is_directory(&node)
+                    && matches!(lower.kind, Kind::Symlink(_))
+                    && leads_to_directory(self.tree, path) =>
+            {
+                return Ok(());
+            }
+            Some(lower) if is_directory(lower) && !is_directory(&node) => self.remove_below(path),
+            _ => {}
+        }
+        let place = real_place(self.tree, path)?;
+        self.remove(&place);
+        if let Kind::Hardlink(file) = &mut node.kind {
+            *file = real_place(self.tree, file)?;
+        }
+        self.tree.insert(place, node);
+        Ok(())
+    }
+
+    fn remove_below(&mut self, directory: &RootPath) {
+        let below: Vec<RootPath> = self.tree.below(directory).map(|(path, _)| path.clone()).collect();
+        for path in below {
+            self.remove(&path);
+        }
+    }
+
+    fn remove(&mut self, path: &RootPath) {
+        let Some(node) = self.tree.remove(path) else { return };
+        if let Kind::Hardlink(file) = &node.kind
+            && let Some(names) = self.names.get_mut(file)
+        {
+            names.remove(path);
+        }
+        if let Some(heirs) = self.names.remove(path) {
+            self.bequeath(node, heirs);
+        }
+    }
+
+    /// Makes the first of the other names of a file the file, and the others names of that.
+    fn bequeath(&mut self, file: Node, mut heirs: BTreeSet<RootPath>) {
+        let Some(first) = heirs.pop_first() else { return };
+        if let Some(heir) = self.tree.get_mut(&first) {
+            heir.kind = file.kind;
+        }
+        for other in &heirs {
+            if let Some(other) = self.tree.get_mut(other) {
+                other.kind = Kind::Hardlink(first.clone());
+            }
+        }
+        self.names.insert(first, heirs);
+    }
 }
 
 fn leads_to_directory(tree: &RootTree, path: &RootPath) -> bool {
@@ -66,12 +128,5 @@ fn real_place(tree: &RootTree, path: &RootPath) -> Result<RootPath, RootfsError>
     match resolve(tree, &RootPath::root(), parent.as_bytes()) {
         Ok(found) if found.entry == Some(Entry::Directory) => Ok(found.path.child(path.file_name())),
         _ => Err(RootfsError::NotADirectory(parent)),
-    }
-}
-
-fn remove_below(tree: &mut RootTree, directory: &RootPath) {
-    let below: Vec<RootPath> = tree.below(directory).map(|(path, _)| path.clone()).collect();
-    for path in below {
-        tree.remove(&path);
     }
 }

@@ -490,3 +490,19 @@ fn problems_can_be_had_as_data() {
     assert_eq!(problem.help.as_deref(), Some("did you mean `user`?"));
     assert_eq!(error.position(problem), Some((3, 3)));
 }
+
+#[test]
+fn names_that_are_not_there_are_refused_in_their_place() {
+    for (text, part) in [
+        (
+            "[keep]\nrules = ['tzdate']",
+            "2:10: there is no rule set `tzdate` (did you mean `tzdata`?); `minimg list rules`",
+        ),
+        ("backend = 'debb'", "1:11: there is no backend `debb` (did you mean `deb`?); `minimg list backends`"),
+        ("backend = 'zzzzzz'", "there is no backend `zzzzzz`; `minimg list backends` shows all"),
+        ("[[add.files]]\npath = '/etc/.wh.passwd'\ncontent = ''", "engines take that for the mark of a removed file"),
+    ] {
+        let message = message_for(text);
+        assert!(message.contains(part), "{text}: {message}");
+    }
+}

@@ -20,7 +20,7 @@ fn an_empty_profile_has_the_usual_values() {
 
 #[test]
 fn another_backend_gets_no_debian() {
-    let profile = profile("backend = 'yum'");
+    let profile = profile("backend = 'tarball'");
     assert_eq!((profile.source.distribution.as_str(), profile.source.suite.as_str()), ("", ""));
     assert!(profile.source.components.is_empty());
 }

@@ -1,0 +1,101 @@
+//! Why a root file system cannot be taken in.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::digest::Digest;
+use crate::error::{Class, Error};
+
+/// Why a root file system cannot be taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum TarballError {
+    /// Nobody said where it is.
+    #[error(
+        "the backend tarball needs a root file system: name one with --root, or write `root = \"rootfs.tar.xz\"` under \
+         [source.options.tarball]"
+    )]
+    NoRoot,
+    /// The profile's options are wrong.
+    #[error("[source.options.tarball] is wrong: {0}")]
+    Option(String),
+    /// The name cannot be one.
+    #[error("{name:?} does not name a root file system: {message}")]
+    Name {
+        /// What was given.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not what the profile pins.
+    #[error("{origin} has the digest {found}, but `sha256` under [source.options.tarball] says {expected}")]
+    Digest {
+        /// What was read.
+        origin: String,
+        /// What it should have.
+        expected: Digest,
+        /// What it has.
+        found: Digest,
+    },
+    /// There is no one digest to compare.
+    #[error("{0} cannot be pinned by `sha256`, as it is not one file; `minimg lock` pins what is in it")]
+    NotOneFile(String),
+    /// Fetched without a digest.
+    #[error("{0} may be anything: say what it must be with `sha256 = \"...\"` under [source.options.tarball]")]
+    Unverified(String),
+    /// It is an image for another machine.
+    #[error("{origin} is an image for {there}, and the board is {wanted}; name the right one with --board")]
+    Platform {
+        /// What was read.
+        origin: String,
+        /// What it is for.
+        there: String,
+        /// What is wanted.
+        wanted: String,
+    },
+    /// The engine that has it is not on this machine.
+    #[error(
+        "cannot find {engine}, which shall have {image}; install it (Debian's package is {package}), or run \
+         `{engine} save -o image.tar {image}` where there is one and name image.tar"
+    )]
+    NoEngine {
+        /// The engine's program.
+        engine: &'static str,
+        /// The package that has it.
+        package: &'static str,
+        /// The image.
+        image: String,
+    },
+    /// There is nothing in it.
+    #[error("{0} holds no files at all")]
+    Empty(String),
+    /// A lock pins another tree.
+    #[error("{origin} is not what it was when it was locked; run `minimg lock` again to take it as it is now")]
+    Changed {
+        /// What was read.
+        origin: String,
+    },
+}
+
+impl From<TarballError> for Error {
+    fn from(error: TarballError) -> Self {
+        let class = match &error {
+            TarballError::NoRoot | TarballError::Option(_) => Class::Profile,
+            TarballError::Name { .. } | TarballError::NotOneFile(_) | TarballError::Unverified(_) => Class::Profile,
+            TarballError::Read { .. } => Class::Machine,
+            TarballError::Digest { .. } => Class::Verification,
+            TarballError::Platform { .. } => Class::Unsatisfiable,
+            TarballError::NoEngine { .. } => Class::Tool,
+            TarballError::Empty(_) => Class::Malformed,
+            TarballError::Changed { .. } => Class::Stale,
+        };
+        Error::new(class, error)
+    }
+}
