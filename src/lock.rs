@@ -1,11 +1,12 @@
 //! Locks: the pins of a profile, board by board, in a file that people commit.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Pins, Request};
+use crate::backend::{PinnedPackage, Pins, Request, Source};
 use crate::digest::Digest;
 use crate::error::{Class, Error};
 use crate::interrupt::{self, Leftover};
@@ -36,7 +37,19 @@ struct Target {
     backend: String,
     /// The digest of what was asked for, to notice when the profile asks for something else.
     request: Digest,
+    /// The same in words, to tell what is different now.
+    #[serde(default)]
+    asked: Asked,
     pins: Pins,
+}
+
+/// What was asked for when the packages were chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    packages: Vec<String>,
+    /// The keys of the source and the names of the board's architecture that were not empty, in the words of profiles.
+    source: BTreeMap<String, String>,
 }
 
 /// Why a lock cannot be used.
@@ -116,6 +129,7 @@ impl Lock {
         if lock.version != VERSION {
             return Err(format!("it has version {}, and this program knows {VERSION}", lock.version));
         }
+        lock.refuse_twice()?;
         let outside = |target: &Target| target.pins.packages.iter().any(|p| p.archive >= target.pins.archives.len());
         if let Some(target) = lock.targets.iter().find(|target| outside(target)) {
             return Err(format!("a package for {} names an archive that is not listed", target.board));
@@ -129,6 +143,23 @@ impl Lock {
             return Err(format!("the path {:?} of {} leads out of the archive", package.path, package.name));
         }
         Ok(lock)
+    }
+
+    /// Nothing may be said twice: there is no telling which is meant.
+    fn refuse_twice(&self) -> Result<(), String> {
+        let mut seen = BTreeSet::new();
+        for target in &self.targets {
+            if !seen.insert((&target.board, &target.backend)) {
+                return Err(format!("it has the board {} on the backend {} twice", target.board, target.backend));
+            }
+            let mut packages = BTreeSet::new();
+            let twice = |p: &&PinnedPackage| !packages.insert((p.name.clone(), p.architecture.clone()));
+            if let Some(package) = target.pins.packages.iter().find(twice) {
+                let PinnedPackage { name, architecture, .. } = package;
+                return Err(format!("the package {name} ({architecture}) is there twice for {}", target.board));
+            }
+        }
+        Ok(())
     }
 
     /// The text of the file: the same pins give the same bytes.
@@ -162,7 +193,13 @@ impl Lock {
         // The file says what was chosen, not which of many equal mirrors this machine happened to ask.
         let mut pins = pins;
         pins.archives.iter_mut().for_each(|archive| archive.address.clear());
-        self.targets.push(Target { board, backend: backend.to_owned(), request: request_digest(request), pins });
+        self.targets.push(Target {
+            board,
+            backend: backend.to_owned(),
+            request: request_digest(request),
+            asked: Asked::of(request),
+            pins,
+        });
         self.targets.sort_by(|a, b| (&a.board, &a.backend).cmp(&(&b.board, &b.backend)));
     }
 
@@ -170,26 +207,86 @@ impl Lock {
     pub fn pins(&self, backend: &str, request: &Request) -> Found<'_> {
         let board = &request.board.name;
         match self.targets.iter().find(|target| target.board == *board && target.backend == backend) {
-            None => Found::Stale(format!("it has nothing for the board {board} on the backend {backend}")),
+            None => {
+                let there: Vec<_> = self.targets.iter().map(|t| format!("{} ({})", t.board, t.backend)).collect();
+                let there = if there.is_empty() { String::new() } else { format!(", only for {}", there.join(", ")) };
+                Found::Stale(format!("it has nothing for the board {board} on the backend {backend}{there}"))
+            }
             Some(target) if target.request != request_digest(request) => {
-                Found::Stale("the profile asks for other packages or another source than it did then".to_owned())
+                Found::Stale(target.asked.difference(&Asked::of(request)))
             }
             Some(target) => Found::Pins(&target.pins),
         }
     }
 }
 
-/// The digest of what decides which packages are chosen: not of where they are fetched from.
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let mut source = BTreeMap::new();
+        let names = serde_json::to_value(&request.board.names).unwrap_or_default();
+        collect("the architecture's name for ", &names, &mut source);
+        collect("", &serde_json::to_value(deciding(&request.source)).unwrap_or_default(), &mut source);
+        Self { packages: request.packages.clone(), source }
+    }
+
+    /// In which way `now` asks for something else.
+    fn difference(&self, now: &Self) -> String {
+        let not_in = |these: &[String], those: &[String]| {
+            let names: Vec<_> = these.iter().filter(|name| !those.contains(name)).cloned().collect();
+            names.join(", ")
+        };
+        let mut told = Vec::new();
+        let (added, removed) = (not_in(&now.packages, &self.packages), not_in(&self.packages, &now.packages));
+        for (names, what) in [(added, "also asks for"), (removed, "no longer asks for")] {
+            if !names.is_empty() {
+                told.push(format!("the profile {what} {names}"));
+            }
+        }
+        let keys: BTreeSet<&String> = self.source.keys().chain(now.source.keys()).collect();
+        let value = |of: &Self, key: &String| of.source.get(key).map_or("not set".to_owned(), |v| format!("{v:?}"));
+        for key in keys.into_iter().filter(|&key| self.source.get(key) != now.source.get(key)) {
+            told.push(format!("{key} was {} and is {} now", value(self, key), value(now, key)));
+        }
+        // A lock of an older minimg does not say; a mere change of order has no name either.
+        if told.is_empty() || *self == Self::default() {
+            return "the profile asks for other packages or another source than it did then".to_owned();
+        }
+        told.join("; ")
+    }
+}
+
+/// Notes the values of a table that are not empty, as text.
+fn collect(prefix: &str, table: &serde_json::Value, into: &mut BTreeMap<String, String>) {
+    use serde_json::Value;
+    for (key, value) in table.as_object().into_iter().flatten() {
+        let text = match value {
+            Value::Null | Value::Bool(false) => continue,
+            Value::String(text) => text.clone(),
+            Value::Array(all) if all.iter().all(Value::is_string) => {
+                all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+            }
+            Value::Object(all) if all.is_empty() => continue,
+            other => other.to_string(),
+        };
+        if !text.is_empty() {
+            into.insert(format!("{prefix}{}", key.replace('_', "-")), text);
+        }
+    }
+}
+
+/// What of a source decides which packages are chosen: not where they are fetched from.
+fn deciding(source: &Source) -> Source {
+    Source { mirror: None, security_mirror: None, keyring: None, allow_expired: false, ..source.clone() }
+}
+
 fn request_digest(request: &Request) -> Digest {
-    let mut source = request.source.clone();
-    (source.mirror, source.security_mirror, source.keyring, source.allow_expired) = (None, None, None, false);
-    digest_of(&(&request.board.names, &source, &request.packages))
+    digest_of(&(&request.board.names, &deciding(&request.source), &request.packages))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Archive, PinnedPackage, Source};
+    use crate::backend::Archive;
     use crate::board::{ArchNames, Board, Platform};
 
     fn request(packages: &[&str], mirror: Option<&str>) -> Request {
@@ -247,6 +344,41 @@ mod tests {
         let stale = |found: Found<'_>| matches!(found, Found::Stale(_));
         assert!(stale(lock.pins("deb", &request(&["busybox", "bash"], None))));
         assert!(stale(lock.pins("yum", &request(&["busybox"], None))));
+        let why = |lock: &Lock, request: &Request| match lock.pins("deb", request) {
+            Found::Stale(why) => why,
+            Found::Pins(_) => panic!("not stale"),
+        };
+        let mut other = request(&["bash"], None);
+        assert_eq!(why(&lock, &other), "the profile also asks for bash; the profile no longer asks for busybox");
+        other.packages = vec!["busybox".into()];
+        other.source.suite = "bookworm".into();
+        other.source.exclude = vec!["perl".into(), "dash".into()];
+        assert_eq!(
+            why(&lock, &other),
+            "exclude was not set and is \"perl dash\" now; suite was \"trixie\" and is \"bookworm\" now"
+        );
+        // What was asked for is read back from the file.
+        assert_eq!(why(&Lock::parse(lock.to_text().as_bytes()).unwrap(), &other), why(&lock, &other));
+        lock.targets[0].asked = Asked::default();
+        assert!(why(&lock, &other).contains("other packages or another source"));
+        other.board.name = "arm64".into();
+        assert!(why(&lock, &other).ends_with("for the board arm64 on the backend deb, only for amd64 (deb)"));
+    }
+
+    #[test]
+    fn what_is_said_twice_is_refused_by_name() {
+        let mut lock = Lock::new("x");
+        let mut pins = pins();
+        let mut again = pins.packages[0].clone();
+        again.version = "2".into();
+        pins.packages.push(again);
+        lock.set("deb", &request(&["busybox"], None), pins);
+        let said = Lock::parse(lock.to_text().as_bytes()).unwrap_err();
+        assert_eq!(said, "the package busybox (amd64) is there twice for amd64");
+        lock.targets[0].pins.packages.pop();
+        lock.targets.push(lock.targets[0].clone());
+        let said = Lock::parse(lock.to_text().as_bytes()).unwrap_err();
+        assert_eq!(said, "it has the board amd64 on the backend deb twice");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockRea
 
 use bytes::Bytes;
 
+use super::control::Control;
 use super::deb;
 use super::error::Problem;
 use super::listing::Listing;
@@ -73,18 +74,23 @@ impl Origin {
     }
 }
 
+/// Refuses a package that is another one than was pinned, as where somebody edited a lock.
+pub(super) fn check_identity(control: &Control, package: &PinnedPackage) -> Result<()> {
+    let found = (&*control.package, &*control.version, &*control.architecture);
+    if found == (&*package.name, &*package.version, &*package.architecture) {
+        return Ok(());
+    }
+    let found = format!("{} {} {}", found.0, found.1, found.2);
+    Err(Problem::Identity { found }.of_pinned(package).into())
+}
+
 /// Decodes a package once: its listing and the contents of its files. `file` is the package, where it is open and verified already.
 pub(super) fn unpack(origin: &Origin, package: &PinnedPackage, file: Option<File>) -> Result<(Listing, Spilled)> {
     let file = file.map_or_else(|| origin.open(package), Ok)?;
     let wrong = |problem: Problem| problem.of_pinned(package);
     let (metadata, mut reading) = Reading::begin(file).map_err(wrong)?;
     let spilled = reading.through(None, |_| true, &origin.scratch).map_err(wrong)?;
-    let control = &metadata.control;
-    let found = (&*control.package, &*control.version, &*control.architecture);
-    if found != (&*package.name, &*package.version, &*package.architecture) {
-        let found = format!("{} {} {}", found.0, found.1, found.2);
-        return Err(wrong(Problem::Identity { found }).into());
-    }
+    check_identity(&metadata.control, package)?;
     let listing = Listing::new(metadata, reading.collector.into_members(), &spilled)
         .map_err(|error| wrong(Problem::Io(error)))?;
     Ok((listing, spilled))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::assemble::{Loaded, assemble, sort};
 use super::error::Problem;
-use super::files::{Fetch, Origin, PackageFiles, unpack};
+use super::files::{Fetch, Origin, PackageFiles, check_identity, unpack};
 use super::listing::Listing;
 use super::pack;
 use super::prefetch::Prefetch;
@@ -56,6 +56,7 @@ fn cached_listings(pins: &Pins, context: &Context<'_>) -> Result<BTreeMap<crate:
     let mut listings = BTreeMap::new();
     for package in &pins.packages {
         if let Some(listing) = context.store.entry(LISTING, &package.sha256)?.and_then(Listing::decode) {
+            check_identity(&listing.control, package)?;
             listings.insert(package.sha256, listing);
         }
     }

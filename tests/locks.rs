@@ -1,0 +1,33 @@
+//! Locks that somebody edited.
+
+mod common;
+
+use common::Sandbox;
+
+/// The digest alone does not make a package the one that the lock names, not even where the store has it already.
+#[test]
+fn a_lock_with_another_version_of_the_same_file_is_refused() {
+    let sandbox = Sandbox::shared();
+    sandbox.run(&["lock", "busybox-glibc"]);
+    sandbox.run(&["build", "busybox-glibc", "--locked", "-q", "-o", "a.tar"]);
+    let lock = std::fs::read_to_string(sandbox.path("busybox-glibc.lock")).unwrap();
+    let at = lock.find("name = \"busybox\"").unwrap();
+    let version = lock[at..].lines().find_map(|line| line.strip_prefix("version = ")).unwrap().to_owned();
+    sandbox.write("busybox-glibc.lock", &lock.replacen(&version, "\"9:9\"", 1));
+    let said = sandbox.fail(6, &["build", "busybox-glibc", "--locked", "-o", "b.tar"]);
+    assert!(said.contains("busybox") && said.contains("9:9") && said.contains(version.trim_matches('"')), "{said}");
+    assert!(!sandbox.path("b.tar").exists());
+}
+
+#[test]
+fn a_stale_lock_says_what_is_different() {
+    let sandbox = Sandbox::shared();
+    let profile = |packages: &str| {
+        sandbox.write("mine.toml", &format!("extends = \"busybox-glibc\"\n[packages]\ndeb = [{packages}]\n"));
+    };
+    profile("");
+    sandbox.run(&["lock", "./mine.toml"]);
+    profile("\"netbase\"");
+    let said = sandbox.fail(10, &["build", "./mine.toml", "--locked", "-o", "b.tar"]);
+    assert!(said.contains("the profile also asks for netbase"), "{said}");
+}
