@@ -9,7 +9,6 @@ use minimg::error::{Class, Error};
 use minimg::lock::Lock;
 use minimg::profile::{Catalogue, Definition, Profile};
 use minimg::report::Event;
-use minimg::suggest;
 
 use super::Session;
 
@@ -97,7 +96,6 @@ impl Selection {
 
     pub(super) fn select(self, session: &Session) -> anyhow::Result<Selected> {
         let definition = catalogue(session)?.get(&self.profile)?;
-        check_board_names(&definition, &self::boards(session)?)?;
         let boards = self.boards(session)?;
         let profile = self.apply(definition.profile(self.suite.as_deref(), boards.first()));
         let backend = backend(self.backend.as_deref().unwrap_or(&profile.backend))?;
@@ -177,19 +175,6 @@ impl Selected {
     pub(super) fn foreign_board(&self) -> Option<&str> {
         if self.on_own_board { None } else { self.boards.first().map(|board| board.name.as_str()) }
     }
-}
-
-/// A table `[board.NAME]` of a board that is not there would be passed over in silence.
-fn check_board_names(definition: &Definition, known: &Boards) -> anyhow::Result<()> {
-    let unknown = definition.boards().into_iter().find(|name| !known.names().any(|known| known == *name));
-    let Some(name) = unknown else { return Ok(()) };
-    let near =
-        suggest::nearest(name, known.names()).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-    let message = format!(
-        "the profile {} has a table `[board.{name}]`, and there is no such board{near}; `minimg list boards` shows all",
-        definition.name()
-    );
-    Err(Error::new(Class::Profile, message).into())
 }
 
 /// The generic boards, one for each architecture: what `all` means.

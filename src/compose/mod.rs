@@ -56,18 +56,6 @@ pub enum ComposeError {
         /// The tree's number.
         present: u32,
     },
-    /// Something else is at the place, and would be lost.
-    #[error(
-        "the profile adds {what} at {path}, where the packages have {present}; choose another path, or drop that one"
-    )]
-    InTheWay {
-        /// What the profile adds.
-        what: &'static str,
-        /// Where.
-        path: RootPath,
-        /// What is there.
-        present: &'static str,
-    },
     /// The program whose applets are wanted has none or is absent.
     #[error("no applets can be linked: {path} {what}")]
     NoApplets {
@@ -155,19 +143,6 @@ impl Composer<'_> {
     /// Puts a node at a path of the profile, whose directories may be links: `/bin/x` lands in `/usr/bin` of a merged root.
     fn put(&mut self, path: &str, node: Node, why: &str) -> Result<(), ComposeError> {
         let path = self.real_place(path)?;
-        let is_directory = |kind: &Kind| matches!(kind, Kind::Directory);
-        if let Some(there) = self.tree.get(&path)
-            && is_directory(&there.kind) != is_directory(&node.kind)
-        {
-            return Err(ComposeError::InTheWay { what: name_of(&node.kind), path, present: name_of(&there.kind) });
-        }
-        if is_merged_link(self.tree, &path) {
-            return Err(ComposeError::InTheWay {
-                what: name_of(&node.kind),
-                path,
-                present: "a link of the merged /usr",
-            });
-        }
         self.put_at(path, node, why);
         Ok(())
     }
@@ -275,25 +250,6 @@ impl Composer<'_> {
         }
         Ok(())
     }
-}
-
-/// What people call it.
-fn name_of(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Directory => "a directory",
-        Kind::File(_) | Kind::Hardlink(_) => "a file",
-        Kind::Symlink(_) => "a link",
-        Kind::CharDevice { .. } | Kind::BlockDevice { .. } => "a device",
-        Kind::Fifo => "a pipe",
-    }
-}
-
-/// Whether it is one of the links into /usr: with another one in its place nothing below it would be found.
-fn is_merged_link(tree: &RootTree, path: &RootPath) -> bool {
-    let is_named = path.components().count() == 1
-        && (path.as_bytes().starts_with(b"lib") || matches!(path.as_bytes(), b"bin" | b"sbin"));
-    let leads_into_usr = |target: &[u8]| target.strip_prefix(b"/").unwrap_or(target).starts_with(b"usr/");
-    is_named && matches!(tree.get(path), Some(Node { kind: Kind::Symlink(target), .. }) if leads_into_usr(target))
 }
 
 #[cfg(test)]

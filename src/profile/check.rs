@@ -2,8 +2,6 @@
 
 use globset::GlobBuilder;
 
-use crate::backends;
-use crate::closure::rules;
 use crate::suggest;
 
 /// Signals of Linux by name, as `kill -l` lists them; the real-time ones are handled apart.
@@ -63,11 +61,6 @@ pub(super) fn image_path(text: &str) -> Checked<String> {
         match part {
             "" => return Err(format!("`{text}` has an empty part: `//`")),
             "." | ".." => return Err(format!("`{text}` must not have `{part}` in it")),
-            _ if part.starts_with(".wh.") => {
-                return Err(format!(
-                    "`{text}` must not have `{part}` in it: engines take that for the mark of a removed file"
-                ));
-            }
             _ => {}
         }
     }
@@ -256,24 +249,6 @@ pub(super) fn word(what: &str, text: &str) -> Checked<String> {
         return Err(format!("`{}` is not {what}: it must be one word and not begin with `-`", shown(text)));
     }
     Ok(text.to_owned())
-}
-
-/// A rule set that there is.
-pub(super) fn rule(text: &str) -> Checked<String> {
-    known("rule set", "minimg list rules", text, rules::all().iter().map(|rule| rule.name.as_str()))
-}
-
-/// A backend that there is.
-pub(super) fn backend(text: &str) -> Checked<String> {
-    known("backend", "minimg list backends", text, backends::ALL.iter().map(|backend| backend.name()))
-}
-
-fn known<'a>(what: &str, list: &str, text: &str, names: impl Iterator<Item = &'a str> + Clone) -> Checked<String> {
-    if names.clone().any(|name| name == text) {
-        return Ok(text.to_owned());
-    }
-    let near = suggest::nearest(text, names).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-    Err(format!("there is no {what} `{}`{near}; `{list}` shows all", shown(text)))
 }
 
 /// A profile's name, which becomes the image's: what registries allow in the last part of a repository's name.

@@ -35,15 +35,6 @@ impl Definition {
         &self.name
     }
 
-    /// The boards that the profile makes a difference for, sorted; there need not be boards of these names.
-    pub fn boards(&self) -> Vec<&str> {
-        let mut boards: Vec<_> =
-            self.files.iter().flat_map(|file| file.board.keys()).map(|key| key.get().as_str()).collect();
-        boards.sort_unstable();
-        boards.dedup();
-        boards
-    }
-
     /// The suites that the profile makes a difference for, sorted.
     pub fn suites(&self) -> Vec<&str> {
         let mut suites: Vec<_> =
