@@ -265,7 +265,6 @@ fn check(job: &Job<'_>, kept: &RootTree, closure: &Closure) -> Result<Vec<Findin
     };
     findings.extend(closure::check::check(kept, &settings)?);
     findings.extend(missing_start(&job.profile.image, kept));
-    findings.extend(wrong_workdir(&job.profile.image, kept));
     findings.sort();
     findings.dedup();
     let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
@@ -292,17 +291,6 @@ fn missing_start(config: &Config, kept: &RootTree) -> Option<Finding> {
         severity: Severity::Error,
         path: program.clone(),
         message: "the image starts this program, which is not in it; add it to `programs` under [keep], or mend `entrypoint` or `cmd`".into(),
-    })
-}
-
-/// The directory in which the image starts, where it is something else. One that is not there is made by the engine.
-fn wrong_workdir(config: &Config, kept: &RootTree) -> Option<Finding> {
-    let found = resolve(kept, &RootPath::root(), config.workdir.as_bytes()).ok()?;
-    let is_other = matches!(found.entry, Some(entry) if !matches!(entry, Entry::Directory));
-    is_other.then(|| Finding {
-        severity: Severity::Error,
-        path: config.workdir.clone(),
-        message: "the image starts in this directory, which is none; mend `workdir`".into(),
     })
 }
 

@@ -166,15 +166,3 @@ open("cut.tar", "wb").write(open("through.tar", "rb").read()[:700])
     let _ = sandbox.minimg(&["check", "through.tar"]).output().unwrap();
     assert!(!std::path::Path::new("/etc/evil").exists());
 }
-
-#[test]
-fn a_table_of_a_board_that_is_not_there_and_a_workdir_that_is_a_file_are_refused() {
-    let sandbox = Sandbox::shared();
-    let profile = "[packages]\ndeb = [\"busybox\"]\n[keep]\nprograms = [\"busybox\"]\n";
-    let path = sandbox.write("x.toml", &format!("{profile}[board.amd46.image]\nuser = \"65532\"\n"));
-    let said = sandbox.fail(3, &["build", path.to_str().unwrap()]);
-    assert!(said.contains("`[board.amd46]`") && said.contains("did you mean `amd64`?"), "{said}");
-    let path = sandbox.write("y.toml", &format!("{profile}[image]\nworkdir = \"/etc/passwd\"\n"));
-    let said = sandbox.fail(8, &["build", path.to_str().unwrap()]);
-    assert!(said.contains("/etc/passwd: the image starts in this directory, which is none"), "{said}");
-}

@@ -21,6 +21,7 @@ pub(super) struct Arguments {
 pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let path = arguments.file.with_extension("toml");
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    minimg::profile::check_name(&name).map_err(|why| Error::new(Class::Usage, why))?;
     let shown = path.display();
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => Error::new(Class::Usage, format!("{shown} exists; choose another name")),

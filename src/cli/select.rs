@@ -95,8 +95,9 @@ impl Selection {
     }
 
     pub(super) fn select(self, session: &Session) -> anyhow::Result<Selected> {
-        let definition = catalogue(session)?.get(&self.profile)?;
         let boards = self.boards(session)?;
+        let own = boards.iter().map(|board| board.name.clone());
+        let definition = catalogue(session)?.with_boards(own).get(&self.profile)?;
         let profile = self.apply(definition.profile(self.suite.as_deref(), boards.first()));
         let backend = backend(self.backend.as_deref().unwrap_or(&profile.backend))?;
         let is_file = self.profile.contains('/') || self.profile.ends_with(".toml");
@@ -205,7 +206,8 @@ pub(super) fn read_lock(origin: &Origin) -> anyhow::Result<Option<Lock>> {
 /// The profiles in the binary and in the user's directories.
 pub(super) fn catalogue(session: &Session) -> anyhow::Result<Catalogue> {
     let directories = &session.user.profiles;
-    Ok(directories.iter().try_fold(Catalogue::built_in(), |all, directory| all.with_directory(directory))?)
+    let known = Catalogue::built_in().with_boards(boards(session)?.names().map(str::to_owned));
+    Ok(directories.iter().try_fold(known, |all, directory| all.with_directory(directory))?)
 }
 
 /// The boards in the binary and in the user's directories.

@@ -56,6 +56,24 @@ pub enum ComposeError {
         /// The tree's number.
         present: u32,
     },
+    /// Something of the profile cannot take the place that it names.
+    #[error("the profile puts {what} at {path}, but {why}; choose another place")]
+    Occupied {
+        /// What shall be there.
+        what: &'static str,
+        /// Where.
+        path: RootPath,
+        /// What is there.
+        why: &'static str,
+    },
+    /// The directory that the program shall start in is none.
+    #[error(
+        "the image's workdir {path} is not a directory in it; name a directory, or one that is not there: engines make it"
+    )]
+    Workdir {
+        /// The directory.
+        path: String,
+    },
     /// The program whose applets are wanted has none or is absent.
     #[error("no applets can be linked: {path} {what}")]
     NoApplets {
@@ -130,7 +148,38 @@ pub fn complete(tree: &mut RootTree, profile: &Profile, epoch: i64) -> Result<Ad
     }
     let added = composer.added;
     tree.add_missing_parents();
+    if !profile.image.workdir.is_empty() {
+        check_workdir(tree, &profile.image.workdir)?;
+    }
     Ok(added)
+}
+
+/// Directories that are links in a root with a merged /usr.
+const MERGED: [&str; 6] = ["bin", "lib", "lib32", "lib64", "libx32", "sbin"];
+
+fn kind_name(node: &Node) -> &'static str {
+    match node.kind {
+        Kind::Directory => "a directory",
+        Kind::Symlink(_) => "a link",
+        _ => "a file",
+    }
+}
+
+/// The program's directory is one, unless it is not there at all: then engines make it.
+fn check_workdir(tree: &RootTree, workdir: &str) -> Result<(), ComposeError> {
+    let wrong = || ComposeError::Workdir { path: workdir.to_owned() };
+    let path = RootPath::new(workdir).map_err(|_| wrong())?;
+    let is_directory =
+        |path: &RootPath| path.is_root() || tree.get(path).is_none_or(|n| matches!(n.kind, Kind::Directory));
+    match resolve(tree, &RootPath::root(), workdir.as_bytes()) {
+        Ok(found) if !is_directory(&found.path) => Err(wrong()),
+        Ok(_) => Ok(()),
+        // Not there; but what is there of its parents must be directories, too.
+        Err(_) if path.ancestors().all(|parent| tree.get(&parent).is_none_or(|n| !matches!(n.kind, Kind::File(_)))) => {
+            Ok(())
+        }
+        Err(_) => Err(wrong()),
+    }
 }
 
 struct Composer<'a> {
@@ -143,8 +192,28 @@ impl Composer<'_> {
     /// Puts a node at a path of the profile, whose directories may be links: `/bin/x` lands in `/usr/bin` of a merged root.
     fn put(&mut self, path: &str, node: Node, why: &str) -> Result<(), ComposeError> {
         let path = self.real_place(path)?;
+        if let Some(why) = self.obstacle(&path, &node) {
+            return Err(ComposeError::Occupied { what: kind_name(&node), path, why });
+        }
         self.put_at(path, node, why);
         Ok(())
+    }
+
+    /// What keeps a node of the profile from its place. A file or link may take the place of another one: that is what profiles do.
+    fn obstacle(&self, path: &RootPath, node: &Node) -> Option<&'static str> {
+        let there = self.tree.get(path)?;
+        let is_directory = |node: &Node| matches!(node.kind, Kind::Directory);
+        let is_link = matches!(there.kind, Kind::Symlink(_));
+        if is_link && MERGED.iter().any(|name| path.as_bytes() == name.as_bytes()) {
+            return Some("that is a link of the merged /usr, without which no path of a program or library holds");
+        }
+        match (is_directory(node), is_directory(there)) {
+            (true, false) => Some("there is something else than a directory already"),
+            (false, true) if self.tree.below(path).any(|(other, _)| other != path) => {
+                Some("there is a directory with files in it already")
+            }
+            _ => None,
+        }
     }
 
     fn put_at(&mut self, path: RootPath, node: Node, why: &str) {

@@ -165,20 +165,57 @@ fn checksums_are_those_of_kept_files() {
 }
 
 #[test]
-fn what_is_there_is_not_lost_under_what_is_added() {
+fn what_the_profile_adds_takes_no_place_that_others_need() {
+    let file = |path: &str| AddedFile {
+        path: path.into(),
+        content: b"x".to_vec(),
+        mode: 0o644,
+        owner: "root".into(),
+        group: "root".into(),
+    };
     let directory =
         |path: &str| AddedDirectory { path: path.into(), mode: 0o755, owner: "root".into(), group: "root".into() };
-    let link = |path: &str| Additions { links: [(path.into(), "/opt".into())].into(), ..Additions::default() };
-    for (add, message) in [
+    let link = |path: &str| [(path.to_owned(), "elsewhere".to_owned())].into();
+    let none = Additions::default;
+    for (add, wrong) in [
+        (Additions { directories: vec![directory("/etc/passwd")], ..none() }, Some("a directory at /etc/passwd")),
+        (Additions { directories: vec![directory("/bin")], ..none() }, Some("a directory at /bin")),
+        (Additions { links: link("/bin"), ..none() }, Some("a link at /bin, but that is a link of the merged /usr")),
+        (Additions { links: link("/etc"), ..none() }, Some("a link at /etc, but there is a directory with files")),
+        (Additions { files: vec![file("/etc")], ..none() }, Some("a file at /etc")),
+        (Additions { files: vec![file("/bin")], ..none() }, Some("a file at /bin")),
         (
-            Additions { directories: vec![directory("/etc/passwd")], ..Additions::default() },
-            "adds a directory at /etc/passwd, where the packages have a file",
+            Additions { files: vec![file("/x")], directories: vec![directory("/x/y"), directory("/x")], ..none() },
+            Some("a file at /x, but"),
         ),
-        (link("/usr/bin"), "adds a link at /usr/bin, where the packages have a directory"),
-        (link("/bin"), "adds a link at /bin, where the packages have a link of the merged /usr"),
+        (Additions { files: vec![file("/etc/passwd")], directories: vec![directory("/etc")], ..none() }, None),
+        (Additions { links: link("/etc/passwd"), ..none() }, None),
+        (Additions { links: link("/bin/sh"), ..none() }, None),
+        (Additions { links: link("/usr/bin"), ..none() }, None),
     ] {
-        let error = complete(&mut merged_root(), &profile(add), 0).unwrap_err().to_string();
-        assert!(error.contains(message), "{error}");
+        let result =
+            complete(&mut merged_root(), &profile(add.clone()), 7).map(drop).map_err(|error| error.to_string());
+        match (result, wrong) {
+            (Ok(()), None) => {}
+            (Err(error), Some(wrong)) => assert!(error.contains(wrong), "{error}"),
+            (result, _) => panic!("{add:?}: {result:?}"),
+        }
     }
-    complete(&mut merged_root(), &profile(link("/usr/bin/x")), 0).unwrap();
+}
+
+#[test]
+fn the_workdir_is_a_directory_or_not_there() {
+    for (workdir, fits) in [
+        ("", true),
+        ("/", true),
+        ("/etc", true),
+        ("/bin", true),
+        ("/new/place", true),
+        ("/etc/passwd", false),
+        ("/etc/passwd/below", false),
+    ] {
+        let mut profile = profile(Additions::default());
+        profile.image.workdir = workdir.into();
+        assert_eq!(complete(&mut merged_root(), &profile, 7).is_ok(), fits, "{workdir}");
+    }
 }

@@ -17,7 +17,7 @@ use super::{Account, AddedDirectory, AddedFile, Pattern, Profile, Test};
 impl OverrideTable {
     /// Applies all tables. What is wrong is noted and left out; what is wrong never depends on `profile`.
     pub(super) fn apply(&self, profile: &mut Profile, problems: &mut Problems) {
-        replace(&mut profile.backend, &self.backend, problems, |text| check::word("a backend's name", text));
+        replace(&mut profile.backend, &self.backend, problems, check::backend);
         self.source.apply(profile, problems);
         self.packages.apply(profile, problems);
         self.keep.apply(profile, problems);
@@ -92,7 +92,7 @@ impl KeepTable {
         let keep = &mut profile.keep;
         append(&mut keep.programs, &self.programs, problems, check::program);
         append(&mut keep.optional_programs, &self.optional_programs, problems, check::program);
-        append(&mut keep.rules, &self.rules, problems, |text| check::word("a rule set's name", text));
+        append(&mut keep.rules, &self.rules, problems, check::rule);
         append(&mut keep.packages, &self.packages, problems, |text| check::word("a package's name", text));
         patterns(&mut keep.keep, &self.globs, problems);
     }

@@ -1,5 +1,6 @@
 //! The profiles that can be named: those in the binary, and those of the user's directories, which add to them or hide them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::definition::Definition;
@@ -9,7 +10,7 @@ use super::file::{OverrideTable, Parts, ProfileFile};
 use super::problem::{FileError, Problem, Problems};
 use super::shelf::{self, Found, Shelf, is_path, read_limited};
 use super::{Profile, check};
-use crate::board::Board;
+use crate::board::{Board, Boards};
 use crate::error::Result;
 
 /// The most bytes that are taken of a file which a profile adds to an image.
@@ -34,6 +35,8 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     shelf: Shelf,
+    /// The names that may follow `board.` in a profile.
+    boards: BTreeSet<String>,
 }
 
 impl Default for Catalogue {
@@ -45,7 +48,8 @@ impl Default for Catalogue {
 impl Catalogue {
     /// The profiles in the binary.
     pub fn built_in() -> Self {
-        Self { shelf: Shelf::new("profile", BUILT_IN) }
+        let boards = Boards::built_in().names().map(str::to_owned).collect();
+        Self { shelf: Shelf::new("profile", BUILT_IN), boards }
     }
 
     /// Adds every `*.toml` of a directory. One of a known name hides the known one, and may build on it with `extends`.
@@ -55,6 +59,13 @@ impl Catalogue {
     pub fn with_directory(mut self, directory: &Path) -> Result<Self> {
         self.shelf.add_directory(directory)?;
         Ok(self)
+    }
+
+    /// Names boards besides those in the binary, for which profiles may make a difference.
+    #[must_use]
+    pub fn with_boards(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.boards.extend(names);
+        self
     }
 
     /// The names, sorted.
@@ -72,7 +83,7 @@ impl Catalogue {
         let mut files = Vec::new();
         let mut next = Some(found);
         while let Some(found) = next {
-            let (file, text) = read_profile(&found)?;
+            let (file, text) = read_profile(&found, &self.boards)?;
             next = self.parent(&found, &file, &text, files.len())?;
             files.push(file);
         }
@@ -116,7 +127,7 @@ impl Catalogue {
 }
 
 /// Reads one file, with the local files that it names, and checks all of it.
-fn read_profile(found: &Found) -> Result<(Parts, String), ProfileError> {
+fn read_profile(found: &Found, boards: &BTreeSet<String>) -> Result<(Parts, String), ProfileError> {
     let (file, text) = document::read::<ProfileFile>(&found.label, &found.bytes)?;
     let mut file = file.into_parts();
     let mut problems = Problems::default();
@@ -124,7 +135,7 @@ fn read_profile(found: &Found) -> Result<(Parts, String), ProfileError> {
         problems.add_for_file(message);
     }
     file.all_mut().for_each(|part| read_locals(part, found.directory.as_deref(), &mut problems));
-    file.check(&mut problems);
+    file.check(boards, &mut problems);
     problems.into_result(&found.label, &text, ())?;
     Ok((file, text))
 }

@@ -2,6 +2,8 @@
 
 use globset::GlobBuilder;
 
+use crate::backends;
+use crate::closure::rules;
 use crate::suggest;
 
 /// Signals of Linux by name, as `kill -l` lists them; the real-time ones are handled apart.
@@ -61,6 +63,12 @@ pub(super) fn image_path(text: &str) -> Checked<String> {
         match part {
             "" => return Err(format!("`{text}` has an empty part: `//`")),
             "." | ".." => return Err(format!("`{text}` must not have `{part}` in it")),
+            // In a layer such a name removes what lies below it (image-spec, `layer.md`, "Whiteouts").
+            part if part.starts_with(".wh.") => {
+                return Err(format!(
+                    "`{text}` cannot be in an image: to engines `{part}` means that a file is removed"
+                ));
+            }
             _ => {}
         }
     }
@@ -241,6 +249,30 @@ pub(super) fn address(text: &str) -> Checked<String> {
     } else {
         Err(format!("`{}` is not an address: it must begin with `http://`, `https://` or `file://`", shown(text)))
     }
+}
+
+/// The name of a backend of the table.
+pub(super) fn backend(text: &str) -> Checked<String> {
+    one_of("backend", text, backends::ALL.iter().map(|backend| backend.name()))
+}
+
+/// The name of a rule set.
+pub(super) fn rule(text: &str) -> Checked<String> {
+    one_of("rule set", text, rules::all().iter().map(|rule| rule.name.as_str()))
+}
+
+/// A name among those that there are.
+pub(super) fn one_of<'a>(kind: &str, text: &str, names: impl Iterator<Item = &'a str> + Clone) -> Checked<String> {
+    if names.clone().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    let help = match suggest::nearest(text, names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            format!("`minimg list {kinds}` shows all", kinds = kind.split(' ').next().unwrap_or(kind).to_owned() + "s")
+        }
+    };
+    Err(format!("there is no {kind} `{}`; {help}", shown(text)))
 }
 
 /// One word: not empty, no blanks, not to be taken for an option.

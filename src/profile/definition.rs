@@ -1,6 +1,6 @@
 //! A profile with all of its conditions still open: what differs by suite, architecture and board is not yet decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::At;
 use super::file::{OverrideTable, Parts};
@@ -73,11 +73,14 @@ impl Definition {
 }
 
 impl Parts {
-    /// Checks every part, whatever its condition.
-    pub(super) fn check(&self, problems: &mut Problems) {
+    /// Checks every part, whatever its condition. `boards` are those that can be named.
+    pub(super) fn check(&self, boards: &BTreeSet<String>, problems: &mut Problems) {
         let mut scratch = empty("");
         for architecture in self.arch.keys() {
             problems.check(architecture.span(), check::architecture(architecture.get()));
+        }
+        for board in self.board.keys() {
+            problems.check(board.span(), check::one_of("board", board.get(), boards.iter().map(String::as_str)));
         }
         self.all().for_each(|part| part.apply(&mut scratch, problems));
     }
@@ -118,5 +121,19 @@ fn fill_source(profile: &mut Profile) {
     }
     if source.components.is_empty() && source.distribution == DISTRIBUTION {
         source.components = vec!["main".to_owned()];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_backend_gets_no_debian() {
+        let mut profile = empty("x");
+        profile.backend = "another".into();
+        fill_source(&mut profile);
+        assert_eq!((profile.source.distribution.as_str(), profile.source.suite.as_str()), ("", ""));
+        assert!(profile.source.components.is_empty());
     }
 }

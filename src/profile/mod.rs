@@ -29,6 +29,14 @@ pub fn schema() -> serde_json::Value {
     document::schema_of::<file::ProfileFile>()
 }
 
+/// Whether a profile may have this name, which becomes its image's.
+///
+/// # Errors
+/// Why not, in words.
+pub fn check_name(name: &str) -> std::result::Result<(), String> {
+    check::profile_name(name).map(drop)
+}
+
 /// A commented profile to start from, for an image of this name. It can be read as it stands, and each of its examples holds
 /// when the `#` before it is taken away.
 pub fn template(name: &str) -> String {

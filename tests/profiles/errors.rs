@@ -492,17 +492,48 @@ fn problems_can_be_had_as_data() {
 }
 
 #[test]
-fn names_that_are_not_there_are_refused_in_their_place() {
-    for (text, part) in [
-        (
-            "[keep]\nrules = ['tzdate']",
-            "2:10: there is no rule set `tzdate` (did you mean `tzdata`?); `minimg list rules`",
-        ),
-        ("backend = 'debb'", "1:11: there is no backend `debb` (did you mean `deb`?); `minimg list backends`"),
-        ("backend = 'zzzzzz'", "there is no backend `zzzzzz`; `minimg list backends` shows all"),
-        ("[[add.files]]\npath = '/etc/.wh.passwd'\ncontent = ''", "engines take that for the mark of a removed file"),
-    ] {
-        let message = message_for(text);
-        assert!(message.contains(part), "{text}: {message}");
-    }
+fn names_of_other_things_are_checked_where_they_stand() {
+    insta::assert_snapshot!(message_for("
+backend = 'debb'
+
+[keep]
+rules = ['ca-certificate', 'xyz']
+
+[board.raspbery-pi-4.packages]
+deb = ['x']
+
+[suite.anything.packages]
+deb = ['x']
+
+[[add.files]]
+path = '/etc/.wh.passwd'
+content = ''
+"), @r##"
+    cannot read `x.toml`, which has errors
+
+    x.toml:2:11: there is no backend `debb`; did you mean `deb`?
+       |
+     2 | backend = 'debb'
+       |           ^^^^^^
+
+    x.toml:5:10: there is no rule set `ca-certificate`; did you mean `ca-certificates`?
+       |
+     5 | rules = ['ca-certificate', 'xyz']
+       |          ^^^^^^^^^^^^^^^^
+
+    x.toml:5:28: there is no rule set `xyz`; `minimg list rules` shows all
+       |
+     5 | rules = ['ca-certificate', 'xyz']
+       |                            ^^^^^
+
+    x.toml:7:8: there is no board `raspbery-pi-4`; did you mean `raspberry-pi-4`?
+       |
+     7 | [board.raspbery-pi-4.packages]
+       |        ^^^^^^^^^^^^^
+
+    x.toml:14:8: `/etc/.wh.passwd` cannot be in an image: to engines `.wh.passwd` means that a file is removed
+        |
+     14 | path = '/etc/.wh.passwd'
+        |        ^^^^^^^^^^^^^^^^^
+    "##);
 }
