@@ -58,7 +58,7 @@ pub fn write(images: &[Image], output: &Output, store: &Store) -> Result<Written
 
 fn key(images: &[Image], output: &Output, path: &Path) -> Result<Digest> {
     let absolute = std::path::absolute(path).map_err(|error| Error::new(Class::Machine, error))?;
-    Ok(digest_of(&(absolute.as_os_str().to_string_lossy(), output.format(), images)))
+    Ok(digest_of(&(export::DOCUMENTS_VERSION, absolute.as_os_str().to_string_lossy(), output.format(), images)))
 }
 
 /// Whether the file has this length and content.

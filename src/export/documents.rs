@@ -40,11 +40,15 @@ pub fn identity(image: &Image) -> Result<Identity, ExportError> {
     Ok(Identity { config: Digest::of(&config), manifest: Digest::of(&manifest) })
 }
 
-/// The environment as engines get it: sorted, with a search path in any case.
-pub(crate) fn environment(config: &Config) -> BTreeMap<&str, &str> {
-    let mut env = BTreeMap::from([("PATH", DEFAULT_PATH)]);
-    env.extend(config.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    env
+/// Changed with every change of what is written for the same image, so that files of another version are not taken for up to date.
+pub const DOCUMENTS_VERSION: u32 = 2;
+
+/// The environment as engines get it: a search path in any case, then the rest, sorted. A builder begins an image from scratch with its
+/// own search path and replaces that, so that every other order would differ between a Dockerfile and an archive.
+pub(crate) fn environment(config: &Config) -> Vec<(&str, &str)> {
+    let path = config.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    let others = config.env.iter().filter(|(name, _)| *name != "PATH");
+    std::iter::once(("PATH", path)).chain(others.map(|(name, value)| (name.as_str(), value.as_str()))).collect()
 }
 
 /// The check, if it has a command.
@@ -236,7 +240,7 @@ impl<'a> RunDocument<'a> {
         Self {
             user: &config.user,
             exposed_ports: config.ports.iter().map(|port| (with_protocol(port), Nothing {})).collect(),
-            env: environment(config).iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            env: environment(config).into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
             entrypoint: &config.entrypoint,
             cmd: &config.cmd,
             healthcheck: healthcheck(config).map(HealthDocument::of),

@@ -16,7 +16,7 @@ mod reference;
 mod rootfs;
 
 pub(crate) use dockerfile::dockerfile;
-pub use documents::{DEFAULT_PATH, Identity, identity};
+pub use documents::{DEFAULT_PATH, DOCUMENTS_VERSION, Identity, identity};
 pub use error::ExportError;
 pub use output::{Output, Target, parse_output};
 pub use place::{Destination, Sum};
