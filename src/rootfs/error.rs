@@ -60,6 +60,18 @@ pub enum RootfsError {
         /// What it has.
         found: Digest,
     },
+    /// A blob does not have the length that the image's documents give.
+    #[error(
+        "the image's blob {digest} has {found} bytes and not {expected}: the image is damaged or was tampered with"
+    )]
+    Size {
+        /// Which blob.
+        digest: Digest,
+        /// What its descriptor says.
+        expected: u64,
+        /// What it has.
+        found: u64,
+    },
     /// The image has nothing for the wanted platform.
     #[error("the image has no {wanted}; it has: {there}")]
     Platform {
@@ -88,7 +100,7 @@ impl RootfsError {
             Self::Within { source, .. } => source.class(),
             Self::Tar(error) => error.class(),
             Self::Document { .. } | Self::Missing { .. } | Self::NotADirectory(_) => Class::Malformed,
-            Self::Digest { .. } => Class::Verification,
+            Self::Digest { .. } | Self::Size { .. } => Class::Verification,
             Self::Platform { .. } => Class::Unsatisfiable,
         }
     }

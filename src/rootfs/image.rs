@@ -16,6 +16,13 @@ use crate::tree::RootTree;
 /// How deep indexes may be nested.
 const DEEPEST: usize = 4;
 
+/// The file that marks a layout (`image-layout.md`, "oci-layout file").
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Layout {
+    image_layout_version: String,
+}
+
 #[derive(Deserialize)]
 struct Index {
     manifests: Vec<Descriptor>,
@@ -25,6 +32,7 @@ struct Index {
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
     digest: Digest,
+    size: u64,
     #[serde(default)]
     media_type: String,
     platform: Option<Platform>,
@@ -83,17 +91,17 @@ pub(super) fn is_docker_manifest(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn of_layout(files: &Files, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
-    let mut index: Index = parse("index.json", &files.bytes("index.json")?)?;
+    let mut index = first_index(files)?;
     for _ in 0..DEEPEST {
         let chosen = choose(&index.manifests, platform)?;
-        let bytes = blob(files, &chosen.digest)?;
+        let bytes = blob(files, chosen)?;
         if is_index(chosen) {
             index = parse(&chosen.digest.to_string(), &bytes)?;
             continue;
         }
         let manifest: Manifest = parse(&chosen.digest.to_string(), &bytes)?;
-        let config = blob(files, &manifest.config.digest)?;
-        let layers = manifest.layers.iter().map(|layer| blob(files, &layer.digest));
+        let config = blob(files, &manifest.config)?;
+        let layers = manifest.layers.iter().map(|layer| blob(files, layer));
         return assemble(&config, layers, store);
     }
     Err(RootfsError::Document { name: "index.json".into(), message: "indexes are nested too deeply".into() })
@@ -102,12 +110,12 @@ pub(super) fn of_layout(files: &Files, platform: Option<&Platform>, store: &Stor
 /// The platforms that the index names, nested ones included.
 pub(super) fn platforms(files: &Files) -> Result<Vec<Platform>, RootfsError> {
     let mut platforms = Vec::new();
-    let mut pending = vec![(files.bytes("index.json")?, 0)];
-    while let Some((bytes, depth)) = pending.pop() {
-        let index: Index = parse("index.json", &bytes)?;
+    let mut pending = vec![(first_index(files)?, 0)];
+    while let Some((index, depth)) = pending.pop() {
         for descriptor in index.manifests {
             if is_index(&descriptor) && depth < DEEPEST {
-                pending.push((blob(files, &descriptor.digest)?, depth + 1));
+                let nested = parse(&descriptor.digest.to_string(), &blob(files, &descriptor)?)?;
+                pending.push((nested, depth + 1));
             } else if let Some(platform) = descriptor.platform.filter(|platform| platform.architecture != "unknown") {
                 platforms.push(platform);
             }
@@ -116,6 +124,16 @@ pub(super) fn platforms(files: &Files) -> Result<Vec<Platform>, RootfsError> {
     platforms.sort();
     platforms.dedup();
     Ok(platforms)
+}
+
+/// The index of a layout of the version that is known; later ones of the same major version only add to it.
+fn first_index(files: &Files) -> Result<Index, RootfsError> {
+    let Layout { image_layout_version: version } = parse("oci-layout", &files.bytes("oci-layout")?)?;
+    if version.split('.').next() != Some("1") {
+        let message = format!("the layout has the version {version:?}, and this program knows 1.0.0");
+        return Err(RootfsError::Document { name: "oci-layout".into(), message });
+    }
+    parse("index.json", &files.bytes("index.json")?)
 }
 
 fn is_index(descriptor: &Descriptor) -> bool {
@@ -163,8 +181,12 @@ fn assemble(
     Ok(Rootfs { tree, config: Some(document.config.unwrap_or_default().into()), platform: Some(platform) })
 }
 
-fn blob(files: &Files, digest: &Digest) -> Result<Bytes, RootfsError> {
+fn blob(files: &Files, descriptor: &Descriptor) -> Result<Bytes, RootfsError> {
+    let Descriptor { digest, size, .. } = descriptor;
     let bytes = files.bytes(&format!("blobs/sha256/{}", digest.hex()))?;
+    if bytes.len() as u64 != *size {
+        return Err(RootfsError::Size { digest: *digest, expected: *size, found: bytes.len() as u64 });
+    }
     let found = Digest::of(&bytes);
     if found == *digest { Ok(bytes) } else { Err(RootfsError::Digest { expected: *digest, found }) }
 }

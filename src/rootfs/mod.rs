@@ -41,9 +41,33 @@ impl Rootfs {
     }
 }
 
-/// Whether a directory is an OCI image layout and not a root file system.
+/// Whether a directory is an OCI image layout, perhaps a damaged one, and not a root file system.
 pub fn is_layout(directory: &Path) -> bool {
-    directory.join("oci-layout").is_file() && directory.join("index.json").is_file()
+    let there = |name: &str| directory.join(name).exists();
+    Form::of(there) == Form::Layout
+}
+
+/// What the files at the top are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Layout,
+    DockerArchive,
+    Root,
+}
+
+impl Form {
+    /// A root file system may have files of these names, too, but no image has the directories of a root: what has one of an image's
+    /// files and none of those is an image, of which something may be missing.
+    fn of(there: impl Fn(&str) -> bool) -> Self {
+        let is_root = ["bin", "dev", "etc", "lib", "usr"].into_iter().any(&there);
+        match (there("oci-layout"), there("index.json")) {
+            (true, true) => Self::Layout,
+            (true, _) | (_, true) if !is_root => Self::Layout,
+            _ if there("manifest.json") && !is_root => Self::DockerArchive,
+            _ if there("blobs/sha256") && !is_root => Self::Layout,
+            _ => Self::Root,
+        }
+    }
 }
 
 /// Opens a root directory, an OCI layout, a root tar, a docker-archive or an oci-archive; tars may be compressed. Of an image for
@@ -74,7 +98,7 @@ pub fn platforms(path: &Path, store: &Store) -> Result<Vec<Platform>, RootfsErro
     } else {
         Files(unpack(File::open(path).map_err(unreadable)?, store).map_err(|error| error.within(path))?)
     };
-    if files.has("oci-layout") && files.has("index.json") {
+    if files.form() == Form::Layout {
         return image::platforms(&files).map_err(|error| error.within(path));
     }
     Ok(Vec::new())
@@ -86,13 +110,11 @@ pub fn platforms(path: &Path, store: &Store) -> Result<Vec<Platform>, RootfsErro
 /// When it is malformed or hostile.
 pub fn read(reader: impl Read + Send, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
     let files = Files(unpack(reader, store)?);
-    if files.has("oci-layout") && files.has("index.json") {
-        return image::of_layout(&files, platform, store);
+    match files.form() {
+        Form::Layout => image::of_layout(&files, platform, store),
+        Form::DockerArchive => image::of_docker_archive(&files, store),
+        Form::Root => Ok(Rootfs::plain(files.0)),
     }
-    if files.has("manifest.json") && files.is_docker_archive() {
-        return image::of_docker_archive(&files, store);
-    }
-    Ok(Rootfs::plain(files.0))
 }
 
 fn unpack(reader: impl Read + Send, store: &Store) -> Result<RootTree, RootfsError> {
@@ -104,13 +126,15 @@ fn unpack(reader: impl Read + Send, store: &Store) -> Result<RootTree, RootfsErr
 struct Files(RootTree);
 
 impl Files {
-    fn has(&self, name: &str) -> bool {
-        RootPath::new(name).is_ok_and(|path| matches!(self.0.get(&path), Some(Node { kind: Kind::File(_), .. })))
-    }
-
-    /// A root file system could have a file of that name too, but not one that lists layers.
-    fn is_docker_archive(&self) -> bool {
-        self.bytes("manifest.json").is_ok_and(|bytes| image::is_docker_manifest(&bytes))
+    /// A root file system with a list of layers at its top is a docker-archive in which somebody put something else.
+    fn form(&self) -> Form {
+        let there = |name: &str| RootPath::new(name).is_ok_and(|path| self.0.contains(&path));
+        match Form::of(there) {
+            Form::Root if self.bytes("manifest.json").is_ok_and(|bytes| image::is_docker_manifest(&bytes)) => {
+                Form::DockerArchive
+            }
+            form => form,
+        }
     }
 
     /// A file's content. Old engines link one layer to another, so links are followed.

@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::digest::Digest;
 
 fn tree(lines: &[&str]) -> RootTree {
     let mut tree = RootTree::new();
@@ -75,4 +78,78 @@ fn other_names_of_a_file_outlive_it() {
 fn a_whiteout_reaches_through_links_to_directories() {
     let found = overlay(&["usr/bin/a", "usr/bin/b", "bin -> usr/bin"], &["bin/.wh.a"]);
     assert_eq!(found, Ok(vec!["/bin".into(), "/usr".into(), "/usr/bin".into(), "/usr/bin/b".into()]));
+}
+
+/// The files of a layout with one empty layer, to be spoilt.
+fn layout() -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut blob = |bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        files.insert(format!("blobs/sha256/{}", digest.hex()), bytes.to_vec());
+        format!(r#"{{"mediaType":"x","digest":"{digest}","size":{}}}"#, bytes.len())
+    };
+    let layer = blob(&[0; 1024]);
+    let config = blob(br#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#);
+    let manifest = blob(format!(r#"{{"config":{config},"layers":[{layer}]}}"#).as_bytes());
+    files.insert("index.json".into(), format!(r#"{{"manifests":[{manifest}]}}"#).into_bytes());
+    files.insert("oci-layout".into(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec());
+    files
+}
+
+fn opened(files: &BTreeMap<String, Vec<u8>>) -> Result<Rootfs, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("layout");
+    for (name, bytes) in files {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    open(&root, None, &store).map_err(|error| error.to_string())
+}
+
+/// Spoils a layout.
+type Spoil = fn(&mut BTreeMap<String, Vec<u8>>);
+
+#[test]
+fn half_a_layout_is_an_error_and_no_root() {
+    assert!(opened(&layout()).unwrap().config.is_some());
+    let cases: [(&str, Spoil); 7] = [
+        ("the image is incomplete: it has no blobs", |files| files.retain(|name, _| !name.starts_with("blobs"))),
+        ("it has no index.json", |files| _ = files.remove("index.json")),
+        ("it has no oci-layout", |files| _ = files.remove("oci-layout")),
+        ("it has no oci-layout", |files| files.retain(|name, _| name.starts_with("blobs"))),
+        ("knows 1.0.0", |files| _ = files.insert("oci-layout".into(), br#"{"imageLayoutVersion":"2.0.0"}"#.to_vec())),
+        ("oci-layout is malformed", |files| _ = files.insert("oci-layout".into(), b"{}".to_vec())),
+        ("bytes and not 9", |files| {
+            let index = String::from_utf8(files["index.json"].clone()).unwrap();
+            let (before, _) = index.split_once("\"size\":").unwrap();
+            files.insert("index.json".into(), format!("{before}\"size\":9}}]}}").into_bytes());
+        }),
+    ];
+    for (wrong, spoil) in cases {
+        let mut files = layout();
+        spoil(&mut files);
+        let error = opened(&files).map(drop).unwrap_err();
+        assert!(error.contains(wrong), "{wrong}: {error}");
+    }
+    let mut root = layout();
+    root.remove("oci-layout");
+    root.insert("etc/passwd".into(), Vec::new());
+    assert!(opened(&root).unwrap().config.is_none(), "a root that happens to have such files");
+}
+
+#[test]
+fn what_an_archive_is_shows_in_its_names() {
+    for (names, form) in [
+        (&["oci-layout", "index.json", "blobs/sha256", "manifest.json"][..], Form::Layout),
+        (&["manifest.json", "0.json"], Form::DockerArchive),
+        (&["manifest.json", "usr"], Form::Root),
+        (&["oci-layout", "usr"], Form::Root),
+        (&["blobs/sha256"], Form::Layout),
+        (&["hello"], Form::Root),
+        (&[], Form::Root),
+    ] {
+        assert_eq!(Form::of(|name| names.contains(&name)), form, "{names:?}");
+    }
 }
