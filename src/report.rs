@@ -40,7 +40,7 @@ pub enum Event<'a> {
     /// Something had to be made although it might have been in the store, and why.
     Missed {
         /// What was looked for.
-        what: &'static str,
+        what: &'a str,
         /// Why it was not there.
         why: &'a str,
     },

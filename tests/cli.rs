@@ -166,3 +166,30 @@ open("cut.tar", "wb").write(open("through.tar", "rb").read()[:700])
     let _ = sandbox.minimg(&["check", "through.tar"]).output().unwrap();
     assert!(!std::path::Path::new("/etc/evil").exists());
 }
+
+#[test]
+fn looking_at_the_store_makes_none() {
+    let sandbox = Sandbox::cold();
+    for arguments in [&["cache"][..], &["cache", "show"], &["cache", "verify"], &["cache", "prune"]] {
+        sandbox.run(arguments);
+        sandbox.json(arguments);
+        assert!(!sandbox.store.exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn of_several_boards_a_miss_says_which_one() {
+    let sandbox = Sandbox::shared();
+    sandbox.write(
+        "mine.toml",
+        &format!(
+            "extends = \"busybox-glibc\"\n[[add.files]]\npath = \"/etc/motd\"\ncontent = '{}'\n",
+            sandbox.directory.path().display()
+        ),
+    );
+    let document = sandbox.json(&["build", "./mine.toml", "--board", "amd64,arm64", "-o", "oci:x"]);
+    let misses: Vec<&str> = document["cache"]["misses"].as_array().unwrap().iter().filter_map(|m| m.as_str()).collect();
+    for board in ["amd64", "arm64"] {
+        assert!(misses.iter().any(|miss| miss.starts_with(&format!("layer for {board}: "))), "{misses:?}");
+    }
+}

@@ -132,7 +132,7 @@ fn build_all(arguments: &Arguments, selected: &Selected, context: &Context<'_>) 
     let lock = read_lock(&selected.origin)?;
     let reference = reference(arguments, &selected.profile.name)?;
     let epoch = source_date_epoch()?;
-    selected.for_each_board(context, |board, profile| {
+    selected.for_each_board(context, |context, board, profile| {
         let job = Job {
             profile,
             board,

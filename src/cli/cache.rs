@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use minimg::error::{Class, Error};
+use minimg::store::{Store, Usage, UsageOf};
 
 use super::output::{print_json, print_table, say};
 use super::{Session, style, usage};
@@ -37,13 +38,14 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
 }
 
 fn show(session: &Session) -> anyhow::Result<ExitCode> {
-    let store = session.user.store()?;
-    let usage = store.usage().map_err(Error::from)?;
+    let store = session.user.existing_store()?;
+    let path = store.as_ref().map_or(session.user.store.as_path(), Store::path);
+    let usage = store.as_ref().map_or_else(|| Ok(Usage::new()), Store::usage).map_err(Error::from)?;
     if session.global.json {
-        print_json(&serde_json::json!({ "path": store.path(), "usage": usage }))?;
+        print_json(&serde_json::json!({ "path": path, "usage": usage }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    say!("{}", session.style.name(&store.path().display().to_string()));
+    say!("{}", session.style.name(&path.display().to_string()));
     let total: u64 = usage.values().map(|of| of.bytes).sum();
     let rows = usage.iter().map(|(kind, of)| [kind.clone(), of.count.to_string(), style::bytes(of.bytes)]);
     print_table(&["kind", "files", "size"], rows)?;
@@ -52,7 +54,8 @@ fn show(session: &Session) -> anyhow::Result<ExitCode> {
 }
 
 fn verify(session: &Session) -> anyhow::Result<ExitCode> {
-    let (good, problems) = session.user.store()?.verify().map_err(Error::from)?;
+    let store = session.user.existing_store()?;
+    let (good, problems) = store.map_or_else(|| Ok((0, Vec::new())), |store| store.verify()).map_err(Error::from)?;
     if session.global.json {
         print_json(&serde_json::json!({ "good": good, "dropped": problems }))?;
     } else {
@@ -66,7 +69,8 @@ fn verify(session: &Session) -> anyhow::Result<ExitCode> {
 
 fn prune(session: &Session, unused_for: &str) -> anyhow::Result<ExitCode> {
     let age = span(unused_for).ok_or_else(|| usage(format!("{unused_for:?} is no time span; write 12h, 30d or 0")))?;
-    let freed = session.user.store()?.prune(age).map_err(Error::from)?;
+    let store = session.user.existing_store()?;
+    let freed = store.map_or_else(|| Ok(UsageOf::default()), |store| store.prune(age)).map_err(Error::from)?;
     if session.global.json {
         print_json(&freed)?;
     } else {

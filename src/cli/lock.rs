@@ -27,7 +27,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     let context = session.context(&store, &progress);
     let path = lock_file(&selected.origin);
     let mut lock = Lock::read(&path).map_err(Error::from)?.unwrap_or_else(|| Lock::new(&selected.profile.name));
-    let lines = selected.for_each_board(&context, |board, profile| {
+    let lines = selected.for_each_board(&context, |context, board, profile| {
         let job = Job {
             profile,
             board,
@@ -38,7 +38,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
             compression: Compression::Gzip,
             reference: &profile.name,
         };
-        let pins = pipeline::lock(&job, &mut lock, &context)?;
+        let pins = pipeline::lock(&job, &mut lock, context)?;
         let dated = |archive: &Archive| match archive.date.as_str() {
             "" => archive.name.clone(),
             date => format!("{} of {date}", archive.name),

@@ -8,7 +8,7 @@ use minimg::board::{Board, Boards};
 use minimg::error::{Class, Error};
 use minimg::lock::Lock;
 use minimg::profile::{Catalogue, Definition, Profile};
-use minimg::report::Event;
+use minimg::report::{Event, Reporter};
 
 use super::Session;
 
@@ -154,11 +154,12 @@ impl Selected {
     pub(super) fn for_each_board<T>(
         &self,
         context: &Context<'_>,
-        mut run: impl FnMut(&Board, &Profile) -> minimg::Result<T>,
+        mut run: impl FnMut(&Context<'_>, &Board, &Profile) -> minimg::Result<T>,
     ) -> anyhow::Result<Vec<T>> {
         let mut results = Vec::new();
         for board in &self.boards {
-            match run(board, &self.profile_for(board)) {
+            let reporter = OfBoard { inner: context.reporter, board: (self.boards.len() > 1).then_some(&board.name) };
+            match run(&Context { reporter: &reporter, ..*context }, board, &self.profile_for(board)) {
                 Ok(result) => results.push(result),
                 Err(error) if self.selection.is_all_boards() && error.class() == Class::Unsatisfiable => {
                     context.reporter.event(Event::Warning(&format!("{} is left out: {error}", board.name)));
@@ -175,6 +176,24 @@ impl Selected {
     /// The name of the one board when it is not this machine's own.
     pub(super) fn foreign_board(&self) -> Option<&str> {
         if self.on_own_board { None } else { self.boards.first().map(|board| board.name.as_str()) }
+    }
+}
+
+/// Says for which of several boards something had to be made.
+struct OfBoard<'a> {
+    inner: &'a dyn Reporter,
+    board: Option<&'a String>,
+}
+
+impl Reporter for OfBoard<'_> {
+    fn event(&self, event: Event<'_>) {
+        match (&event, self.board) {
+            (Event::Missed { what, why }, Some(board)) => {
+                let what = format!("{what} for {board}");
+                self.inner.event(Event::Missed { what: &what, why });
+            }
+            _ => self.inner.event(event),
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) struct UserSettings {
     pub(super) library: Settings,
     pub(super) profiles: Vec<PathBuf>,
     pub(super) boards: Vec<PathBuf>,
-    store: PathBuf,
+    pub(super) store: PathBuf,
 }
 
 impl UserSettings {
@@ -70,6 +70,12 @@ impl UserSettings {
     }
 
     /// Opens the store.
+    /// The store if there is one already.
+    pub(super) fn existing_store(&self) -> anyhow::Result<Option<Store>> {
+        Ok(Store::existing(&self.store).map_err(Error::from)?)
+    }
+
+    /// The store, made if need be.
     pub(super) fn store(&self) -> anyhow::Result<Store> {
         Ok(Store::open(&self.store).map_err(Error::from)?)
     }

@@ -86,6 +86,16 @@ impl Store {
         Ok(store)
     }
 
+    /// The store below `directory` if there is one; makes nothing, for those who only look.
+    ///
+    /// # Errors
+    /// When the working directory, to which a relative name refers, is gone.
+    pub fn existing(directory: &Path) -> Result<Option<Self>, StoreError> {
+        let root = std::path::absolute(directory).map_err(|e| io_error(directory, e))?.join(LAYOUT);
+        let store = Self { root };
+        Ok(store.temporary().is_dir().then_some(store))
+    }
+
     /// Where the store is on disk.
     pub fn path(&self) -> &Path {
         &self.root
