@@ -213,3 +213,17 @@ fn certificates_are_bundled_as_the_real_tool_does() {
         "two subjects are equal"
     );
 }
+
+#[test]
+fn capabilities_of_scripts_become_attributes() {
+    let script =
+        "P=/bin/ping\nif setcap cap_net_raw+ep $P; then :; fi\nsetcap cap_chown+p /none\nsetcap -r /usr/bin/other\n";
+    let tree = World::of(vec![
+        Deb::new("ping").with_control("postinst", script).file("./bin/ping", "p").file("./usr/bin/other", "o"),
+    ])
+    .tree();
+    let attributes = |path: &str| tree.get(&RootPath::new(path).unwrap()).unwrap().meta.xattrs.clone();
+    let expected = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].to_vec();
+    assert_eq!(attributes("usr/bin/ping").get("security.capability"), Some(&expected));
+    assert!(attributes("usr/bin/other").is_empty());
+}

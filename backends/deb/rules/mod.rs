@@ -5,6 +5,7 @@ mod accounts;
 mod alternatives;
 mod base;
 mod calls;
+mod capabilities;
 mod certificates;
 mod ownership;
 mod script;

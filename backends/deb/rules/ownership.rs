@@ -6,6 +6,7 @@ use std::io;
 use super::Rules;
 use super::accounts::Accounts;
 use super::calls::Options;
+use super::capabilities;
 use super::script::{Command, Word};
 use crate::tree::{Kind, Node, PackageId, RootPath};
 
@@ -19,8 +20,7 @@ pub(super) fn apply(rules: &mut Rules<'_>) -> io::Result<()> {
                 "chmod" => change_mode(rules, command),
                 "dpkg-statoverride" => override_stat(rules, command),
                 "install" | "mkdir" => make_directories(rules, at, command),
-                // A capability is an attribute that only the tool knows how to write.
-                "setcap" => None,
+                "setcap" => set_capabilities(rules, command),
                 _ => continue,
             };
             if understood.is_none() {
@@ -30,6 +30,21 @@ pub(super) fn apply(rules: &mut Rules<'_>) -> io::Result<()> {
     }
     rules.scripts = scripts;
     Ok(())
+}
+
+/// `setcap CAPABILITIES FILE ...`, in which the two may come again and again.
+fn set_capabilities(rules: &mut Rules<'_>, command: &Command) -> Option<()> {
+    let options = Options::parse(literal(command)?, &[]);
+    options.only(&["-q"])?;
+    let (pairs, []) = options.positional.as_chunks::<2>() else { return None };
+    for [capabilities, path] in pairs {
+        let value = capabilities::attribute(capabilities)?;
+        let path = rules.place(path);
+        if let Some(node) = rules.tree.get_mut(&path).filter(|node| matches!(node.kind, Kind::File(_))) {
+            node.meta.xattrs.insert(capabilities::ATTRIBUTE.into(), value);
+        }
+    }
+    Some(())
 }
 
 fn literal(command: &Command) -> Option<Vec<&str>> {
