@@ -3,7 +3,7 @@
 //! libtree is measured twice. As it is called it leaves out the C library and its kin and what they need, and does less than every loader
 //! does; with `-vvv` it follows all of them, as we do, and prints each as often as it is named, which we do not.
 //!
-//! `cargo bench --bench closure -- [rounds]` prints a table with the limits of issue 3 and fails only when a peer is missing. Peers: libtree,
+//! `cargo bench --bench closure -- [rounds]` prints a table with the limits that were set and fails only when a peer is missing. Peers: libtree,
 //! ldd (libc-bin), and the binary of the same build for the start-up costs of the command line.
 
 use std::path::{Path, PathBuf};
