@@ -1,7 +1,7 @@
 //! The tarball backend: any root file system that is there already, as the tree to prune. A root tar, a directory, an image in a file, in a
 //! local engine or in a registry.
 //!
-//! [`location`] reads where it is, [`open`] opens it, and [`take`] makes it pins: from then on the store has it.
+//! [`location`] reads where it is, `open` opens it, and [`take()`] makes it pins: from then on the store has it.
 
 mod error;
 pub mod location;
