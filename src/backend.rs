@@ -6,8 +6,11 @@
 //! A backend that drives an outside tool cannot choose without unpacking: it makes the tree when it resolves, and pins the tree itself
 //! ([`fixed`]). From then on nothing is left to chance: what it produces are the bytes that it pinned.
 
+pub mod driven;
 pub mod fixed;
+pub mod namespace;
 pub mod ownership;
+pub mod tool;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -148,6 +151,19 @@ pub struct Settings {
     pub path: OsString,
 }
 
+/// Something of this machine that a backend or engine uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// What it is: `mmdebstrap or debootstrap`, `user namespaces`.
+    pub name: String,
+    /// Where it is, or what can be said of it; `None` when it is missing.
+    pub found: Option<String>,
+    /// Whether nothing works without it.
+    pub needed: bool,
+    /// What to do when it is missing; a command where there is one.
+    pub remedy: String,
+}
+
 /// A root tree as a backend made it.
 pub struct Produced {
     /// The tree, as if the packages were installed.
@@ -179,6 +195,12 @@ pub trait Backend: Send + Sync {
     /// Whether a request that names no packages makes sense, as it does for a finished root tree.
     fn works_without_packages(&self) -> bool {
         false
+    }
+
+    /// What it uses of this machine, found or missing, in the order of importance; nothing for a backend that works everywhere.
+    fn survey(&self, settings: &Settings) -> Vec<Part> {
+        let _ = settings;
+        Vec::new()
     }
 
     /// Chooses the packages. May use the network unless the context is offline.

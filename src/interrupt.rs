@@ -4,7 +4,9 @@
 //! ([`guard`]), and [`clean_up`] removes what is registered. One list for the whole process, since a signal is for the whole process.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 pub enum Leftover {
     /// A file, or a directory with all that is in it.
     Path(PathBuf),
+    /// A file or directory that only this command can remove, since other users own what is in it.
+    Foreign(PathBuf, Vec<OsString>),
     /// Process groups, all members of which are killed.
     Groups(Vec<Pid>),
 }
@@ -65,8 +69,16 @@ pub fn clean_up() {
         }
     }
     for leftover in leftovers.by_number.values() {
-        if let Leftover::Path(path) = leftover {
-            remove(path);
+        match leftover {
+            Leftover::Path(path) => remove(path),
+            Leftover::Foreign(path, remover) => {
+                if let [program, arguments @ ..] = remover.as_slice() {
+                    // Whether it did is seen below.
+                    let _ = Command::new(program).args(arguments).stdin(Stdio::null()).status();
+                }
+                remove(path);
+            }
+            Leftover::Groups(_) => {}
         }
     }
     std::mem::forget(leftovers);

@@ -18,6 +18,7 @@ pub mod layer;
 pub mod lock;
 pub mod outputs;
 pub mod pipeline;
+pub mod process;
 pub mod profile;
 pub mod recipe;
 pub mod record;

@@ -9,6 +9,8 @@ pub enum Event<'a> {
     Steps(u64),
     /// One step of the current phase is done.
     Step,
+    /// What an outside tool is doing now, in its own words; each takes the place of the last.
+    Activity(&'a str),
     /// A download began; `id` tells concurrent ones apart.
     DownloadStarted {
         /// Tells concurrent downloads apart.

@@ -41,6 +41,7 @@ enum Mode {
 
 #[derive(Default)]
 struct State {
+    name: String,
     phase: Option<ProgressBar>,
     downloads: Option<ProgressBar>,
     active: std::collections::BTreeMap<u64, String>,
@@ -88,6 +89,7 @@ impl Progress {
         for bar in state.phase.take().into_iter().chain(state.downloads.take()) {
             bar.finish_and_clear();
         }
+        name.clone_into(&mut state.name);
         match &self.mode {
             Mode::Live(bars) => {
                 let template = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}");
@@ -129,6 +131,13 @@ impl Reporter for Progress {
             Event::Phase(name) => self.phase(&mut state, name),
             Event::Steps(count) => state.phase.iter().for_each(|bar| bar.set_length(count)),
             Event::Step => state.phase.iter().for_each(|bar| bar.inc(1)),
+            Event::Activity(text) => {
+                let message = format!("{}: {}", state.name, harmless(text));
+                state.phase.iter().for_each(|bar| bar.set_message(message.clone()));
+                if self.verbose > 0 {
+                    self.line(&self.style.dim(&format!("  {}", harmless(text))));
+                }
+            }
             Event::DownloadStarted { id, name, size } => self.download_started(&mut state, id, name, size),
             Event::DownloadAdvanced { bytes, .. } => {
                 state.sums.downloaded_bytes += bytes;

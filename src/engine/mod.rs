@@ -4,20 +4,17 @@
 //! configuration. [`Way::Dockerfile`] imports the bare files and lets a generated Dockerfile add the configuration; the engine stamps
 //! its own time on that, so the id differs from run to run. Both give the same files and the same configuration.
 
-pub mod process;
-
 use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-use process::{Command, ProcessError};
 
 use crate::board::Platform;
 use crate::digest::Digest;
 use crate::error::{Class, Error, Result};
 use crate::export::{self, Destination};
 use crate::image::{Compression, Image};
+use crate::process::{self, Command, ProcessError};
 use crate::store::{Store, StoreError};
 
 /// After this long an engine is taken to hang.
@@ -203,7 +200,7 @@ impl Engine {
     pub fn find(name: &str, path: &OsStr) -> Result<Self, EngineError> {
         let unknown = || EngineError::Unknown { name: name.to_owned() };
         let kind = KINDS.iter().find(|kind| kind.name == name).ok_or_else(unknown)?;
-        let program = std::env::split_paths(path).map(|directory| directory.join(name)).find(|path| is_program(path));
+        let program = process::find(name, path);
         let searched = || match path.to_string_lossy() {
             path if path.is_empty() => "PATH, which is empty".to_owned(),
             path => path.into_owned(),
@@ -350,7 +347,8 @@ impl Engine {
             program: self.program.clone(),
             arguments,
             // The classic builder knows the engine's own images by name and needs no plugin.
-            environment: vec![("DOCKER_BUILDKIT".into(), "0".into())],
+            environment: vec![("DOCKER_BUILDKIT".into(), Some("0".into()))],
+            directory: None,
             patience: self.patience,
         };
         Ok(process::run(&command, input, output, store.scratch()?))
@@ -371,9 +369,4 @@ impl Engine {
 
 fn words(options: &[String]) -> Vec<&str> {
     options.iter().map(String::as_str).collect()
-}
-
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

@@ -198,6 +198,23 @@ impl Store {
         tempfile::tempfile_in(self.temporary()).map_err(|e| io_error(&self.temporary(), e))
     }
 
+    /// A new log of what an outside tool says, in place of an older one of the same name. It stays, for people to read.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new_log(&self, name: &str) -> Result<(PathBuf, File), StoreError> {
+        let path = self.logs().join(name);
+        fs::create_dir_all(self.logs()).map_err(|e| io_error(&path, e))?;
+        // Whoever still writes to the older one, or reads it, may go on with that.
+        self.drop_damaged(&path)?;
+        let file = File::options().create_new(true).read(true).append(true).open(&path);
+        Ok((path.clone(), file.map_err(|e| io_error(&path, e))?))
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
     fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
     }

@@ -1,13 +1,15 @@
 //! Running an outside tool so that it can neither hang this program nor fail without a word.
 //!
 //! The tool reads from and writes to files, never pipes: a grandchild that keeps a pipe open would keep us waiting for its end. It runs
-//! in a process group of its own, which is killed as a whole when it takes too long.
+//! in a process group of its own, which is killed as a whole when it takes too long or when this program is interrupted.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -16,8 +18,10 @@ use crate::interrupt::{self, Leftover};
 
 /// How many of a failed tool's last lines are shown.
 const LAST_LINES: usize = 15;
-/// How much of a tool's output is looked at.
+/// How much of a tool's output is looked at: its beginning for what it says, its end for what went wrong.
 const MOST_OUTPUT: u64 = 1024 * 1024;
+/// The end of a log in which the last lines are looked for.
+const END_OF_LOG: u64 = 16 * 1024;
 
 /// A tool with its arguments.
 #[derive(Debug, Clone)]
@@ -26,8 +30,10 @@ pub struct Command {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// Variables that are set for it besides those of this process.
-    pub environment: Vec<(OsString, OsString)>,
+    /// Variables that are set for it, or taken away from it, besides those of this process.
+    pub environment: Vec<(OsString, Option<OsString>)>,
+    /// The directory in which it starts; that of this process if there is none.
+    pub directory: Option<PathBuf>,
     /// After this long it is killed.
     pub patience: Duration,
 }
@@ -49,8 +55,8 @@ pub enum ProcessError {
         /// The command line.
         command: String,
         /// Its exit status, or the signal that ended it.
-        status: std::process::ExitStatus,
-        /// Its last lines.
+        status: ExitStatus,
+        /// Its last lines, each after a line break.
         last: String,
     },
     /// It did not end.
@@ -60,9 +66,19 @@ pub enum ProcessError {
         command: String,
         /// How long it was waited for.
         patience: Duration,
-        /// Its last lines.
+        /// Its last lines, each after a line break.
         last: String,
     },
+}
+
+/// Looks for a program in the directories of `path`, which has the form of the environment's PATH.
+pub fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|directory| directory.join(program)).find(|path| is_program(path))
+}
+
+/// Whether a file can be run by somebody.
+fn is_program(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 /// Runs the tool with `input`, or nothing, on its standard input, and returns what it wrote to standard output. The two files take what
@@ -71,11 +87,43 @@ pub enum ProcessError {
 /// # Errors
 /// When it cannot be run, fails, or takes too long: then with the last lines that it wrote.
 pub fn run(command: &Command, input: Option<File>, mut stdout: File, mut stderr: File) -> Result<String, ProcessError> {
-    let line = shown(command);
-    let start = |source| ProcessError::Start { command: line.clone(), source };
+    match run_into(command, input, &stdout, &stderr) {
+        Ok(()) => Ok(text(&mut stdout)),
+        Err(ended) => Err(ended.explained(command, &(last_lines(&mut stdout) + &last_lines(&mut stderr)))),
+    }
+}
+
+/// How a tool ended that did not do its work.
+#[derive(Debug)]
+pub enum Ended {
+    /// It could not be run.
+    NotStarted(io::Error),
+    /// It said that it failed.
+    Failed(ExitStatus),
+    /// It was killed since it took too long.
+    Killed,
+}
+
+impl Ended {
+    /// The error, with the last lines that the tool wrote.
+    pub fn explained(self, command: &Command, last: &str) -> ProcessError {
+        let (line, last) = (shown(command), indented(last));
+        match self {
+            Self::NotStarted(source) => ProcessError::Start { command: line, source },
+            Self::Failed(status) => ProcessError::Failed { command: line, status, last },
+            Self::Killed => ProcessError::Hangs { command: line, patience: command.patience, last },
+        }
+    }
+}
+
+/// Runs the tool with `input`, or nothing, on its standard input, and lets it write to the two files.
+///
+/// # Errors
+/// When it cannot be run, fails, or takes too long.
+pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &File) -> Result<(), Ended> {
     let mut expression = duct::cmd(&command.program, &command.arguments)
-        .stdout_file(stdout.try_clone().map_err(start)?)
-        .stderr_file(stderr.try_clone().map_err(start)?)
+        .stdout_file(stdout.try_clone().map_err(Ended::NotStarted)?)
+        .stderr_file(stderr.try_clone().map_err(Ended::NotStarted)?)
         .unchecked()
         .before_spawn(|command| {
             command.process_group(0);
@@ -85,25 +133,32 @@ pub fn run(command: &Command, input: Option<File>, mut stdout: File, mut stderr:
         Some(file) => expression.stdin_file(file),
         None => expression.stdin_null(),
     };
+    if let Some(directory) = &command.directory {
+        expression = expression.dir(directory);
+    }
     for (name, value) in &command.environment {
-        expression = expression.env(name, value);
+        expression = match value {
+            Some(value) => expression.env(name, value),
+            None => expression.env_remove(name),
+        };
     }
     let groups = |handle: &duct::Handle| -> Vec<Pid> {
         handle.pids().into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).collect()
     };
-    let (handle, _guard) =
-        interrupt::guard(|| expression.start().map_err(start), |handle| Leftover::Groups(groups(handle)))?;
-    let ended = handle.wait_timeout(command.patience).map_err(start)?.map(|output| output.status);
+    let started = interrupt::guard(|| expression.start(), |handle| Leftover::Groups(groups(handle)))
+        .map_err(Ended::NotStarted)?;
+    let (handle, _guard) = started;
+    let ended = handle.wait_timeout(command.patience).map_err(Ended::NotStarted)?.map(|output| output.status);
     match ended {
-        Some(status) if status.success() => Ok(text(&mut stdout)),
-        Some(status) => Err(ProcessError::Failed { command: line, status, last: last(&mut stdout, &mut stderr) }),
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(Ended::Failed(status)),
         None => {
             for group in groups(&handle) {
                 // It may have ended by itself meanwhile.
                 let _ = kill_process_group(group, Signal::KILL);
             }
-            handle.wait().map_err(start)?;
-            Err(ProcessError::Hangs { command: line, patience: command.patience, last: last(&mut stdout, &mut stderr) })
+            handle.wait().map_err(Ended::NotStarted)?;
+            Err(Ended::Killed)
         }
     }
 }
@@ -123,10 +178,20 @@ fn text(file: &mut File) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The last lines of both outputs, in which tools say what went wrong; each on a line of its own.
-fn last(stdout: &mut File, stderr: &mut File) -> String {
-    let both = text(stdout) + &text(stderr);
-    let lines: Vec<&str> = both.lines().filter(|line| !line.trim().is_empty()).collect();
+/// What a file ends with, as text: the lines in which tools say what went wrong.
+pub fn last_lines(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    let length = file.metadata().map_or(0, |meta| meta.len());
+    let end = SeekFrom::Start(length.saturating_sub(END_OF_LOG));
+    if file.seek(end).and_then(|_| file.take(END_OF_LOG).read_to_end(&mut bytes)).is_err() {
+        return String::new();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The last of these lines, each after a line break.
+fn indented(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].iter().fold(String::new(), |text, line| text + "\n  " + line)
 }
 
@@ -138,7 +203,8 @@ mod tests {
         let command = Command {
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
-            environment: vec![("GREETING".into(), "hello".into())],
+            environment: vec![("GREETING".into(), Some("hello".into())), ("HOME".into(), None)],
+            directory: Some("/".into()),
             patience,
         };
         let file = || tempfile::tempfile().unwrap();
@@ -149,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_comes_back() {
-        assert_eq!(run_sh("echo $GREETING; echo aside >&2; cat", LONG), Ok("hello\n".into()));
+        assert_eq!(run_sh("echo $GREETING $HOME; echo aside >&2; pwd; cat", LONG), Ok("hello\n/\n".into()));
     }
 
     #[test]
@@ -191,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there() {
-        let command = Command { program: "/none".into(), arguments: vec![], environment: vec![], patience: LONG };
+        let (program, arguments) = ("/none".into(), vec![]);
+        let command = Command { program, arguments, environment: vec![], directory: None, patience: LONG };
         let file = || tempfile::tempfile().unwrap();
         let error = run(&command, None, file(), file()).unwrap_err().to_string();
         assert!(error.starts_with("cannot run `/none`: "), "{error}");

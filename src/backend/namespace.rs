@@ -1,0 +1,221 @@
+//! Namespaces for tools that unpack a root file system and run what is in it.
+//!
+//! As root a tool gets its own mounts and processes, so that none survives it. An ordinary user becomes root of a user namespace: with
+//! all ids where /etc/subuid gives them (user_namespaces(7), newuidmap(1)), else with root's alone. Nothing outside is ever chown'ed.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+use super::tool::{Need, ToolError};
+use super::{Context, Part, Settings};
+use crate::error::Result;
+use crate::interrupt::{self, Guard, Leftover};
+
+/// The program that makes namespaces.
+const UNSHARE: Need = Need { programs: &["unshare"], package: "util-linux" };
+/// The program that binds a tool's life to ours.
+const SETPRIV: Need = Need { programs: &["setpriv"], package: "util-linux" };
+
+/// Which ids exist in a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ids {
+    /// All of the machine: we are root.
+    All,
+    /// Those that /etc/subuid gives the user.
+    Mapped,
+    /// Root's alone: files of other owners cannot be made.
+    Root,
+}
+
+/// A way to run tools as root of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// Which ids exist in it.
+    pub ids: Ids,
+    /// What stands before a tool's command line.
+    prefix: Vec<OsString>,
+}
+
+impl Namespace {
+    /// The best that this machine allows; `tool` is what will run in it, for the error.
+    ///
+    /// # Errors
+    /// When util-linux is missing or the machine allows none.
+    pub fn find(tool: &str, settings: &Settings) -> Result<Self, ToolError> {
+        let (unshare, setpriv) = (UNSHARE.find(&settings.path)?, SETPRIV.find(&settings.path)?);
+        let ways: &[(Ids, &[&str])] = match geteuid().is_root() {
+            true => &[(Ids::All, &[])],
+            false => &[(Ids::Mapped, &["--map-root-user", "--map-auto"]), (Ids::Root, &["--map-root-user"])],
+        };
+        let mut reason = String::new();
+        for (ids, mapping) in ways {
+            // Where parts of /proc are covered, as in a container, it cannot be mounted anew.
+            for proc in [&["--mount-proc"][..], &[]] {
+                let mut prefix: Vec<OsString> =
+                    vec![setpriv.clone().into(), "--pdeathsig".into(), "KILL".into(), unshare.clone().into()];
+                prefix.extend(mapping.iter().chain(proc).map(OsString::from));
+                prefix.extend(["--mount", "--pid", "--fork", "--kill-child"].map(OsString::from));
+                let namespace = Self { ids: *ids, prefix };
+                match namespace.try_out() {
+                    Ok(()) => return Ok(namespace),
+                    Err(said) => reason = said,
+                }
+            }
+        }
+        Err(ToolError::NoNamespace { tool: tool.to_owned(), reason })
+    }
+
+    /// Whether a namespace can be made, for `minimg doctor`.
+    pub fn survey(settings: &Settings) -> Vec<Part> {
+        let found = Self::find("tools", settings);
+        let name = "namespaces".to_owned();
+        let part = match &found {
+            Ok(namespace) => {
+                let ids = match namespace.ids {
+                    Ids::All => "as root",
+                    Ids::Mapped => "as an ordinary user, with the ids of /etc/subuid",
+                    Ids::Root => "as an ordinary user, with root's id alone",
+                };
+                Part { name, found: Some(ids.into()), needed: true, remedy: String::new() }
+            }
+            Err(error) => Part { name, found: None, needed: true, remedy: error.to_string() },
+        };
+        let mut parts = vec![part];
+        if found.is_ok_and(|namespace| namespace.ids == Ids::Root) {
+            parts.push(Part {
+                name: "subordinate ids".into(),
+                found: None,
+                needed: false,
+                remedy:
+                    "apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER"
+                        .into(),
+            });
+        }
+        parts
+    }
+
+    fn try_out(&self) -> Result<(), String> {
+        let command = self.wrap("true".as_ref(), []);
+        let Some((program, arguments)) = command.split_first() else { return Ok(()) };
+        let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() { Ok(()) } else { Err(said) }
+    }
+
+    /// The command line that runs a program in a new namespace: the first word is the program to be started.
+    pub fn wrap(&self, program: &OsStr, arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+        self.prefix.iter().cloned().chain([program.to_owned()]).chain(arguments).collect()
+    }
+
+    /// The command that removes a directory with all that was made in it, whoever owns that there.
+    fn remover(&self, path: &Path) -> Vec<OsString> {
+        self.wrap("rm".as_ref(), ["-rf".into(), "--one-file-system".into(), "--".into(), path.into()])
+    }
+}
+
+/// A directory of the store in which a tool works, removed in every case: when it is dropped, when the program is interrupted, and where
+/// the program was killed outright, when the next one is made.
+#[derive(Debug)]
+pub struct Workspace {
+    directory: TempDir,
+    remover: Vec<OsString>,
+    _guard: Guard,
+    _held: File,
+}
+
+impl Workspace {
+    /// Makes one for tools that run in this namespace.
+    ///
+    /// # Errors
+    /// When the disk is full or the store cannot be written to.
+    pub fn new(namespace: &Namespace, context: &Context<'_>) -> Result<Self> {
+        let parent = context.store.path().join("work");
+        let failed = |source| ToolError::Workspace { path: parent.clone(), source };
+        std::fs::create_dir_all(&parent).map_err(failed)?;
+        // Between making a directory and holding it nobody may take it for one that was left behind.
+        let _lock = context.store.lock("work")?;
+        sweep(&parent, namespace).map_err(failed)?;
+        let make = || tempfile::Builder::new().prefix("root-").tempdir_in(&parent);
+        let remover = |made: &TempDir| namespace.remover(made.path());
+        let (directory, guard) =
+            interrupt::guard(make, |made| Leftover::Foreign(made.path().to_owned(), remover(made))).map_err(failed)?;
+        let held = hold(directory.path()).map_err(failed)?;
+        Ok(Self { remover: remover(&directory), directory, _guard: guard, _held: held })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        run_quietly(&self.remover);
+    }
+}
+
+/// The file in a workspace that is locked while its process lives.
+const HELD: &str = ".held";
+
+fn hold(directory: &Path) -> std::io::Result<File> {
+    let file = File::create(directory.join(HELD))?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Removes the directories of processes that were killed.
+fn sweep(parent: &Path, namespace: &Namespace) -> std::io::Result<()> {
+    for entry in parent.read_dir()? {
+        let path = entry?.path();
+        let is_held = File::open(path.join(HELD)).is_ok_and(|file| file.try_lock().is_err());
+        if !is_held {
+            run_quietly(&namespace.remover(&path));
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command of which it does not matter whether it can do all of its work.
+fn run_quietly(command: &[OsString]) {
+    if let [program, arguments @ ..] = command {
+        let _ = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Silent;
+    use crate::store::Store;
+
+    #[test]
+    fn what_a_tool_makes_goes_with_the_workspace() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings { path: std::env::var_os("PATH").unwrap(), ..Settings::default() };
+        let store = Store::open(directory.path()).unwrap();
+        let context = Context { store: &store, reporter: &Silent, offline: true, settings: &settings };
+        let namespace = Namespace::find("a test", &settings).unwrap();
+        let work = store.path().join("work");
+        // Left behind by a process that was killed.
+        std::fs::create_dir_all(work.join("root-old/deep")).unwrap();
+        let workspace = Workspace::new(&namespace, &context).unwrap();
+        let other = Workspace::new(&namespace, &context).unwrap();
+        assert_eq!(std::fs::read_dir(&work).unwrap().count(), 2);
+        let script = "mkdir -m 0 $0/locked && mount -t tmpfs none $0/locked && touch $0/locked/file && id -u";
+        let command = namespace.wrap("sh".as_ref(), ["-c".into(), script.into(), workspace.path().into()]);
+        let output = Command::new(&command[0]).args(&command[1..]).output().unwrap();
+        assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"0\n"[..], &b""[..]));
+        assert_eq!(std::fs::read_dir(workspace.path().join("locked")).unwrap().count(), 0, "no mount is seen outside");
+        drop(workspace);
+        assert_eq!(std::fs::read_dir(&work).unwrap().count(), 1);
+        drop(other);
+        assert_eq!(std::fs::read_dir(&work).unwrap().count(), 0);
+    }
+}
