@@ -1,14 +1,42 @@
 //! The table of backends: a folder of this directory and a line here make one.
 
 pub mod deb;
+pub mod exec;
 pub mod tarball;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Settings};
+use crate::error::Result;
 
 /// Every backend, in the order in which people see them.
 pub const ALL: [&dyn Backend; 2] = [&deb::Deb, &tarball::Tarball];
 
-/// The backend of this name.
-pub fn by_name(name: &str) -> Option<&'static dyn Backend> {
-    ALL.into_iter().find(|backend| backend.name() == name)
+/// The backend of this name: one of the table, or an outside program that these settings find.
+///
+/// # Errors
+/// When there is an outside program of that name which cannot be used.
+pub fn by_name(name: &str, settings: &Settings) -> Result<Option<Chosen>> {
+    match ALL.into_iter().find(|backend| backend.name() == name) {
+        Some(backend) => Ok(Some(Chosen::OfTable(backend))),
+        None => Ok(exec::Exec::find(name, settings)?.map(Chosen::Outside)),
+    }
+}
+
+/// A backend that was chosen by name.
+#[derive(Clone)]
+pub enum Chosen {
+    /// One of [`ALL`].
+    OfTable(&'static dyn Backend),
+    /// An outside program.
+    Outside(exec::Exec),
+}
+
+impl std::ops::Deref for Chosen {
+    type Target = dyn Backend;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::OfTable(backend) => *backend,
+            Self::Outside(backend) => backend,
+        }
+    }
 }

@@ -139,7 +139,7 @@ pub struct Context<'a> {
 }
 
 /// The user's settings, read from the environment and the configuration file by the program, never by the library.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
     /// Mirrors by distribution (`debian`, `debian-security`), from the environment or the configuration file.
     pub mirrors: BTreeMap<String, String>,
@@ -149,6 +149,10 @@ pub struct Settings {
     pub jobs: usize,
     /// The directories in which outside tools are looked for, as in PATH.
     pub path: OsString,
+    /// What the configuration file says of single backends, by name.
+    pub backends: BTreeMap<String, toml::Table>,
+    /// The directory of the configuration file, at which relative paths in it start.
+    pub directory: PathBuf,
 }
 
 /// Something of this machine that a backend or engine uses.
@@ -184,13 +188,13 @@ pub trait Retain {
 /// A way to obtain a root tree.
 pub trait Backend: Send + Sync {
     /// The name that profiles and the command line use.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// One line for `minimg list backends`.
-    fn description(&self) -> &'static str;
+    fn description(&self) -> &str;
 
     /// The family whose package names it understands: the key under `[packages]` in a profile.
-    fn family(&self) -> &'static str;
+    fn family(&self) -> &str;
 
     /// Whether a request that names no packages makes sense, as it does for a finished root tree.
     fn works_without_packages(&self) -> bool {

@@ -46,6 +46,22 @@ impl Class {
         self as u8
     }
 
+    /// The word for it in JSON documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Machine => "machine",
+            Class::Usage => "usage",
+            Class::Profile => "profile",
+            Class::Unsatisfiable => "unsatisfiable",
+            Class::Network => "network",
+            Class::Verification => "verification",
+            Class::Malformed => "malformed",
+            Class::Incomplete => "incomplete",
+            Class::Tool => "tool",
+            Class::Stale => "stale",
+        }
+    }
+
     /// What the code means, for the manual.
     pub fn meaning(self) -> &'static str {
         match self {

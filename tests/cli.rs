@@ -137,6 +137,22 @@ fn lists_and_shows() {
     assert_eq!(sandbox.json(&["show", "raspberry-pi-4"])["platform"]["architecture"], "arm64");
 }
 
+#[test]
+fn the_doctor_says_what_is_missing_and_how_to_get_it() {
+    let sandbox = Sandbox::cold();
+    let all = sandbox.json(&["doctor"]);
+    let of = |name: &str| all.as_array().unwrap().iter().find(|item| item["name"] == name).cloned().unwrap();
+    assert_eq!((of("deb")["works"].clone(), of("deb")["kind"].clone()), (true.into(), "backend".into()));
+    assert_eq!(of("podman")["parts"][0]["name"], "program");
+    assert!(sandbox.run(&["doctor", "deb"]).contains("mirror of debian"));
+    let mut nowhere = sandbox.minimg(&["doctor", "docker"]);
+    let output = nowhere.env("PATH", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(9));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("cannot work") && said.contains("apt-get install docker.io"), "{said}");
+    assert!(sandbox.fail(2, &["doctor", "dockr"]).contains("did you mean `docker`?"));
+}
+
 /// Nothing that an archive says leads outside of the store and the output.
 #[test]
 fn hostile_archives_end_in_a_clear_error() {

@@ -11,7 +11,7 @@ mod version;
 
 use std::sync::Arc;
 
-use crate::backend::{Backend, Context, Pins, Produced, Request};
+use crate::backend::{Backend, Context, Part, Pins, Produced, Request, Settings};
 use crate::error::Result;
 
 /// The Debian backend.
@@ -19,16 +19,24 @@ use crate::error::Result;
 pub struct Deb;
 
 impl Backend for Deb {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "deb"
     }
 
-    fn description(&self) -> &'static str {
+    fn description(&self) -> &str {
         "Debian packages, read by minimg itself: no set-up, no root, any architecture"
     }
 
-    fn family(&self) -> &'static str {
+    fn family(&self) -> &str {
         "deb"
+    }
+
+    fn survey(&self, settings: &Settings) -> Vec<Part> {
+        let name = "mirror of debian".to_owned();
+        vec![match archive::mirrors("debian", settings) {
+            Ok(mirrors) => Part { name, found: Some(mirrors.join(", ")), needed: true, remedy: String::new() },
+            Err(error) => Part { name, found: None, needed: true, remedy: error.to_string() },
+        }]
     }
 
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {

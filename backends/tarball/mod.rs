@@ -25,15 +25,15 @@ pub const NAME: &str = "tarball";
 pub struct Tarball;
 
 impl Backend for Tarball {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         NAME
     }
 
-    fn description(&self) -> &'static str {
+    fn description(&self) -> &str {
         "a root file system that is there already: a tar, a directory, or an image to be made smaller"
     }
 
-    fn family(&self) -> &'static str {
+    fn family(&self) -> &str {
         NAME
     }
 

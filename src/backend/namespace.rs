@@ -21,6 +21,9 @@ const UNSHARE: Need = Need { programs: &["unshare"], package: "util-linux" };
 /// The program that binds a tool's life to ours.
 const SETPRIV: Need = Need { programs: &["setpriv"], package: "util-linux" };
 
+/// Removes a directory, before its name.
+const REMOVE: [&str; 4] = ["rm", "-rf", "--one-file-system", "--"];
+
 /// Which ids exist in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ids {
@@ -115,7 +118,8 @@ impl Namespace {
 
     /// The command that removes a directory with all that was made in it, whoever owns that there.
     fn remover(&self, path: &Path) -> Vec<OsString> {
-        self.wrap("rm".as_ref(), ["-rf".into(), "--one-file-system".into(), "--".into(), path.into()])
+        let [program, options @ ..] = REMOVE;
+        self.wrap(program.as_ref(), options.map(OsString::from).into_iter().chain([path.into()]))
     }
 }
 
@@ -135,18 +139,30 @@ impl Workspace {
     /// # Errors
     /// When the disk is full or the store cannot be written to.
     pub fn new(namespace: &Namespace, context: &Context<'_>) -> Result<Self> {
+        Self::removed_by(|path| namespace.remover(path), context)
+    }
+
+    /// Makes one for tools that run as the user and need no namespace.
+    ///
+    /// # Errors
+    /// Those of [`Workspace::new`].
+    pub fn plain(context: &Context<'_>) -> Result<Self> {
+        Self::removed_by(|path| [REMOVE.map(OsString::from).to_vec(), vec![path.into()]].concat(), context)
+    }
+
+    fn removed_by(remover: impl Fn(&Path) -> Vec<OsString>, context: &Context<'_>) -> Result<Self> {
         let parent = context.store.path().join("work");
         let failed = |source| ToolError::Workspace { path: parent.clone(), source };
         std::fs::create_dir_all(&parent).map_err(failed)?;
         // Between making a directory and holding it nobody may take it for one that was left behind.
         let _lock = context.store.lock("work")?;
-        sweep(&parent, namespace).map_err(failed)?;
+        sweep(&parent, &remover).map_err(failed)?;
         let make = || tempfile::Builder::new().prefix("root-").tempdir_in(&parent);
-        let remover = |made: &TempDir| namespace.remover(made.path());
         let (directory, guard) =
-            interrupt::guard(make, |made| Leftover::Foreign(made.path().to_owned(), remover(made))).map_err(failed)?;
+            interrupt::guard(make, |made| Leftover::Foreign(made.path().to_owned(), remover(made.path())))
+                .map_err(failed)?;
         let held = hold(directory.path()).map_err(failed)?;
-        Ok(Self { remover: remover(&directory), directory, _guard: guard, _held: held })
+        Ok(Self { remover: remover(directory.path()), directory, _guard: guard, _held: held })
     }
 
     /// Where it is.
@@ -171,12 +187,12 @@ fn hold(directory: &Path) -> std::io::Result<File> {
 }
 
 /// Removes the directories of processes that were killed.
-fn sweep(parent: &Path, namespace: &Namespace) -> std::io::Result<()> {
+fn sweep(parent: &Path, remover: &impl Fn(&Path) -> Vec<OsString>) -> std::io::Result<()> {
     for entry in parent.read_dir()? {
         let path = entry?.path();
         let is_held = File::open(path.join(HELD)).is_ok_and(|file| file.try_lock().is_err());
         if !is_held {
-            run_quietly(&namespace.remover(&path));
+            run_quietly(&remover(&path));
         }
     }
     Ok(())

@@ -134,6 +134,21 @@ pub fn run(
     context: &Context<'_>,
     each_line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<()> {
+    run_with(command, name, None, output, context, each_line)
+}
+
+/// [`run`] with a file on the tool's standard input.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_with(
+    command: &Command,
+    name: &str,
+    input: Option<File>,
+    output: Option<&File>,
+    context: &Context<'_>,
+    each_line: &mut (dyn FnMut(&str) + Send),
+) -> Result<()> {
     let (path, mut log) = context.store.new_log(name)?;
     let failed = |source: std::io::Error| ToolError::Failed {
         source: process::Ended::NotStarted(source).explained(command, ""),
@@ -143,7 +158,7 @@ pub fn run(
     let over = AtomicBool::new(false);
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| follow(reader, &over, each_line));
-        let ended = process::run_into(command, None, output.unwrap_or(&log), &log);
+        let ended = process::run_into(command, input, output.unwrap_or(&log), &log);
         over.store(true, Ordering::Release);
         ended
     });

@@ -136,7 +136,7 @@ fn build_all(arguments: &Arguments, selected: &Selected, context: &Context<'_>) 
         let job = Job {
             profile,
             board,
-            backend: selected.backend,
+            backend: &*selected.backend,
             lock: lock.as_ref(),
             locked: arguments.locked,
             epoch,

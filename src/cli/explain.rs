@@ -209,7 +209,7 @@ pub(super) fn with_job<T>(selected: &Selected, run: impl FnOnce(&Job<'_>) -> min
     let job = Job {
         profile: &profile,
         board,
-        backend: selected.backend,
+        backend: &*selected.backend,
         lock: lock.as_ref(),
         locked: false,
         epoch: None,

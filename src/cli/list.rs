@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use minimg::backends::exec;
 use minimg::{backends, closure, export};
 
 use super::Session;
-use super::output::{print_json, print_table};
+use super::output::{harmless, print_json, print_table};
 use super::select::{boards, catalogue};
 
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
     let (headings, rows) = match arguments.of {
         What::Profiles => (["profile", "what it is"], profiles(session)?),
         What::Boards => (["board", "what it is"], board_rows(session)?),
-        What::Backends => (["backend", "what it does"], two(backends::ALL.iter().map(|b| (b.name(), b.description())))),
+        What::Backends => (["backend", "what it does"], backend_rows(session)),
         What::Formats => (["format", "what it is"], two(export::EXPORTERS.iter().map(|f| (f.name(), f.description())))),
         What::Rules => (
             ["rule set", "what it keeps"],
@@ -58,6 +59,19 @@ fn profiles(session: &Session) -> anyhow::Result<Vec<[String; 2]>> {
     let catalogue = catalogue(session)?;
     let row = |name: &str| Ok([name.to_owned(), catalogue.profile(name, None, None)?.description]);
     catalogue.names().map(row).collect()
+}
+
+/// The backends of the table, and the outside ones with what they say of themselves.
+fn backend_rows(session: &Session) -> Vec<[String; 2]> {
+    let settings = &session.user.library;
+    let outside = exec::names(settings).into_iter().map(|name| {
+        let description = match backends::by_name(&name, settings) {
+            Ok(backend) => backend.map(|backend| backend.description().to_owned()).unwrap_or_default(),
+            Err(error) => format!("it does not work: {error}"),
+        };
+        [name, harmless(&description)]
+    });
+    two(backends::ALL.iter().map(|b| (b.name(), b.description()))).into_iter().chain(outside).collect()
 }
 
 fn board_rows(session: &Session) -> anyhow::Result<Vec<[String; 2]>> {

@@ -31,7 +31,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
         let job = Job {
             profile,
             board,
-            backend: selected.backend,
+            backend: &*selected.backend,
             lock: None,
             locked: false,
             epoch: None,

@@ -4,6 +4,7 @@ mod build;
 mod cache;
 mod check;
 mod closure;
+mod doctor;
 mod documentation;
 mod explain;
 mod init;
@@ -109,6 +110,8 @@ enum Verb {
     Tree(closure::TreeArguments),
     /// Print the files that programs need from a root file system
     Closure(closure::Arguments),
+    /// Say which backends and engines can work on this machine, and how to install what is missing
+    Doctor(doctor::Arguments),
     /// Show, verify or prune the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of profiles or boards, for editors
@@ -169,6 +172,7 @@ fn run(cli: Cli, style: Style) -> anyhow::Result<ExitCode> {
         Verb::Check(arguments) => check::run(&session, &arguments),
         Verb::Tree(arguments) => closure::tree(&session, &arguments),
         Verb::Closure(arguments) => closure::run(&session, &arguments),
+        Verb::Doctor(arguments) => doctor::run(&session, &arguments),
         Verb::Cache(arguments) => cache::run(&session, arguments),
         Verb::Schema(arguments) => documentation::schema(&arguments),
         Verb::Completions(arguments) => documentation::completions(&arguments, &mut Cli::command()),
@@ -192,8 +196,7 @@ fn fail(error: &anyhow::Error, style: Style, json: bool) -> ExitCode {
 
 /// An error for whoever asked for `--json`.
 fn print_error_document(message: &str, class: Class) {
-    let class_name = format!("{class:?}").to_lowercase();
-    let document = serde_json::json!({ "error": { "message": message, "class": class_name, "code": class.code() } });
+    let document = serde_json::json!({ "error": { "message": message, "class": class.name(), "code": class.code() } });
     let _ = writeln!(io::stdout(), "{document}");
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use minimg::backend::{Backend, Context};
-use minimg::backends::{self, tarball};
+use minimg::backend::Context;
+use minimg::backends::{self, Chosen, tarball};
 use minimg::board::{Board, Boards};
 use minimg::error::{Class, Error};
 use minimg::lock::Lock;
@@ -61,7 +61,7 @@ pub(super) struct Selected {
     /// The profile as it is for the first board.
     pub(super) profile: Profile,
     pub(super) boards: Vec<Board>,
-    pub(super) backend: &'static dyn Backend,
+    pub(super) backend: Chosen,
     pub(super) origin: Origin,
     definition: Definition,
     selection: Selection,
@@ -99,7 +99,7 @@ impl Selection {
         let own = boards.iter().map(|board| board.name.clone());
         let definition = catalogue(session)?.with_boards(own).get(&self.profile)?;
         let profile = self.apply(definition.profile(self.suite.as_deref(), boards.first()));
-        let backend = backend(self.backend.as_deref().unwrap_or(&profile.backend))?;
+        let backend = backend(session, self.backend.as_deref().unwrap_or(&profile.backend))?;
         let is_file = self.profile.contains('/') || self.profile.ends_with(".toml");
         let origin =
             if is_file { Origin::File(PathBuf::from(&self.profile)) } else { Origin::Name(self.profile.clone()) };
@@ -225,7 +225,9 @@ pub(super) fn read_lock(origin: &Origin) -> anyhow::Result<Option<Lock>> {
 /// The profiles in the binary and in the user's directories.
 pub(super) fn catalogue(session: &Session) -> anyhow::Result<Catalogue> {
     let directories = &session.user.profiles;
-    let known = Catalogue::built_in().with_boards(boards(session)?.names().map(str::to_owned));
+    let known = Catalogue::built_in()
+        .with_boards(boards(session)?.names().map(str::to_owned))
+        .with_settings(&session.user.library);
     Ok(directories.iter().try_fold(known, |all, directory| all.with_directory(directory))?)
 }
 
@@ -236,8 +238,9 @@ pub(super) fn boards(session: &Session) -> anyhow::Result<Boards> {
 }
 
 /// A backend by name.
-pub(super) fn backend(name: &str) -> anyhow::Result<&'static dyn Backend> {
-    backends::by_name(name).ok_or_else(|| {
+fn backend(session: &Session, name: &str) -> anyhow::Result<Chosen> {
+    let found = backends::by_name(name, &session.user.library).map_err(anyhow::Error::from)?;
+    found.ok_or_else(|| {
         let known = backends::ALL.map(|backend| backend.name());
         let help = minimg::suggest::help(name, known).unwrap_or_default();
         Error::new(Class::Profile, format!("there is no backend {name:?}; {help}")).into()

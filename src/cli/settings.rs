@@ -29,6 +29,12 @@ struct File {
     mirrors: BTreeMap<String, String>,
     /// Downloads and unpackings that run at once.
     jobs: Option<usize>,
+    /// What single backends are told, by name.
+    #[serde(default)]
+    backends: BTreeMap<String, toml::Table>,
+    /// Where this file is.
+    #[serde(skip)]
+    directory: PathBuf,
 }
 
 /// What the command line, the environment and the configuration file say together.
@@ -62,14 +68,20 @@ impl UserSettings {
             super::usage("there is no home directory for the cache; name one with --store or MINIMG_STORE")
         })?;
         Ok(Self {
-            library: Settings { mirrors, machine: PathBuf::from("/"), jobs, path },
+            library: Settings {
+                mirrors,
+                machine: PathBuf::from("/"),
+                jobs,
+                path,
+                backends: file.backends,
+                directory: file.directory,
+            },
             profiles: own("profiles").into_iter().chain(file.profiles).chain(global.profiles.iter().cloned()).collect(),
             boards: own("boards").into_iter().chain(file.boards).chain(global.boards.iter().cloned()).collect(),
             store,
         })
     }
 
-    /// Opens the store.
     /// The store if there is one already.
     pub(super) fn existing_store(&self) -> anyhow::Result<Option<Store>> {
         Ok(Store::existing(&self.store).map_err(Error::from)?)
@@ -102,6 +114,7 @@ fn configuration(global: &Global) -> anyhow::Result<File> {
     for path in file.profiles.iter_mut().chain(&mut file.boards).chain(&mut file.store) {
         *path = base.join(&path);
     }
+    file.directory = base;
     Ok(file)
 }
 

@@ -9,6 +9,7 @@ use std::io::{BufWriter, Seek, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::backend::{Part, Settings};
 use crate::board::Platform;
 use crate::digest::Digest;
 use crate::error::{Class, Error, Result};
@@ -19,6 +20,9 @@ use crate::store::{Store, StoreError};
 
 /// After this long an engine is taken to hang.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// After this long an engine that is asked for its version is taken not to be there.
+const PATIENCE_TO_ANSWER: Duration = Duration::from_secs(10);
 
 /// What tells the engines apart.
 struct Kind {
@@ -32,6 +36,8 @@ struct Kind {
     import: fn(&Platform) -> Vec<String>,
     build: fn(&Image) -> Vec<String>,
     untag: &'static [&'static str],
+    /// The command that prints the version of what does the work.
+    version: &'static [&'static str],
 }
 
 const KINDS: &[Kind] = &[
@@ -43,6 +49,7 @@ const KINDS: &[Kind] = &[
         import: |platform| vec![format!("--platform={platform}")],
         build: |image| vec!["--pull=false".into(), format!("--platform={}", image.platform)],
         untag: &["rmi", "--no-prune"],
+        version: &["version", "--format", "{{.Server.Version}}"],
     },
     Kind {
         name: "podman",
@@ -65,6 +72,7 @@ const KINDS: &[Kind] = &[
             ]
         },
         untag: &["untag"],
+        version: &["info", "--format", "{{.Version.Version}}"],
     },
 ];
 
@@ -211,6 +219,37 @@ impl Engine {
         }
     }
 
+    /// What an engine needs of this machine, and whether it is there: its program, and somebody who answers it.
+    pub fn survey(name: &str, settings: &Settings) -> Vec<Part> {
+        let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else { return Vec::new() };
+        let part = |name: &str, found: Option<String>, remedy: String| Part {
+            name: name.to_owned(),
+            found,
+            needed: true,
+            remedy,
+        };
+        let engine = Self::find(name, &settings.path).ok();
+        let program = engine.as_ref().map(|engine| engine.program.display().to_string());
+        let mut parts = vec![part("program", program, format!("apt-get install {}", kind.package))];
+        if let Some(engine) = engine {
+            let (found, remedy) = match engine.with_patience(PATIENCE_TO_ANSWER).version() {
+                Ok(version) => (Some(version), String::new()),
+                Err(said) => (None, said),
+            };
+            parts.push(part("answer", found, remedy));
+        }
+        parts
+    }
+
+    /// The version of what does the engine's work, which need not be its program.
+    fn version(&self) -> Result<String, String> {
+        let failed = |error: std::io::Error| error.to_string();
+        let command = self.at_work(self.kind.version.iter().map(OsString::from));
+        let file = || tempfile::tempfile().map_err(failed);
+        let said = process::run(&command, None, file()?, file()?).map_err(|error| error.to_string())?;
+        Ok(said.trim().to_owned())
+    }
+
     /// The same engine with arguments that stand before every command, such as `--host` or `--root`.
     #[must_use]
     pub fn with_arguments(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
@@ -342,16 +381,19 @@ impl Engine {
         output: std::fs::File,
         store: &Store,
     ) -> Result<Result<String, ProcessError>> {
-        let arguments = self.arguments.iter().cloned().chain(arguments.iter().map(OsString::from)).collect();
-        let command = Command {
+        let command = self.at_work(arguments.iter().map(OsString::from));
+        Ok(process::run(&command, input, output, store.scratch()?))
+    }
+
+    fn at_work(&self, arguments: impl Iterator<Item = OsString>) -> Command {
+        Command {
             program: self.program.clone(),
-            arguments,
+            arguments: self.arguments.iter().cloned().chain(arguments).collect(),
             // The classic builder knows the engine's own images by name and needs no plugin.
             environment: vec![("DOCKER_BUILDKIT".into(), Some("0".into()))],
             directory: None,
             patience: self.patience,
-        };
-        Ok(process::run(&command, input, output, store.scratch()?))
+        }
     }
 
     /// Writes what the engine will read to a file of the store's disk that has no name.

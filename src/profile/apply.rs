@@ -17,7 +17,7 @@ use super::{Account, AddedDirectory, AddedFile, Pattern, Profile, Test};
 impl OverrideTable {
     /// Applies all tables. What is wrong is noted and left out; what is wrong never depends on `profile`.
     pub(super) fn apply(&self, profile: &mut Profile, problems: &mut Problems) {
-        replace(&mut profile.backend, &self.backend, problems, check::backend);
+        replace(&mut profile.backend, &self.backend, problems, |text| check::word("a backend's name", text));
         self.source.apply(profile, problems);
         self.packages.apply(profile, problems);
         self.keep.apply(profile, problems);

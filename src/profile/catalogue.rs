@@ -10,6 +10,7 @@ use super::file::{OverrideTable, Parts, ProfileFile};
 use super::problem::{FileError, Problem, Problems};
 use super::shelf::{self, Found, Shelf, is_path, read_limited};
 use super::{Profile, check};
+use crate::backend::Settings;
 use crate::board::{Board, Boards};
 use crate::error::Result;
 
@@ -31,12 +32,21 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "openssh-client", "perl", "postgresql-client", "python3", "redis", "sqlite3", "static",
 ];
 
+/// What profiles may name besides what is in the file itself.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    /// The names that may follow `board.`.
+    pub(super) boards: BTreeSet<String>,
+    /// Where backends are looked for that are not in the table.
+    pub(super) settings: Settings,
+}
+
 /// The profiles that can be named.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     shelf: Shelf,
-    /// The names that may follow `board.` in a profile.
-    boards: BTreeSet<String>,
+    /// What may be named in a profile.
+    known: Known,
 }
 
 impl Default for Catalogue {
@@ -49,7 +59,7 @@ impl Catalogue {
     /// The profiles in the binary.
     pub fn built_in() -> Self {
         let boards = Boards::built_in().names().map(str::to_owned).collect();
-        Self { shelf: Shelf::new("profile", BUILT_IN), boards }
+        Self { shelf: Shelf::new("profile", BUILT_IN), known: Known { boards, settings: Settings::default() } }
     }
 
     /// Adds every `*.toml` of a directory. One of a known name hides the known one, and may build on it with `extends`.
@@ -64,7 +74,14 @@ impl Catalogue {
     /// Names boards besides those in the binary, for which profiles may make a difference.
     #[must_use]
     pub fn with_boards(mut self, names: impl IntoIterator<Item = String>) -> Self {
-        self.boards.extend(names);
+        self.known.boards.extend(names);
+        self
+    }
+
+    /// Lets profiles name outside backends that these settings find.
+    #[must_use]
+    pub fn with_settings(mut self, settings: &Settings) -> Self {
+        settings.clone_into(&mut self.known.settings);
         self
     }
 
@@ -83,7 +100,7 @@ impl Catalogue {
         let mut files = Vec::new();
         let mut next = Some(found);
         while let Some(found) = next {
-            let (file, text) = read_profile(&found, &self.boards)?;
+            let (file, text) = read_profile(&found, &self.known)?;
             next = self.parent(&found, &file, &text, files.len())?;
             files.push(file);
         }
@@ -127,7 +144,7 @@ impl Catalogue {
 }
 
 /// Reads one file, with the local files that it names, and checks all of it.
-fn read_profile(found: &Found, boards: &BTreeSet<String>) -> Result<(Parts, String), ProfileError> {
+fn read_profile(found: &Found, known: &Known) -> Result<(Parts, String), ProfileError> {
     let (file, text) = document::read::<ProfileFile>(&found.label, &found.bytes)?;
     let mut file = file.into_parts();
     let mut problems = Problems::default();
@@ -135,7 +152,7 @@ fn read_profile(found: &Found, boards: &BTreeSet<String>) -> Result<(Parts, Stri
         problems.add_for_file(message);
     }
     file.all_mut().for_each(|part| read_locals(part, found.directory.as_deref(), &mut problems));
-    file.check(boards, &mut problems);
+    file.check(known, &mut problems);
     problems.into_result(&found.label, &text, ())?;
     Ok((file, text))
 }

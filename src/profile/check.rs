@@ -2,6 +2,7 @@
 
 use globset::GlobBuilder;
 
+use crate::backend::Settings;
 use crate::backends;
 use crate::closure::rules;
 use crate::suggest;
@@ -251,8 +252,11 @@ pub(super) fn address(text: &str) -> Checked<String> {
     }
 }
 
-/// The name of a backend of the table.
-pub(super) fn backend(text: &str) -> Checked<String> {
+/// The name of a backend: of the table, or of an outside program.
+pub(super) fn backend(text: &str, settings: &Settings) -> Checked<String> {
+    if backends::exec::is_there(text, settings) {
+        return Ok(text.to_owned());
+    }
     one_of("backend", text, backends::ALL.iter().map(|backend| backend.name()))
 }
 

@@ -1,7 +1,8 @@
 //! A profile with all of its conditions still open: what differs by suite, architecture and board is not yet decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::catalogue::Known;
 use super::document::At;
 use super::file::{OverrideTable, Parts};
 use super::problem::Problems;
@@ -73,16 +74,21 @@ impl Definition {
 }
 
 impl Parts {
-    /// Checks every part, whatever its condition. `boards` are those that can be named.
-    pub(super) fn check(&self, boards: &BTreeSet<String>, problems: &mut Problems) {
+    /// Checks every part, whatever its condition.
+    pub(super) fn check(&self, known: &Known, problems: &mut Problems) {
         let mut scratch = empty("");
         for architecture in self.arch.keys() {
             problems.check(architecture.span(), check::architecture(architecture.get()));
         }
         for board in self.board.keys() {
-            problems.check(board.span(), check::one_of("board", board.get(), boards.iter().map(String::as_str)));
+            problems.check(board.span(), check::one_of("board", board.get(), known.boards.iter().map(String::as_str)));
         }
-        self.all().for_each(|part| part.apply(&mut scratch, problems));
+        for part in self.all() {
+            if let Some(backend) = &part.backend {
+                problems.check(backend.span(), check::backend(backend.get(), &known.settings));
+            }
+            part.apply(&mut scratch, problems);
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use std::sync::atomic::AtomicU64;
 
 pub use error::ArchiveError;
 pub use locate::locate;
+pub(super) use plan::mirrors;
 
 use crate::backend::{Archive, Context, PinnedPackage, Pins, Request};
 use crate::error::Result;

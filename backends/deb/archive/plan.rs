@@ -80,6 +80,15 @@ pub(super) fn suites(
     }
 }
 
+/// The mirrors that the main suites of a distribution would come from on this machine, for `minimg doctor`.
+pub(in crate::backends::deb) fn mirrors(distribution: &str, settings: &Settings) -> Result<Vec<String>, ArchiveError> {
+    let source = Source { distribution: distribution.to_owned(), suite: "stable".to_owned(), ..Source::default() };
+    let (suites, _) = suites(&source, "amd64", settings)?;
+    let mut mirrors: Vec<String> = suites.into_iter().map(|suite| suite.address).collect();
+    mirrors.dedup();
+    Ok(mirrors)
+}
+
 struct Planner<'a> {
     source: &'a Source,
     settings: &'a Settings,

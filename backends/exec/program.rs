@@ -1,0 +1,148 @@
+//! Running an outside backend's program.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::ExecError;
+use super::protocol::{Description, Failure, VERSION};
+use crate::backend::namespace::Workspace;
+use crate::backend::{Context, Settings, tool};
+use crate::error::{Error, Result};
+use crate::process::{self, Command};
+use crate::report::Event;
+use crate::store::StoreError;
+
+/// What the names of outside backends' programs begin with.
+pub const PREFIX: &str = "minimg-backend-";
+/// How long a program may take to produce a tree, unless the configuration says otherwise.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
+/// How long it may take to describe itself.
+const PATIENCE_TO_DESCRIBE: Duration = Duration::from_secs(10);
+/// The longest answer that is read.
+const LONGEST_ANSWER: u64 = 16 << 20;
+/// The longest explanation of a failure that is looked for.
+const LONGEST_FAILURE: u64 = 64 << 10;
+
+/// A program that is a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Program {
+    /// The backend's name.
+    pub(super) name: String,
+    /// The file.
+    pub(super) file: PathBuf,
+    /// How long it may take.
+    patience: Duration,
+}
+
+impl Program {
+    /// The program of a backend: that which the configuration names, or else `minimg-backend-NAME` in the directories of PATH.
+    pub(super) fn find(name: &str, settings: &Settings) -> Result<Option<Self>, ExecError> {
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(is_name) {
+            return Ok(None);
+        }
+        let (mut file, mut patience) = (None, PATIENCE);
+        for (key, value) in settings.backends.get(name).into_iter().flatten() {
+            let wrong = |message: String| ExecError::Setting { name: name.to_owned(), message };
+            let text = value.as_str().ok_or_else(|| wrong(format!("`{key}` is not a text")))?;
+            match key.as_str() {
+                "program" => file = Some(settings.directory.join(text)),
+                "time-limit" => patience = time_limit(text).ok_or_else(|| wrong(not_a_span(text)))?,
+                other => {
+                    let help = crate::suggest::help(other, ["program", "time-limit"]).unwrap_or_default();
+                    return Err(wrong(format!("there is no `{other}`; {help}")));
+                }
+            }
+        }
+        let file = file.or_else(|| process::find(&format!("{PREFIX}{name}"), &settings.path));
+        Ok(file.map(|file| Self { name: name.to_owned(), file, patience }))
+    }
+
+    /// The program as it is shown.
+    pub(super) fn shown(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// Asks the program what it is. This needs no store: nothing is logged.
+    pub(super) fn describe(&self) -> Result<Description> {
+        let command = self.command("describe", PATIENCE_TO_DESCRIBE, Path::new("/"));
+        let file = || tempfile::tempfile().map_err(|source| Error::new(crate::error::Class::Machine, source));
+        let failed = |source| Error::new(crate::error::Class::Tool, source);
+        let answer = process::run(&command, None, file()?, file()?).map_err(failed)?;
+        // The version first: the rest may look different in another one.
+        #[derive(serde::Deserialize)]
+        struct Speaks {
+            protocol: u32,
+        }
+        let wrong = |error: serde_json::Error| self.misunderstood("describe", &error.to_string());
+        let Speaks { protocol } = serde_json::from_str(&answer).map_err(wrong)?;
+        if protocol != VERSION {
+            return Err(ExecError::Version { program: self.shown(), found: protocol }.into());
+        }
+        Ok(serde_json::from_str(&answer).map_err(wrong)?)
+    }
+
+    /// Asks it a question whose answer is one document.
+    pub(super) fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        verb: &'static str,
+        question: &str,
+        context: &Context<'_>,
+    ) -> Result<T> {
+        let answer = self.call(verb, question, context)?;
+        let mut text = String::new();
+        let unreadable = |error: std::io::Error| self.misunderstood(verb, &error.to_string());
+        answer.take(LONGEST_ANSWER).read_to_string(&mut text).map_err(unreadable)?;
+        Ok(serde_json::from_str(&text).map_err(|error| self.misunderstood(verb, &error.to_string()))?)
+    }
+
+    /// Asks it a question, and returns the file that it wrote its answer to, at its beginning.
+    pub(super) fn call(&self, verb: &'static str, question: &str, context: &Context<'_>) -> Result<File> {
+        let workspace = Workspace::plain(context)?;
+        let command = self.command(verb, self.patience, workspace.path());
+        let machine = |source| StoreError::Io { path: context.store.path().to_owned(), source };
+        let mut input = context.store.scratch()?;
+        input.write_all(question.as_bytes()).and_then(|()| input.rewind()).map_err(machine)?;
+        let mut output = context.store.scratch()?;
+        let log = format!("{}-{verb}.log", self.name);
+        let mut tell = |line: &str| context.reporter.event(Event::Activity(line));
+        let ended = tool::run_with(&command, &log, Some(input), Some(&output), context, &mut tell);
+        output.seek(SeekFrom::Start(0)).map_err(machine)?;
+        ended.map_err(|error| self.reported(&mut output).map_or(error, Error::from))?;
+        Ok(output)
+    }
+
+    /// The program's own explanation of its failure.
+    fn reported(&self, output: &mut File) -> Option<ExecError> {
+        let mut text = String::new();
+        output.take(LONGEST_FAILURE).read_to_string(&mut text).ok()?;
+        let Failure { error } = serde_json::from_str(&text).ok()?;
+        Some(ExecError::Reported { program: self.shown(), class: error.class(), message: error.message })
+    }
+
+    fn misunderstood(&self, verb: &'static str, message: &str) -> ExecError {
+        ExecError::Answer { program: self.shown(), verb, message: message.to_owned() }
+    }
+
+    fn command(&self, verb: &str, patience: Duration, directory: &Path) -> Command {
+        Command {
+            program: self.file.clone(),
+            arguments: vec![verb.into()],
+            // Its home and language are its own affair, unlike those of tools that we drive; its temporary files are not.
+            environment: vec![("TMPDIR".into(), Some(directory.into()))],
+            directory: Some(directory.to_owned()),
+            patience,
+        }
+    }
+}
+
+fn time_limit(text: &str) -> Option<Duration> {
+    let span: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(span).ok().filter(|span| !span.is_zero())
+}
+
+fn not_a_span(text: &str) -> String {
+    format!("`time-limit` is no span of time: {text:?}; write `90s`, `30m` or `2h`")
+}
