@@ -1,6 +1,7 @@
 //! The table of backends: a folder of this directory and a line here make one.
 
 pub mod deb;
+pub mod debootstrap;
 pub mod exec;
 pub mod tarball;
 
@@ -8,7 +9,7 @@ use crate::backend::{Backend, Settings};
 use crate::error::Result;
 
 /// Every backend, in the order in which people see them.
-pub const ALL: [&dyn Backend; 2] = [&deb::Deb, &tarball::Tarball];
+pub const ALL: [&dyn Backend; 3] = [&deb::Deb, &debootstrap::Debootstrap, &tarball::Tarball];
 
 /// The backend of this name: one of the table, or an outside program that these settings find.
 ///

@@ -7,9 +7,11 @@
 //! ([`fixed`]). From then on nothing is left to chance: what it produces are the bytes that it pinned.
 
 pub mod driven;
+pub mod emulator;
 pub mod fixed;
 pub mod namespace;
 pub mod ownership;
+pub mod scrub;
 pub mod tool;
 
 use std::collections::BTreeMap;

@@ -71,22 +71,31 @@ pub fn clean_up() {
     for leftover in leftovers.by_number.values() {
         match leftover {
             Leftover::Path(path) => remove(path),
-            Leftover::Foreign(path, remover) => {
-                if let [program, arguments @ ..] = remover.as_slice() {
-                    // Whether it did is seen below.
-                    let _ = Command::new(program).args(arguments).stdin(Stdio::null()).status();
-                }
-                remove(path);
-            }
+            Leftover::Foreign(path, remover) => remove_by(path, remover),
             Leftover::Groups(_) => {}
         }
     }
     std::mem::forget(leftovers);
 }
 
+/// How often something is tried to be removed, into which threads and children that are about to end may still be writing.
+const ATTEMPTS: u32 = 50;
+
+/// Removes a file or directory by a command.
+fn remove_by(path: &Path, remover: &[OsString]) {
+    let [program, arguments @ ..] = remover else { return };
+    for _ in 0..ATTEMPTS {
+        // What it did is seen from what is left.
+        let _ = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).status();
+        if path.symlink_metadata().is_err() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Removes a file or directory, into which other threads of this process may still be writing.
 fn remove(path: &Path) {
-    const ATTEMPTS: u32 = 50;
     for _ in 0..ATTEMPTS {
         let removed = match path.symlink_metadata() {
             Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path),

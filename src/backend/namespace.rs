@@ -17,9 +17,9 @@ use crate::error::Result;
 use crate::interrupt::{self, Guard, Leftover};
 
 /// The program that makes namespaces.
-const UNSHARE: Need = Need { programs: &["unshare"], package: "util-linux" };
+pub(super) const UNSHARE: Need = Need { programs: &["unshare"], package: "util-linux" };
 /// The program that binds a tool's life to ours.
-const SETPRIV: Need = Need { programs: &["setpriv"], package: "util-linux" };
+pub(super) const SETPRIV: Need = Need { programs: &["setpriv"], package: "util-linux" };
 
 /// Removes a directory, before its name.
 const REMOVE: [&str; 4] = ["rm", "-rf", "--one-file-system", "--"];
@@ -41,7 +41,7 @@ pub struct Namespace {
     /// Which ids exist in it.
     pub ids: Ids,
     /// What stands before a tool's command line.
-    prefix: Vec<OsString>,
+    pub(super) prefix: Vec<OsString>,
 }
 
 impl Namespace {
@@ -102,7 +102,8 @@ impl Namespace {
         parts
     }
 
-    fn try_out(&self) -> Result<(), String> {
+    /// Runs nothing in it; what is said when that fails.
+    pub(super) fn try_out(&self) -> Result<(), String> {
         let command = self.wrap("true".as_ref(), []);
         let Some((program, arguments)) = command.split_first() else { return Ok(()) };
         let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();

@@ -85,6 +85,20 @@ pub enum ToolError {
         /// What was said last.
         reason: String,
     },
+    /// Programs of the board's machine cannot be run here.
+    #[error(
+        "cannot run programs of {machine}, as {tool} must: {reason}; on Debian `apt-get install qemu-user-static arch-test` \
+         brings the emulator, and Linux 6.7 or newer lets it be used without changing the machine (the backend deb runs nothing and \
+         needs none of this)"
+    )]
+    NoEmulator {
+        /// The tool that would run them.
+        tool: String,
+        /// The emulator's name of the machine.
+        machine: String,
+        /// What is missing.
+        reason: String,
+    },
     /// Its directory cannot be made.
     #[error(
         "cannot make a directory to work in at {path}: {source}; free some space or name another store with --store"

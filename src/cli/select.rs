@@ -97,9 +97,11 @@ impl Selection {
     pub(super) fn select(self, session: &Session) -> anyhow::Result<Selected> {
         let boards = self.boards(session)?;
         let own = boards.iter().map(|board| board.name.clone());
-        let definition = catalogue(session)?.with_boards(own).get(&self.profile)?;
+        let root = self.root.as_ref().map(|_| tarball::NAME);
+        let chosen = self.backend.as_deref().or(root);
+        let definition = catalogue(session)?.with_boards(own).get(&self.profile)?.with_backend(chosen);
         let profile = self.apply(definition.profile(self.suite.as_deref(), boards.first()));
-        let backend = backend(session, self.backend.as_deref().unwrap_or(&profile.backend))?;
+        let backend = backend(session, &profile.backend)?;
         let is_file = self.profile.contains('/') || self.profile.ends_with(".toml");
         let origin =
             if is_file { Origin::File(PathBuf::from(&self.profile)) } else { Origin::Name(self.profile.clone()) };
@@ -128,11 +130,7 @@ impl Selection {
     /// What the command line says in place of the profile.
     fn apply(&self, mut profile: Profile) -> Profile {
         if let Some(root) = &self.root {
-            tarball::NAME.clone_into(&mut profile.backend);
             tarball::set_root(&mut profile.source, root);
-        }
-        if let Some(backend) = &self.backend {
-            profile.backend.clone_from(backend);
         }
         let source = &mut profile.source;
         source.mirror = self.mirror.clone().or(source.mirror.take());

@@ -98,6 +98,10 @@ impl From<ComposeError> for Error {
     }
 }
 
+/// The `/etc/hosts` of an image whose packages have none, as Debian's installer writes it.
+pub const HOSTS: &str =
+    "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+
 /// What was added to a tree, and why each path was.
 pub type Added = BTreeMap<RootPath, String>;
 
@@ -271,10 +275,7 @@ impl Composer<'_> {
     fn base_files(&mut self) -> Result<(), ComposeError> {
         let nsswitch = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n";
         self.put("etc/nsswitch.conf", Node::file(0o644, nsswitch), "every image has it")?;
-        self.put_unless_there(
-            "etc/hosts",
-            Node::file(0o644, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
-        )?;
+        self.put_unless_there("etc/hosts", Node::file(0o644, HOSTS))?;
         self.put(
             "etc/machine-id",
             Node::file(0o444, ""),

@@ -8,12 +8,15 @@ use super::file::{OverrideTable, Parts};
 use super::problem::Problems;
 use super::{Additions, Keep, Profile, check};
 use crate::backend::Source;
+use crate::backends;
 use crate::board::Board;
 use crate::image::Config;
 
 /// The backend of profiles that name none.
 const BACKEND: &str = "deb";
-/// The distribution of profiles that name neither a backend nor a distribution.
+/// The family whose backends have a usual distribution.
+const BACKEND_FAMILY: &str = "deb";
+/// The distribution of profiles that name none, on a backend of that family.
 const DISTRIBUTION: &str = "debian";
 /// Its current stable suite.
 const SUITE: &str = "trixie";
@@ -24,11 +27,19 @@ pub struct Definition {
     name: String,
     /// From the one that builds on nothing to the profile itself.
     files: Vec<Parts>,
+    /// In place of the backend that the files name.
+    backend: Option<String>,
 }
 
 impl Definition {
     pub(super) fn new(name: String, files: Vec<Parts>) -> Self {
-        Self { name, files }
+        Self { name, files, backend: None }
+    }
+
+    /// The same profile for another backend than it names, if one is given.
+    #[must_use]
+    pub fn with_backend(self, backend: Option<&str>) -> Self {
+        Self { backend: backend.map(str::to_owned).or(self.backend), ..self }
     }
 
     /// The profile's name.
@@ -59,10 +70,16 @@ impl Definition {
             self.apply(&mut profile, |file| matching(&file.arch, [Some(architecture), exact.as_ref()]));
             self.apply(&mut profile, |file| matching(&file.board, [Some(&board.name), None]));
         }
+        if let Some(backend) = &self.backend {
+            profile.backend.clone_from(backend);
+        }
         fill_source(&mut profile);
         let suite = suite.unwrap_or(&profile.source.suite).to_owned();
         self.apply(&mut profile, |file| matching(&file.suite, [Some(&suite), None]));
         profile.source.suite = suite;
+        if let Some(backend) = &self.backend {
+            profile.backend.clone_from(backend);
+        }
         profile
     }
 
@@ -116,11 +133,12 @@ fn empty(name: &str) -> Profile {
 /// Fills in the usual source where the profile leaves it open.
 fn fill_source(profile: &mut Profile) {
     let source = &mut profile.source;
-    if source.distribution.is_empty() && (profile.backend.is_empty() || profile.backend == BACKEND) {
-        source.distribution = DISTRIBUTION.to_owned();
-    }
     if profile.backend.is_empty() {
         profile.backend = BACKEND.to_owned();
+    }
+    let takes_debian = backends::ALL.iter().any(|b| b.name() == profile.backend && b.family() == BACKEND_FAMILY);
+    if source.distribution.is_empty() && takes_debian {
+        source.distribution = DISTRIBUTION.to_owned();
     }
     if source.suite.is_empty() && source.distribution == DISTRIBUTION {
         source.suite = SUITE.to_owned();

@@ -50,6 +50,19 @@ impl Sandbox {
         command
     }
 
+    /// The same from a copy of the program in the sandbox, for users who cannot enter the directory of the build.
+    pub(crate) fn copied_minimg(&self, arguments: &[&str]) -> Command {
+        let copy = self.path("minimg");
+        if !copy.exists() {
+            std::fs::copy(env!("CARGO_BIN_EXE_minimg"), &copy).expect("a copy of the program");
+        }
+        let original = self.minimg(arguments);
+        let mut command = Command::new(copy);
+        command.args(arguments).current_dir(self.directory.path()).env_clear();
+        command.envs(original.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
     /// Runs it and expects success.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
         text(succeed(&mut self.minimg(arguments)))

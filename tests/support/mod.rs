@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod docker;
 pub mod podman;
 pub mod samples;
+pub mod users;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -12,6 +12,7 @@ use openpgp::parse::stream::{
     DetachedVerifierBuilder, MessageLayer, MessageStructure, VerificationError, VerificationHelper, VerifierBuilder,
 };
 use openpgp::policy::StandardPolicy;
+use openpgp::serialize::Serialize as _;
 use openpgp::{Fingerprint, KeyHandle};
 
 use super::error::ArchiveError;
@@ -143,6 +144,16 @@ impl Keyring {
         let builder = DetachedVerifierBuilder::from_bytes(signature).map_err(|error| flat(&error))?;
         let mut verifier = builder.with_policy(&policy, None, self.helper()).map_err(|error| flat(&error))?;
         verifier.verify_bytes(data).map_err(|error| flat(&error))
+    }
+
+    /// The certificates that count, as a binary keyring: for tools that check signatures by themselves.
+    pub(super) fn binary(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for certificate in self.certificates().filter(|certificate| self.allows(certificate)) {
+            // Writing to memory does not fail; a certificate that cannot be written is one that signs nothing.
+            let _ = certificate.serialize(&mut all);
+        }
+        all
     }
 
     fn helper(&self) -> Helper<'_> {

@@ -4,6 +4,7 @@
 //! into a compact form in the store (`packages` reads, `index` stores); `universe` joins them, and `solve` chooses.
 
 mod ahead;
+pub mod apt;
 mod deb822;
 mod early;
 mod error;

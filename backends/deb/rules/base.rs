@@ -21,15 +21,13 @@ pub(super) fn files(rules: &mut Rules<'_>) -> io::Result<()> {
         copy(rules, from, to);
     }
     rules.add("etc/nsswitch.conf", Node::file(0o644, NSSWITCH), None);
-    rules.add("etc/hosts", Node::file(0o644, HOSTS), None);
+    rules.add("etc/hosts", Node::file(0o644, crate::compose::HOSTS), None);
     Ok(())
 }
 
 const NSSWITCH: &str = "passwd:         files\ngroup:          files\nshadow:         files\ngshadow:        files\n\n\
     hosts:          files dns\nnetworks:       files\n\nprotocols:      db files\nservices:       db files\n\
     ethers:         db files\nrpc:            db files\n\nnetgroup:       nis\n";
-const HOSTS: &str =
-    "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
 
 /// Copies a regular file of the tree to where nothing is.
 fn copy(rules: &mut Rules<'_>, from: &str, to: &str) {

@@ -1,0 +1,296 @@
+//! The debootstrap backend with the real tools: as root and as ordinary users, for this machine and a foreign one.
+
+mod common;
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Sandbox, succeed};
+use minimg::rootfs;
+use minimg::store::Store;
+use minimg::tree::{Kind, RootPath, RootTree};
+use rustix::process::{Pid, Signal, kill_process};
+use support::docker::DOCKER;
+use support::{tool, users};
+
+/// What `minimg build` made as `rootfs:NAME`.
+fn tree(sandbox: &Sandbox, name: &str) -> RootTree {
+    rootfs::open(&sandbox.path(name), None, &Store::open(&sandbox.store).unwrap()).unwrap().tree
+}
+
+/// The lines of a tree's dump, by path.
+fn lines(tree: &RootTree) -> BTreeMap<String, String> {
+    let paths = tree.iter().map(|(path, _)| path.to_string());
+    paths.zip(tree.dump().unwrap().lines().map(str::to_owned)).collect()
+}
+
+fn text(tree: &RootTree, path: &str) -> String {
+    let place = RootPath::new(path).unwrap();
+    let Some((_, node)) = tree.content_node(&place) else { panic!("there is no {path}") };
+    let Kind::File(content) = &node.kind else { panic!("{path} is no file") };
+    String::from_utf8(content.map().unwrap().to_vec()).unwrap()
+}
+
+/// Names and numbers of the accounts: the password's field says `x` only where the package passwd was installed.
+fn accounts(tree: &RootTree, path: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let fields = line.split(':').enumerate().filter(|(at, _)| *at != 1).map(|(_, field)| field);
+        fields.collect::<Vec<_>>().join(":")
+    };
+    text(tree, path).lines().map(line).collect()
+}
+
+/// The lines that are no comments.
+fn settings(tree: &RootTree, path: &str) -> Vec<String> {
+    text(tree, path).lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// The fields of a control paragraph, without those that only dpkg's own status file has.
+fn fields(tree: &RootTree, path: &str) -> Vec<String> {
+    let folded = text(tree, path).replace("\n ", " / ");
+    let mut fields: Vec<String> =
+        folded.lines().filter(|line| !line.starts_with("Conffiles:")).map(str::to_owned).collect();
+    fields.sort();
+    fields
+}
+
+/// The same profile on both backends: the same files with the same content, but for what scripts and dpkg itself write.
+fn same_as_deb(profile: &str, suite: &str) {
+    let sandbox = Sandbox::shared();
+    for backend in ["deb", "debootstrap"] {
+        let output = format!("rootfs:{backend}.tar");
+        sandbox.run(&["build", profile, "--suite", suite, "--backend", backend, "-q", "-o", &output]);
+    }
+    let (deb, driven) = (tree(&sandbox, "deb.tar"), tree(&sandbox, "debootstrap.tar"));
+    let (of_deb, of_driven) = (lines(&deb), lines(&driven));
+    let paths = |lines: &BTreeMap<String, String>| lines.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(paths(&of_deb), paths(&of_driven), "{profile}");
+    for (path, line) in of_deb.iter().filter(|(path, line)| of_driven[*path] != **line) {
+        match path.as_str() {
+            "/etc/passwd" | "/etc/group" => {
+                assert_eq!(accounts(&deb, path), accounts(&driven, path), "{profile}: {path}")
+            }
+            "/etc/ca-certificates.conf" => {
+                assert_eq!(settings(&deb, path), settings(&driven, path), "{profile}: {path}")
+            }
+            path if path.starts_with("/var/lib/dpkg/status.d/") && !path.ends_with(".md5sums") => {
+                assert_eq!(fields(&deb, path), fields(&driven, path), "{profile}: {path}");
+            }
+            other => panic!("{profile}: {other} differs:\n{line}\n{}", of_driven[other]),
+        }
+    }
+}
+
+#[test]
+fn busybox_is_the_same_as_from_the_deb_backend() {
+    same_as_deb("busybox-glibc", "trixie");
+}
+
+#[test]
+fn curl_is_the_same_as_from_the_deb_backend() {
+    same_as_deb("curl", "bookworm");
+}
+
+#[test]
+fn what_it_builds_runs_under_docker() {
+    let sandbox = Sandbox::shared();
+    let test = ["test", "busybox-glibc", "--backend", "debootstrap"];
+    succeed(sandbox.minimg(&test).env("DOCKER_HOST", DOCKER.host()));
+}
+
+/// A root that shows whether owners, modes, devices and capabilities survive, made by a hook.
+const PROFILE: &str = r#"
+backend = "debootstrap"
+source.suite = "bookworm"
+packages.deb = ["busybox"]
+keep.globs = { "/srv/**" = "the test", "/dev/null" = "the test", "/usr/bin/passwd" = "setuid", "/usr/bin/chage" = "setgid" }
+keep.programs = ["busybox"]
+
+[source.options.debootstrap]
+include = ["passwd", "libcap2-bin"]
+hooks = [
+    "touch $1/srv/owned $1/srv/capable && chroot $1 chown 33:42 /srv/owned && chmod 4711 $1/srv/owned",
+    "chroot $1 setcap cap_net_raw+ep /srv/capable",
+]
+"#;
+
+/// What the profile above must give, whoever builds it.
+fn check_owned(tree: &RootTree) {
+    let lines = lines(tree);
+    let begins = |path: &str, expected: &str| {
+        let line = lines.get(path).unwrap_or_else(|| panic!("there is no {path}"));
+        assert!(line.starts_with(expected), "{line:?} is not {expected:?}");
+    };
+    begins("/srv/owned", "f 4711 33:42 ");
+    begins("/usr/bin/passwd", "f 4755 0:0 ");
+    begins("/usr/bin/chage", "f 2755 0:42 ");
+    begins("/dev/null", "c 0666 0:0 ");
+    let capable = tree.get(&RootPath::new("srv/capable").unwrap()).unwrap();
+    assert!(capable.meta.xattrs.contains_key("security.capability"), "{:?}", capable.meta.xattrs);
+}
+
+#[test]
+fn owners_modes_devices_and_capabilities_survive_as_root_and_as_an_ordinary_user() {
+    let (as_root, as_user) = (Sandbox::cold(), Sandbox::cold());
+    let build = ["build", "./own.toml", "-q", "-o", "rootfs:root.tar"];
+    for sandbox in [&as_root, &as_user] {
+        sandbox.write("own.toml", PROFILE);
+    }
+    as_root.run(&build);
+    check_owned(&tree(&as_root, "root.tar"));
+    let command = as_user.copied_minimg(&build);
+    users::WITH_IDS.own(as_user.directory.path());
+    succeed(&mut users::WITH_IDS.run_as(&command));
+    check_owned(&tree(&as_user, "root.tar"));
+    assert_eq!(lines(&tree(&as_user, "root.tar")), lines(&tree(&as_root, "root.tar")));
+    assert_eq!(left_in(&as_user.store), Vec::<String>::new());
+}
+
+#[test]
+fn without_subordinate_ids_it_says_how_to_get_them() {
+    let sandbox = Sandbox::cold();
+    let command = sandbox.copied_minimg(&["build", "busybox-glibc", "--backend", "debootstrap", "-o", "a.tar"]);
+    users::PLAIN.own(sandbox.directory.path());
+    let output = users::PLAIN.run_as(&command).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(9), "{said}");
+    assert!(said.contains("usermod --add-subuids"), "{said}");
+}
+
+#[test]
+fn debootstrap_itself_works_too() {
+    let sandbox = Sandbox::shared();
+    let profile = PROFILE.replace("include =", "tool = 'debootstrap'\ninclude =");
+    sandbox.write("own.toml", &profile);
+    sandbox.run(&["build", "./own.toml", "-q", "-o", "rootfs:root.tar"]);
+    check_owned(&tree(&sandbox, "root.tar"));
+    assert!(lines(&tree(&sandbox, "root.tar")).contains_key("/var/lib/dpkg/status.d/busybox"));
+}
+
+#[test]
+fn a_foreign_board_is_emulated() {
+    let sandbox = Sandbox::shared();
+    let arguments = ["build", "busybox-glibc", "--suite", "bookworm", "--board", "arm64", "-q"];
+    sandbox.run(&[&arguments[..], &["--backend", "debootstrap", "-o", "rootfs:driven.tar"]].concat());
+    sandbox.run(&[&arguments[..], &["--backend", "deb", "-o", "rootfs:deb.tar"]].concat());
+    let (driven, deb) = (lines(&tree(&sandbox, "driven.tar")), lines(&tree(&sandbox, "deb.tar")));
+    assert_eq!(driven.keys().collect::<Vec<_>>(), deb.keys().collect::<Vec<_>>());
+    assert_eq!(driven["/usr/lib/aarch64-linux-gnu/libc.so.6"], deb["/usr/lib/aarch64-linux-gnu/libc.so.6"]);
+}
+
+#[test]
+fn a_lock_pins_the_tree_and_needs_no_tool() {
+    let sandbox = Sandbox::shared();
+    let select = ["busybox-glibc", "--suite", "bookworm", "--backend", "debootstrap", "-q"];
+    sandbox.run(&[&["lock"], &select[..]].concat());
+    let build = [&["build"], &select[..], &["--locked", "--no-record", "-o", "a.tar"]].concat();
+    sandbox.run(&build);
+    let first = std::fs::read(sandbox.path("a.tar")).unwrap();
+    std::fs::remove_file(sandbox.path("a.tar")).unwrap();
+    for kind in ["layer", "record", "output", "driven-root"] {
+        let _ = std::fs::remove_dir_all(sandbox.store.join("v1/entries").join(kind));
+    }
+    // No network, and no tool: of PATH only what a shell needs.
+    let inner = sandbox.minimg(&build);
+    let mut alone = Command::new(tool("unshare", "util-linux"));
+    alone.args(["--net", "--"]).arg(inner.get_program()).args(inner.get_args());
+    alone.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", "/none");
+    succeed(alone.current_dir(sandbox.directory.path()));
+    assert_eq!(std::fs::read(sandbox.path("a.tar")).unwrap(), first);
+}
+
+#[test]
+fn failures_say_what_is_wrong() {
+    let sandbox = Sandbox::shared();
+    let profile = |package: &str, options: &str| {
+        let text = format!(
+            "backend = 'debootstrap'\nsource.suite = 'bookworm'\npackages.deb = ['{package}']\nkeep.programs = ['true']\n\
+             [source.options.debootstrap]\n{options}\n"
+        );
+        sandbox.write("own.toml", &text);
+    };
+    profile("no-such-package", "");
+    let said = sandbox.fail(4, &["build", "./own.toml"]);
+    assert!(said.contains("Unable to locate package no-such-package"), "{said}");
+    assert!(said.contains("the whole log is ") && said.contains("mmdebstrap.log"), "{said}");
+    profile("busybox", "hooks = ['echo the hook failed >&2; exit 1']");
+    let said = sandbox.fail(9, &["build", "./own.toml"]);
+    assert!(said.contains("the hook failed"), "{said}");
+    profile("busybox", "varient = 'minbase'");
+    let said = sandbox.fail(3, &["build", "./own.toml"]);
+    assert!(said.contains("did you mean `variant`?"), "{said}");
+    profile("busybox", "hooks = ['true']");
+    let mut nowhere = sandbox.minimg(&["build", "./own.toml"]);
+    // A directory with util-linux alone, so that only the tool is missing; the program looks in /usr/sbin, too.
+    profile("busybox", "tool = 'mmdebstrap'\nhooks = ['true']");
+    let output = nowhere.env("PATH", "/none").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(9), "{said}");
+    assert!(said.contains("cannot find mmdebstrap") && said.contains("apt-get install mmdebstrap"), "{said}");
+    assert_eq!(left_in(&sandbox.store), Vec::<String>::new());
+}
+
+/// The names in the store's directories for what is being made.
+fn left_in(store: &Path) -> Vec<String> {
+    let names = |directory: &str| std::fs::read_dir(store.join("v1").join(directory)).into_iter().flatten();
+    names("work").chain(names("tmp")).map(|entry| entry.unwrap().path().display().to_string()).collect()
+}
+
+/// The processes whose working directory, root or command line is in the directory.
+fn processes_in(directory: &Path) -> Vec<String> {
+    let place = directory.to_string_lossy().into_owned();
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).map(|entry| entry.path());
+    let is_process = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().parse::<u32>().is_ok();
+    let is_there = |path: &std::path::PathBuf| {
+        let link = |name: &str| std::fs::read_link(path.join(name)).is_ok_and(|to| to.starts_with(directory));
+        let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        link("cwd") || link("root") || String::from_utf8_lossy(&line).contains(&place)
+    };
+    let own = std::process::id().to_string();
+    let others = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy() != own;
+    entries.filter(is_process).filter(others).filter(is_there).map(|path| path.display().to_string()).collect()
+}
+
+#[test]
+fn an_interrupted_installation_leaves_nothing_behind() {
+    for (signal, seconds) in [(Signal::INT, 1), (Signal::TERM, 6), (Signal::KILL, 4)] {
+        let sandbox = Sandbox::cold();
+        sandbox.write("own.toml", &PROFILE.replace("hooks = [", "hooks = [\"sleep 1000\","));
+        let build = ["build", "./own.toml", "-q", "-o", "rootfs:root.tar"];
+        let command = sandbox.copied_minimg(&build);
+        users::WITH_IDS.own(sandbox.directory.path());
+        let mut child = users::WITH_IDS.run_as(&command).stderr(Stdio::null()).spawn().unwrap();
+        wait_for("a workspace", || !left_in(&sandbox.store).is_empty());
+        std::thread::sleep(Duration::from_secs(seconds));
+        kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(signal.as_raw()));
+        wait_for("the end of all processes", || processes_in(sandbox.directory.path()).is_empty());
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(sandbox.directory.path().to_str().unwrap()), "{mounts}");
+        if signal == Signal::KILL {
+            // Nobody could clean up: the next one does.
+            sandbox.write(
+                "own.toml",
+                "backend = 'debootstrap'\npackages.deb = ['no-such-package']\nkeep.programs = ['x']\n",
+            );
+            let command = sandbox.copied_minimg(&build);
+            let output = users::WITH_IDS.run_as(&command).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("Unable to locate package"), "{said}");
+        }
+        let work = std::fs::read_dir(sandbox.store.join("v1/work")).unwrap();
+        assert_eq!(work.count(), 0, "after {signal:?}");
+    }
+}
+
+fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !there() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what} never came");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
