@@ -4,12 +4,13 @@ pub mod deb;
 pub mod debootstrap;
 pub mod exec;
 pub mod tarball;
+pub mod yum;
 
 use crate::backend::{Backend, Settings};
 use crate::error::Result;
 
 /// Every backend, in the order in which people see them.
-pub const ALL: [&dyn Backend; 3] = [&deb::Deb, &debootstrap::Debootstrap, &tarball::Tarball];
+pub const ALL: [&dyn Backend; 4] = [&deb::Deb, &debootstrap::Debootstrap, &yum::Yum, &tarball::Tarball];
 
 /// The backend of this name: one of the table, or an outside program that these settings find.
 ///

@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use minimg::archive::{Codec, Limits, tar};
-use minimg::backend::ownership::{apk, dpkg, portage};
+use minimg::backend::ownership::{apk, dpkg, portage, rpm};
 use minimg::backends::deb::archive::{check_packages, check_release, sources};
 use minimg::backends::deb::package::{self, Control, Listing};
 use minimg::closure::elf::{Facts, SymbolTable, dlopen_notes, referenced_symbols};
@@ -28,6 +28,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("release", |data| drop(check_release(data))),
     ("sources", |data| drop(sources::parse(&String::from_utf8_lossy(data)))),
     ("ownership", ownership),
+    ("rpm", rpm_database),
     ("lock", |data| drop(Lock::parse(data))),
 ];
 
@@ -48,6 +49,14 @@ fn elf(data: &[u8]) {
         symbols.undefined().take(10_000).for_each(drop);
         drop(symbols.requirements());
     }
+}
+
+fn rpm_database(data: &[u8]) {
+    drop(rpm::Header::parse(data));
+    for blob in rpm::blobs(data).unwrap_or_default() {
+        drop(rpm::Header::parse(blob));
+    }
+    drop(rpm::of_sqlite(&data.to_vec().into()));
 }
 
 fn ownership(data: &[u8]) {

@@ -6,6 +6,7 @@
 //! A backend that drives an outside tool cannot choose without unpacking: it makes the tree when it resolves, and pins the tree itself
 //! ([`fixed`]). From then on nothing is left to chance: what it produces are the bytes that it pinned.
 
+pub mod capabilities;
 pub mod driven;
 pub mod emulator;
 pub mod fixed;

@@ -165,7 +165,12 @@ pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &
 
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.program.as_os_str()).chain(command.arguments.iter().map(OsString::as_os_str));
-    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    // A script is no use in a message.
+    let word = |word: &OsStr| match word.to_string_lossy() {
+        script if script.contains('\n') => "...".into(),
+        word => word.into_owned(),
+    };
+    let words: Vec<String> = words.map(word).collect();
     format!("`{}`", words.join(" "))
 }
 

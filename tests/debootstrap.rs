@@ -5,35 +5,15 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Sandbox, succeed};
-use minimg::rootfs;
-use minimg::store::Store;
-use minimg::tree::{Kind, RootPath, RootTree};
+use minimg::tree::{RootPath, RootTree};
 use rustix::process::{Pid, Signal, kill_process};
 use support::docker::DOCKER;
+use support::driven::{left_in, lines, processes_in, text, tree, wait_for};
 use support::{tool, users};
-
-/// What `minimg build` made as `rootfs:NAME`.
-fn tree(sandbox: &Sandbox, name: &str) -> RootTree {
-    rootfs::open(&sandbox.path(name), None, &Store::open(&sandbox.store).unwrap()).unwrap().tree
-}
-
-/// The lines of a tree's dump, by path.
-fn lines(tree: &RootTree) -> BTreeMap<String, String> {
-    let paths = tree.iter().map(|(path, _)| path.to_string());
-    paths.zip(tree.dump().unwrap().lines().map(str::to_owned)).collect()
-}
-
-fn text(tree: &RootTree, path: &str) -> String {
-    let place = RootPath::new(path).unwrap();
-    let Some((_, node)) = tree.content_node(&place) else { panic!("there is no {path}") };
-    let Kind::File(content) = &node.kind else { panic!("{path} is no file") };
-    String::from_utf8(content.map().unwrap().to_vec()).unwrap()
-}
 
 /// Names and numbers of the accounts: the password's field says `x` only where the package passwd was installed.
 fn accounts(tree: &RootTree, path: &str) -> Vec<String> {
@@ -65,7 +45,8 @@ fn same_as_deb(profile: &str, suite: &str) {
         let output = format!("rootfs:{backend}.tar");
         sandbox.run(&["build", profile, "--suite", suite, "--backend", backend, "-q", "-o", &output]);
     }
-    let (deb, driven) = (tree(&sandbox, "deb.tar"), tree(&sandbox, "debootstrap.tar"));
+    let (deb, driven) =
+        (tree(&sandbox.path("deb.tar"), &sandbox.store), tree(&sandbox.path("debootstrap.tar"), &sandbox.store));
     let (of_deb, of_driven) = (lines(&deb), lines(&driven));
     let paths = |lines: &BTreeMap<String, String>| lines.keys().cloned().collect::<Vec<_>>();
     assert_eq!(paths(&of_deb), paths(&of_driven), "{profile}");
@@ -141,12 +122,15 @@ fn owners_modes_devices_and_capabilities_survive_as_root_and_as_an_ordinary_user
         sandbox.write("own.toml", PROFILE);
     }
     as_root.run(&build);
-    check_owned(&tree(&as_root, "root.tar"));
+    check_owned(&tree(&as_root.path("root.tar"), &as_root.store));
     let command = as_user.copied_minimg(&build);
     users::WITH_IDS.own(as_user.directory.path());
     succeed(&mut users::WITH_IDS.run_as(&command));
-    check_owned(&tree(&as_user, "root.tar"));
-    assert_eq!(lines(&tree(&as_user, "root.tar")), lines(&tree(&as_root, "root.tar")));
+    check_owned(&tree(&as_user.path("root.tar"), &as_user.store));
+    assert_eq!(
+        lines(&tree(&as_user.path("root.tar"), &as_user.store)),
+        lines(&tree(&as_root.path("root.tar"), &as_root.store))
+    );
     assert_eq!(left_in(&as_user.store), Vec::<String>::new());
 }
 
@@ -167,8 +151,8 @@ fn debootstrap_itself_works_too() {
     let profile = PROFILE.replace("include =", "tool = 'debootstrap'\ninclude =");
     sandbox.write("own.toml", &profile);
     sandbox.run(&["build", "./own.toml", "-q", "-o", "rootfs:root.tar"]);
-    check_owned(&tree(&sandbox, "root.tar"));
-    assert!(lines(&tree(&sandbox, "root.tar")).contains_key("/var/lib/dpkg/status.d/busybox"));
+    check_owned(&tree(&sandbox.path("root.tar"), &sandbox.store));
+    assert!(lines(&tree(&sandbox.path("root.tar"), &sandbox.store)).contains_key("/var/lib/dpkg/status.d/busybox"));
 }
 
 #[test]
@@ -177,7 +161,10 @@ fn a_foreign_board_is_emulated() {
     let arguments = ["build", "busybox-glibc", "--suite", "bookworm", "--board", "arm64", "-q"];
     sandbox.run(&[&arguments[..], &["--backend", "debootstrap", "-o", "rootfs:driven.tar"]].concat());
     sandbox.run(&[&arguments[..], &["--backend", "deb", "-o", "rootfs:deb.tar"]].concat());
-    let (driven, deb) = (lines(&tree(&sandbox, "driven.tar")), lines(&tree(&sandbox, "deb.tar")));
+    let (driven, deb) = (
+        lines(&tree(&sandbox.path("driven.tar"), &sandbox.store)),
+        lines(&tree(&sandbox.path("deb.tar"), &sandbox.store)),
+    );
     assert_eq!(driven.keys().collect::<Vec<_>>(), deb.keys().collect::<Vec<_>>());
     assert_eq!(driven["/usr/lib/aarch64-linux-gnu/libc.so.6"], deb["/usr/lib/aarch64-linux-gnu/libc.so.6"]);
 }
@@ -234,27 +221,6 @@ fn failures_say_what_is_wrong() {
     assert_eq!(left_in(&sandbox.store), Vec::<String>::new());
 }
 
-/// The names in the store's directories for what is being made.
-fn left_in(store: &Path) -> Vec<String> {
-    let names = |directory: &str| std::fs::read_dir(store.join("v1").join(directory)).into_iter().flatten();
-    names("work").chain(names("tmp")).map(|entry| entry.unwrap().path().display().to_string()).collect()
-}
-
-/// The processes whose working directory, root or command line is in the directory.
-fn processes_in(directory: &Path) -> Vec<String> {
-    let place = directory.to_string_lossy().into_owned();
-    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).map(|entry| entry.path());
-    let is_process = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().parse::<u32>().is_ok();
-    let is_there = |path: &std::path::PathBuf| {
-        let link = |name: &str| std::fs::read_link(path.join(name)).is_ok_and(|to| to.starts_with(directory));
-        let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
-        link("cwd") || link("root") || String::from_utf8_lossy(&line).contains(&place)
-    };
-    let own = std::process::id().to_string();
-    let others = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy() != own;
-    entries.filter(is_process).filter(others).filter(is_there).map(|path| path.display().to_string()).collect()
-}
-
 #[test]
 fn an_interrupted_installation_leaves_nothing_behind() {
     for (signal, seconds) in [(Signal::INT, 1), (Signal::TERM, 6), (Signal::KILL, 4)] {
@@ -284,13 +250,5 @@ fn an_interrupted_installation_leaves_nothing_behind() {
         }
         let work = std::fs::read_dir(sandbox.store.join("v1/work")).unwrap();
         assert_eq!(work.count(), 0, "after {signal:?}");
-    }
-}
-
-fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !there() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} never came");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }

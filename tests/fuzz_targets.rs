@@ -19,6 +19,7 @@ fn sample(target: &str) -> Vec<u8> {
         "release" => b"Origin: Debian\nSuite: stable\nCodename: trixie\nDate: Sat, 12 Sep 2026 07:55:41 UTC\nValid-Until: Sat, 19 Sep 2026 07:55:41 UTC\nArchitectures: amd64\nComponents: main\nSHA256:\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/binary-amd64/Packages\n".to_vec(),
         "sources" => b"Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie trixie-updates\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n".to_vec(),
         "ownership" => b"Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\nP:b\nV:1\nA:x86_64\nF:bin\nR:b\n\nobj /bin/c d41d8cd98f00b204e9800998ecf8427e 1\nsym /bin/d -> c 1\n".to_vec(),
+        "rpm" => rpm_database(),
         "lock" => b"version = 1\nprofile = \"a\"\n[[target]]\nboard = \"amd64\"\n".to_vec(),
         other => panic!("no sample for {other}"),
     }
@@ -34,6 +35,40 @@ fn tar() -> Vec<u8> {
     tar.append_pax_extensions([("path", b"a/very/long/name".as_slice())]).unwrap();
     tar.append_data(&mut header.clone(), "x", &b"hello"[..]).unwrap();
     tar.into_inner().unwrap()
+}
+
+/// A header of one package with one file, as rpm writes it.
+fn rpm_header() -> Vec<u8> {
+    let texts: [(u32, u32, &[u8]); 6] = [
+        (1000, 6, b"name\0"),
+        (1001, 6, b"1\0"),
+        (1002, 6, b"2\0"),
+        (1022, 6, b"noarch\0"),
+        (1117, 8, b"file\0"),
+        (1118, 8, b"/usr/\0"),
+    ];
+    let (mut index, mut data) = (Vec::new(), Vec::new());
+    let mut add = |tag: u32, kind: u32, value: &[u8]| {
+        for number in [tag, kind, data.len() as u32, 1] {
+            index.extend(number.to_be_bytes());
+        }
+        data.extend_from_slice(value);
+    };
+    texts.into_iter().for_each(|(tag, kind, value)| add(tag, kind, value));
+    add(1116, 4, &[0; 4]);
+    add(1030, 3, &[0x81, 0xa4]);
+    let counts = [(index.len() / 16) as u32, data.len() as u32].map(u32::to_be_bytes).concat();
+    [counts, index, data].concat()
+}
+
+/// A database in rpm's own format with that package.
+fn rpm_database() -> Vec<u8> {
+    let header = rpm_header();
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let mut file = [b"RpmP".to_vec(), words(&[0, 1, 1, 2, 0, 0, 0]), b"Slot".to_vec(), words(&[1, 256, 8])].concat();
+    file.resize(4096, 0);
+    file.extend([b"BlbS".to_vec(), words(&[1, 1, header.len() as u32]), header].concat());
+    file
 }
 
 fn xz(data: &[u8]) -> Vec<u8> {
@@ -101,6 +136,13 @@ fn no_target_panics_or_runs_away() {
 fn the_samples_are_sound() {
     assert!(minimg::closure::elf::Facts::parse(&sample("elf")).is_ok());
     assert!(minimg::closure::ldcache::read(&sample("ldcache")).is_ok_and(|entries| !entries.is_empty()));
+    let blobs = rpm_database();
+    let header =
+        minimg::backend::ownership::rpm::Header::parse(minimg::backend::ownership::rpm::blobs(&blobs).unwrap()[0]);
+    assert_eq!(
+        header.map(|header| (header.evr(), header.files[0].path.clone(), header.files[0].mode)),
+        Ok(("1-2".to_owned(), b"/usr/file".to_vec(), 0o100_644))
+    );
     assert_eq!(minimg::backends::deb::archive::check_packages(&sample("packages")), Ok(3));
     assert_eq!(minimg::backends::deb::archive::check_release(&sample("release")), Ok(1));
     assert_eq!(

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::ComposeError;
-use crate::backend::ownership::{apk, portage};
+use crate::backend::ownership::{apk, portage, rpm};
 use crate::closure::{Closure, Reason, Why};
 use crate::tree::{Content, Entry, Kind, Node, PackageId, RootPath, RootTree, resolve};
 
 /// Keeps, for every package of which a file is kept: its entry in `var/lib/dpkg/status.d` with the checksums beside it, or in the database
-/// of Portage or apk, and its copyright file, following links to the documentation of another package, which then counts as kept too.
+/// of Portage or apk, or in the manifest of rpm's packages, and its copyright or licence files, following links to the documentation of another package, which then counts as kept too.
 pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
     let mut pending: BTreeSet<PackageId> = kept_packages(tree, closure);
     let mut done = BTreeSet::new();
@@ -22,17 +22,15 @@ pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
         let own =
             [format!("var/lib/dpkg/status.d/{name}"), format!("var/lib/dpkg/status.d/{name}.md5sums")].into_iter();
         let portage = portage::KEPT.map(|file| format!("{}/{entry}/{file}", portage::PLACE));
-        let apk = apk::PLACES.map(str::to_owned);
-        for path in own.chain(portage).chain(apk) {
+        let joint = apk::PLACES.into_iter().chain([rpm::MANIFEST]).map(str::to_owned);
+        for path in own.chain(portage).chain(joint) {
             keep(tree, closure, &path, &format!("the package metadata of {name}"), &mut pending);
         }
-        keep(
-            tree,
-            closure,
-            &format!("usr/share/doc/{name}/copyright"),
-            &format!("the copyright of {name}"),
-            &mut pending,
-        );
+        let licences = RootPath::root().join_clamped(format!("usr/share/licenses/{name}"));
+        let licences = tree.below(&licences).map(|(path, _)| path.to_string()).collect::<Vec<_>>();
+        for path in licences.into_iter().chain([format!("usr/share/doc/{name}/copyright")]) {
+            keep(tree, closure, &path, &format!("the copyright of {name}"), &mut pending);
+        }
     }
 }
 
@@ -43,6 +41,7 @@ pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
 pub fn trim_checksums(kept: &mut RootTree) -> Result<(), ComposeError> {
     apk::trim(kept)?;
     portage::trim(kept)?;
+    rpm::trim(kept)?;
     let directory = RootPath::new("var/lib/dpkg/status.d")?;
     let is_list = |path: &&RootPath| path.file_name().ends_with(b".md5sums");
     let lists: Vec<RootPath> = kept.below(&directory).map(|(path, _)| path).filter(is_list).cloned().collect();

@@ -38,7 +38,7 @@ fn the_base_of_an_empty_tree() {
     d 0755 0:0 /dev/
     d 0755 0:0 /etc/
     f 0644 0:0 /etc/group 44 6ddc0fbb51f5
-    f 0644 0:0 /etc/hosts 61 672f53473c9c
+    f 0644 0:0 /etc/hosts 105 e22b92c214a5
     f 0444 0:0 /etc/machine-id 0 e3b0c44298fc
     f 0644 0:0 /etc/nsswitch.conf 107 cf15488437b4
     f 0644 0:0 /etc/passwd 151 773457384fba

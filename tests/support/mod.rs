@@ -6,6 +6,7 @@
 pub mod containerd;
 pub mod daemon;
 pub mod docker;
+pub mod driven;
 pub mod podman;
 pub mod samples;
 pub mod users;

@@ -5,7 +5,6 @@ mod accounts;
 mod alternatives;
 mod base;
 mod calls;
-mod capabilities;
 mod certificates;
 mod ownership;
 mod script;

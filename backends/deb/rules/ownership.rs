@@ -6,8 +6,8 @@ use std::io;
 use super::Rules;
 use super::accounts::Accounts;
 use super::calls::Options;
-use super::capabilities;
 use super::script::{Command, Word};
+use crate::backend::capabilities;
 use crate::tree::{Kind, Node, PackageId, RootPath};
 
 /// Does what the scripts' commands say, in the order of packages and lines.

@@ -7,6 +7,7 @@
 pub mod apk;
 pub mod dpkg;
 pub mod portage;
+pub mod rpm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -71,13 +72,13 @@ impl From<OwnershipError> for Error {
 type Reader = fn(&mut RootTree) -> Result<Vec<Installed>, OwnershipError>;
 
 /// The kinds of database.
-const READERS: [Reader; 3] = [dpkg::read, apk::read, portage::read];
+const READERS: [Reader; 4] = [dpkg::read, apk::read, portage::read, rpm::read];
 
 /// Gives every file of the tree that a database of the tree knows its package. Where two packages claim one file, the first in the order
 /// of their names has it.
 ///
 /// What dpkg writes into one file for all packages is also put beside, one file for each package (`var/lib/dpkg/status.d`), so that an
-/// image can hold the entries of only those that are in it.
+/// image can hold the entries of only those that are in it; of rpm's database a manifest is made for the same purpose.
 ///
 /// # Errors
 /// When a database is malformed, too large or cannot be read.

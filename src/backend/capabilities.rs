@@ -2,7 +2,7 @@
 //! `linux/capability.h`.
 
 /// The attribute's name.
-pub(super) const ATTRIBUTE: &str = "security.capability";
+pub const ATTRIBUTE: &str = "security.capability";
 
 /// `VFS_CAP_REVISION_2`.
 const REVISION: u32 = 0x0200_0000;
@@ -56,7 +56,7 @@ const NAMES: [&str; 41] = [
 
 /// The attribute's value for a text such as `cap_net_raw,cap_net_admin+ep` (cap_from_text(3)); `None` for what is not as plain as that,
 /// and for what the attribute cannot say: it has one flag for all effective capabilities.
-pub(super) fn attribute(text: &str) -> Option<Vec<u8>> {
+pub fn attribute(text: &str) -> Option<Vec<u8>> {
     let (mut permitted, mut inheritable, mut effective) = (0_u64, 0_u64, 0_u64);
     for clause in text.split_whitespace() {
         let (names, flags) = clause.split_once(['+', '='])?;

@@ -1,0 +1,215 @@
+//! The backend's own settings in a profile.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::NAME;
+use crate::backend::{Source, driven};
+use crate::error::{Class, Error};
+
+/// How long the tool may take, unless the profile says otherwise.
+const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// What `[source.options.yum]` says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Options {
+    /// `dnf`, `dnf5`, `microdnf` or `yum`; whichever is there, if it is `auto` or none.
+    pub(super) tool: Option<String>,
+    /// What `$releasever` stands for; the profile's suite, if there is none.
+    pub(super) releasever: Option<String>,
+    /// The repositories; those of the machine, if there are none.
+    pub(super) repositories: Vec<Repository>,
+    /// Streams of modules that are enabled: `nodejs:20`.
+    pub(super) modules: Vec<String>,
+    /// Where the rpm database is in the root.
+    pub(super) dbpath: Option<String>,
+    /// Settings of the tool: `tsflags` to `nodocs`.
+    pub(super) settings: std::collections::BTreeMap<String, String>,
+    /// For how long a tree is taken for what the tool would make again: `12h`, `0s`.
+    pub(super) max_age: Option<Span>,
+    /// How long the tool may take: `30m`.
+    pub(super) time_limit: Option<Span>,
+}
+
+/// A repository of packages.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Repository {
+    /// Its name.
+    pub(super) name: String,
+    /// Its address.
+    #[serde(default)]
+    pub(super) baseurl: Option<String>,
+    /// The address of its list of mirrors, in XML with checksums.
+    #[serde(default)]
+    pub(super) metalink: Option<String>,
+    /// The address of its list of mirrors.
+    #[serde(default)]
+    pub(super) mirrorlist: Option<String>,
+    /// Files or addresses of the public keys that sign its packages; a relative path starts at the profile.
+    #[serde(default)]
+    pub(super) gpgkey: Vec<String>,
+    /// Whether packages must be signed.
+    #[serde(default = "yes")]
+    pub(super) gpgcheck: bool,
+    /// Whether the repository's own index must be signed.
+    #[serde(default)]
+    pub(super) repo_gpgcheck: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A span of time, written as `90s`, `30m` or `2h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct Span(Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parsed: Option<jiff::SignedDuration> = text.parse().ok();
+        let span = parsed.and_then(|span| Duration::try_from(span).ok());
+        span.map(Self).ok_or_else(|| format!("{text:?} is no span of time: write `90s`, `30m` or `2h`"))
+    }
+}
+
+impl From<Span> for String {
+    fn from(Span(span): Span) -> String {
+        format!("{}s", span.as_secs())
+    }
+}
+
+/// Why the options cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[error("the profile's [source.options.{NAME}] is wrong: {0}")]
+pub(super) struct OptionsError(String);
+
+impl From<OptionsError> for Error {
+    fn from(error: OptionsError) -> Self {
+        Error::new(Class::Profile, error)
+    }
+}
+
+impl Options {
+    pub(super) fn read(source: &Source) -> Result<Self, OptionsError> {
+        let Some(value) = source.options.get(NAME) else { return Ok(Self::default()) };
+        let options: Self =
+            value.clone().try_into().map_err(|error: toml::de::Error| OptionsError(error.message().to_owned()))?;
+        options.check()?;
+        Ok(options)
+    }
+
+    /// What becomes part of the tool's configuration must not say more there than here.
+    fn check(&self) -> Result<(), OptionsError> {
+        for repository in &self.repositories {
+            let Repository { name, baseurl, metalink, mirrorlist, .. } = repository;
+            let is_id = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+            if name.is_empty() || !name.chars().all(is_id) {
+                return Err(OptionsError(format!(
+                    "{name:?} cannot be a repository's name: use letters, digits and `-_.:`"
+                )));
+            }
+            if [baseurl, metalink, mirrorlist].into_iter().flatten().count() != 1 {
+                let message = format!("the repository {name} needs one of `baseurl`, `metalink` and `mirrorlist`");
+                return Err(OptionsError(message));
+            }
+            if repository.gpgcheck && repository.gpgkey.is_empty() {
+                let message = format!(
+                    "the repository {name} names no `gpgkey`, so its packages could not be checked; name the key's file, or write \
+                     `gpgcheck = false`"
+                );
+                return Err(OptionsError(message));
+            }
+        }
+        let keys = self.repositories.iter().flat_map(|r| &r.gpgkey).map(String::as_str);
+        let addresses = self.repositories.iter().flat_map(|r| [&r.baseurl, &r.metalink, &r.mirrorlist]).flatten();
+        let settings = self.settings.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]);
+        let words = self.modules.iter().chain(&self.releasever).map(String::as_str);
+        let mut all = keys.chain(addresses.map(String::as_str)).chain(settings).chain(words);
+        if let Some(wrong) =
+            all.find(|text| text.is_empty() || text.starts_with('-') || text.contains(char::is_control))
+        {
+            return Err(OptionsError(format!("{wrong:?} cannot stand in the tool's configuration")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.max_age.map_or(driven::USUAL_AGE, |Span(span)| span)
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.time_limit.map_or(PATIENCE, |Span(span)| span)
+    }
+}
+
+impl Repository {
+    /// The section of a `.repo` file (dnf.conf(5)); `directory` is where relative paths start.
+    pub(super) fn section(&self, directory: &Path) -> String {
+        let mut text = format!("[{}]\nname={}\nenabled=1\nskip_if_unavailable=0\n", self.name, self.name);
+        let flag = |value: bool| u8::from(value);
+        text += &format!("gpgcheck={}\nrepo_gpgcheck={}\n", flag(self.gpgcheck), flag(self.repo_gpgcheck));
+        for (key, value) in [("baseurl", &self.baseurl), ("metalink", &self.metalink), ("mirrorlist", &self.mirrorlist)]
+        {
+            if let Some(value) = value {
+                text += &format!("{key}={}\n", address(value, directory));
+            }
+        }
+        let keys: Vec<String> = self.gpgkey.iter().map(|key| address(key, directory)).collect();
+        if !keys.is_empty() {
+            text += &format!("gpgkey={}\n", keys.join(" "));
+        }
+        text
+    }
+
+    /// The files of this machine that decide what is installed, besides the packages themselves.
+    pub(super) fn local_files(&self, directory: &Path) -> Vec<PathBuf> {
+        let of = |text: &String| address(text, directory).strip_prefix("file://").map(PathBuf::from);
+        let index = self.baseurl.as_ref().and_then(of).map(|base| base.join("repodata/repomd.xml"));
+        self.gpgkey.iter().filter_map(of).chain(index).collect()
+    }
+}
+
+/// An address, or a file as one.
+fn address(text: &str, directory: &Path) -> String {
+    if text.contains("://") {
+        return text.to_owned();
+    }
+    let path = directory.join(text);
+    format!("file://{}", std::path::absolute(&path).unwrap_or(path).display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(options: &str) -> Result<Options, String> {
+        let options = [(NAME.to_owned(), toml::Value::Table(options.parse().unwrap()))].into();
+        Options::read(&Source { options, ..Source::default() }).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_are_read_and_wrong_ones_refused() {
+        let options = read("repositories = [{ name = 'a', baseurl = 'http://a.example/$basearch', gpgkey = ['k.asc'] }]\nmax-age = '0s'").unwrap();
+        assert_eq!(options.age(), Duration::ZERO);
+        let section = options.repositories[0].section(Path::new("/where"));
+        assert!(section.contains("gpgcheck=1\n") && section.contains("gpgkey=file:///where/k.asc\n"), "{section}");
+        for (text, expected) in [
+            ("relesever = '9'", "unknown field `relesever`, expected one of"),
+            ("repositories = [{ name = 'a', baseurl = 'x' }]", "names no `gpgkey`"),
+            ("repositories = [{ name = 'a', gpgcheck = false }]", "needs one of `baseurl`"),
+            ("repositories = [{ name = 'a]', baseurl = 'x', gpgcheck = false }]", "cannot be a repository's name"),
+            ("repositories = [{ name = 'a', baseurl = \"x\\nb=1\", gpgcheck = false }]", "cannot stand in"),
+            ("max-age = 'old'", "is no span of time"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

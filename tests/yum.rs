@@ -1,0 +1,247 @@
+//! The yum backend with the real dnf and a repository of real packages: as root, and as ordinary users with and without subordinate ids.
+
+mod common;
+mod support;
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use common::{Sandbox, succeed};
+use minimg::tree::{RootPath, RootTree};
+use rustix::process::{Pid, Signal, kill_process};
+use support::docker::DOCKER;
+use support::driven::{left_in, lines, processes_in, text, tree, wait_for};
+use support::users::{PLAIN, WITH_IDS};
+use support::{command, run, tool};
+
+/// The repositories of this test process: plain, and signed with the key beside it.
+struct Repositories(tempfile::TempDir);
+
+static REPOSITORIES: LazyLock<Repositories> = LazyLock::new(|| {
+    for (name, package) in [("rpmbuild", "rpm"), ("createrepo_c", "createrepo-c"), ("dnf", "dnf"), ("gpg", "gpg")] {
+        tool(name, package);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    // Ordinary users read it, too.
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rpm/repository.py");
+    run(command(&script, &[]).arg(directory.path().join("plain")));
+    run(command("cp", &["-r", "plain", "signed"]).current_dir(directory.path()));
+    let home = directory.path().join("gpg");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let in_home = |program: &str, arguments: &[&str]| {
+        let mut command = command(program, arguments);
+        command.env("GNUPGHOME", &home).current_dir(directory.path());
+        run(&mut command)
+    };
+    let name = "Test <test@example.invalid>";
+    in_home("gpg", &["--batch", "-q", "--passphrase", "", "--quick-generate-key", name, "rsa2048", "sign", "never"]);
+    std::fs::write(directory.path().join("key.asc"), in_home("gpg", &["--armor", "--export", name])).unwrap();
+    let sign = "rpmsign --define '__gpg /usr/bin/gpg' --define '_gpg_name Test' --addsign signed/*.rpm";
+    in_home("sh", &["-c", sign]);
+    in_home("createrepo_c", &["-q", "--no-database", "--simple-md-filenames", "signed"]);
+    let _ = Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", &home).status();
+    Repositories(directory)
+});
+
+impl Repositories {
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// A profile of these packages from the repository `name`; `options` are of that repository.
+fn profile(packages: &str, name: &str, options: &str) -> String {
+    format!(
+        "backend = 'yum'\npackages.rpm = [{packages}]\nkeep.programs = ['busybox']\nkeep.globs = {{ '/srv/**' = 'the test' }}\n\
+         [[source.options.yum.repositories]]\nname = 'test'\nbaseurl = 'file://{}'\n{options}\n",
+        REPOSITORIES.path(name).display()
+    )
+}
+
+const BUILD: [&str; 5] = ["build", "./own.toml", "-q", "-o", "rootfs:root.tar"];
+
+/// What the package `owned` must give, whoever builds it.
+fn check_owned(tree: &RootTree) {
+    let lines = lines(tree);
+    let begins = |path: &str, expected: &str| {
+        let line = lines.get(path).unwrap_or_else(|| panic!("there is no {path}"));
+        assert!(line.starts_with(expected), "{line:?} is not {expected:?}");
+    };
+    begins("/srv/owned", "f 0640 33:42 ");
+    begins("/srv/setuid", "f 4711 0:42 ");
+    let capable = tree.get(&RootPath::new("srv/capable").unwrap()).unwrap();
+    assert!(capable.meta.xattrs.contains_key("security.capability"), "{:?}", capable.meta.xattrs);
+    assert_eq!(text(tree, "srv/post-ran"), "ran\n");
+    let manifest = text(tree, "var/lib/rpmmanifest/container-manifest-2");
+    let names: Vec<&str> = manifest.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(names, ["busybox", "filesystem", "libc6", "owned"]);
+    assert!(manifest.lines().all(|line| line.split('\t').count() == 10), "{manifest}");
+    assert!(lines.contains_key("/usr/share/licenses/busybox/COPYING"));
+}
+
+#[test]
+fn owners_modes_and_capabilities_survive_as_root_and_as_ordinary_users() {
+    let (as_root, with_ids, plain) = (Sandbox::cold(), Sandbox::cold(), Sandbox::cold());
+    for sandbox in [&as_root, &with_ids, &plain] {
+        sandbox.write("own.toml", &profile("'busybox', 'owned'", "plain", "gpgcheck = false"));
+    }
+    as_root.run(&BUILD);
+    for (user, sandbox) in [(WITH_IDS, &with_ids), (PLAIN, &plain)] {
+        let command = sandbox.copied_minimg(&BUILD);
+        user.own(sandbox.directory.path());
+        succeed(&mut user.run_as(&command));
+    }
+    let expected = tree(&as_root.path("root.tar"), &as_root.store);
+    check_owned(&expected);
+    for sandbox in [&with_ids, &plain] {
+        let found = tree(&sandbox.path("root.tar"), &sandbox.store);
+        check_owned(&found);
+        assert_eq!(lines(&found), lines(&expected));
+        assert_eq!(left_in(&sandbox.store), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_shipped_busybox_builds_and_runs_under_docker() {
+    let sandbox = Sandbox::cold();
+    let options = format!(
+        "extends = 'busybox-glibc'\nbackend = 'yum'\n[[source.options.yum.repositories]]\nname = 'test'\nbaseurl = 'file://{}'\ngpgcheck = false\n",
+        REPOSITORIES.path("plain").display()
+    );
+    sandbox.write("busybox-glibc.toml", &options);
+    succeed(sandbox.minimg(&["test", "./busybox-glibc.toml"]).env("DOCKER_HOST", DOCKER.host()));
+}
+
+#[test]
+fn a_root_says_who_owns_its_files_whatever_the_form_of_its_database() {
+    for form in ["sqlite", "ndb"] {
+        let sandbox = Sandbox::cold();
+        let root = sandbox.path("root");
+        std::fs::create_dir(&root).unwrap();
+        let packages = std::fs::read_dir(REPOSITORIES.path("plain")).unwrap().map(|entry| entry.unwrap().path());
+        let wanted = |path: &PathBuf| {
+            ["filesystem-", "libc6-", "busybox-"]
+                .iter()
+                .any(|name| path.file_name().unwrap().to_string_lossy().starts_with(name))
+        };
+        let mut install = command("rpm", &["-i", "--nodeps", "--noscripts", "--dbpath", "/var/lib/rpm"]);
+        install.args(["--define", &format!("_db_backend {form}")]).arg("--root").arg(&root);
+        run(install.args(packages.filter(wanted)).env("HOME", sandbox.directory.path()));
+        sandbox.write(
+            "own.toml",
+            "backend = 'tarball'\nkeep.programs = ['busybox']\nsource.options.tarball.root = 'root'\n",
+        );
+        sandbox.run(&BUILD);
+        let why = sandbox.run(&["why", "./own.toml", "/usr/bin/busybox"]);
+        assert!(why.contains("[busybox]"), "{form}: {why}");
+        let manifest =
+            text(&tree(&sandbox.path("root.tar"), &sandbox.store), "var/lib/rpmmanifest/container-manifest-2");
+        assert_eq!(manifest.lines().count(), 3, "{form}: {manifest}");
+    }
+}
+
+#[test]
+fn signatures_are_checked() {
+    let sandbox = Sandbox::cold();
+    let key = format!("gpgkey = ['{}']", REPOSITORIES.path("key.asc").display());
+    sandbox.write("own.toml", &profile("'busybox'", "signed", &key));
+    sandbox.run(&BUILD);
+    sandbox.write("own.toml", &profile("'busybox'", "plain", &key));
+    let said = sandbox.fail(6, &BUILD);
+    assert!(said.contains("is not signed") || said.contains("GPG check FAILED"), "{said}");
+    sandbox.write("own.toml", &profile("'busybox'", "plain", ""));
+    let said = sandbox.fail(3, &BUILD);
+    assert!(said.contains("names no `gpgkey`"), "{said}");
+    sandbox.write("own.toml", &profile("'busybox'", "signed", &format!("{key}\nrepo-gpgcheck = true")));
+    let said = sandbox.fail(6, &BUILD);
+    assert!(said.contains("repomd.xml"), "{said}");
+}
+
+#[test]
+fn failures_say_what_is_wrong() {
+    let sandbox = Sandbox::cold();
+    for (packages, code, expected) in [
+        ("'no-such-package'", 4, "No match for argument: no-such-package"),
+        ("'broken'", 4, "nothing provides there-is-no-such-thing"),
+        ("'dash', 'failing'", 9, "the script failed"),
+    ] {
+        sandbox.write("own.toml", &profile(packages, "plain", "gpgcheck = false"));
+        let said = sandbox.fail(code, &BUILD);
+        assert!(said.contains(expected) && said.contains("the whole log is "), "{packages}: {said}");
+    }
+    sandbox.write("own.toml", &profile("'busybox'", "plain", "gpgcheck = false\n[source.options.yum]\ntool = 'dnf5'"));
+    let said = sandbox.fail(9, &BUILD);
+    assert!(said.contains("cannot find dnf5") && said.contains("`apt-get install dnf`"), "{said}");
+    sandbox.write("own.toml", "backend = 'yum'\npackages.rpm = ['busybox']\nkeep.programs = ['busybox']\n");
+    let said = sandbox.fail(3, &BUILD);
+    assert!(said.contains("no repository is known"), "{said}");
+    assert_eq!(left_in(&sandbox.store), Vec::<String>::new());
+}
+
+#[test]
+fn a_lock_pins_the_tree_and_needs_no_tool() {
+    let sandbox = Sandbox::cold();
+    sandbox.write("own.toml", &profile("'busybox'", "plain", "gpgcheck = false"));
+    sandbox.run(&["lock", "./own.toml", "-q"]);
+    let build = ["build", "./own.toml", "-q", "--locked", "--no-record", "-o", "a.tar"];
+    sandbox.run(&build);
+    let first = std::fs::read(sandbox.path("a.tar")).unwrap();
+    std::fs::remove_file(sandbox.path("a.tar")).unwrap();
+    for kind in ["layer", "record", "output", "driven-root"] {
+        let _ = std::fs::remove_dir_all(sandbox.store.join("v1/entries").join(kind));
+    }
+    let inner = sandbox.minimg(&build);
+    let mut alone = Command::new(tool("unshare", "util-linux"));
+    alone.args(["--net", "--"]).arg(inner.get_program()).args(inner.get_args());
+    alone.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", "/none");
+    succeed(alone.current_dir(sandbox.directory.path()));
+    assert_eq!(std::fs::read(sandbox.path("a.tar")).unwrap(), first);
+}
+
+#[test]
+fn what_was_made_lately_is_not_made_again() {
+    let sandbox = Sandbox::cold();
+    sandbox.write("own.toml", &profile("'busybox'", "plain", "gpgcheck = false"));
+    sandbox.run(&BUILD);
+    let log = sandbox.store.join("v1/logs/yum.log");
+    std::fs::remove_file(&log).unwrap();
+    sandbox.run(&BUILD);
+    assert!(!log.exists(), "dnf ran again");
+    sandbox.run(&[&BUILD[..], &["--offline"]].concat());
+    let anew = profile("'busybox'", "plain", "gpgcheck = false\n[source.options.yum]\nmax-age = '0s'");
+    sandbox.write("own.toml", &anew);
+    sandbox.run(&BUILD);
+    assert!(log.exists(), "dnf did not run");
+    let other = profile("'dash'", "plain", "gpgcheck = false").replace("'busybox'", "'dash'");
+    sandbox.write("own.toml", &other);
+    let said = sandbox.fail(5, &[&BUILD[..], &["--offline"]].concat());
+    assert!(said.contains("--offline forbids"), "{said}");
+}
+
+#[test]
+fn an_interrupted_installation_leaves_nothing_behind() {
+    for (signal, milliseconds) in [(Signal::INT, 100), (Signal::TERM, 400), (Signal::KILL, 300)] {
+        let sandbox = Sandbox::cold();
+        sandbox.write("own.toml", &profile("'busybox', 'owned'", "plain", "gpgcheck = false"));
+        let command = sandbox.copied_minimg(&BUILD);
+        WITH_IDS.own(sandbox.directory.path());
+        let mut child = WITH_IDS.run_as(&command).stderr(Stdio::null()).spawn().unwrap();
+        wait_for("a workspace", || !left_in(&sandbox.store).is_empty());
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(signal.as_raw()));
+        wait_for("the end of all processes", || processes_in(sandbox.directory.path()).is_empty());
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(sandbox.directory.path().to_str().unwrap()), "{mounts}");
+        if signal == Signal::KILL {
+            // Nobody could clean up: the next one does.
+            succeed(&mut WITH_IDS.run_as(&command));
+        }
+        assert_eq!(left_in(&sandbox.store), Vec::<String>::new(), "after {signal:?}");
+    }
+}
