@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use minimg::backend::Settings;
+use minimg::backends::buildroot;
 use minimg::error::{Class, Error};
 use minimg::store::Store;
 use minimg::tree::read_limited;
@@ -58,6 +59,12 @@ impl UserSettings {
                 mirrors.insert(distribution, value);
             }
         }
+        let mut backends = file.backends;
+        if let Ok(tree) = std::env::var(buildroot::VARIABLE) {
+            // Said in the environment, a relative path starts where the program does.
+            let tree = std::path::absolute(&tree).unwrap_or_else(|_| PathBuf::from(&tree)).display().to_string();
+            backends.entry("buildroot".to_owned()).or_default().insert("tree".to_owned(), tree.into());
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let jobs = global.jobs.or(file.jobs).unwrap_or(0);
         let own = |kind: &str| directory("XDG_CONFIG_HOME", ".config").map(|base| base.join("minimg").join(kind));
@@ -68,14 +75,7 @@ impl UserSettings {
             super::usage("there is no home directory for the cache; name one with --store or MINIMG_STORE")
         })?;
         Ok(Self {
-            library: Settings {
-                mirrors,
-                machine: PathBuf::from("/"),
-                jobs,
-                path,
-                backends: file.backends,
-                directory: file.directory,
-            },
+            library: Settings { mirrors, machine: PathBuf::from("/"), jobs, path, backends, directory: file.directory },
             profiles: own("profiles").into_iter().chain(file.profiles).chain(global.profiles.iter().cloned()).collect(),
             boards: own("boards").into_iter().chain(file.boards).chain(global.boards.iter().cloned()).collect(),
             store,
