@@ -25,6 +25,8 @@ use crate::tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
 /// One image to be built.
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
+    /// The verb that the image's history names: `build`.
+    pub command: &'a str,
     /// What is wanted.
     pub profile: &'a Profile,
     /// The machine it is for.
@@ -124,21 +126,28 @@ pub fn explain(job: &Job<'_>, context: &Context<'_>) -> Result<(RootTree, Closur
     Ok((tree, closure))
 }
 
-/// What is asked of the backend.
-fn request(job: &Job<'_>) -> Result<Request> {
-    let family = job.backend.family();
-    let packages = job.profile.packages.get(family).cloned().unwrap_or_default();
-    if packages.is_empty() && !job.backend.works_without_packages() {
-        let known: Vec<&str> = job.profile.packages.keys().map(String::as_str).collect();
+/// What a profile asks of a backend for a board.
+///
+/// # Errors
+/// When the profile names no packages for a backend that needs some.
+pub fn request_of(profile: &Profile, board: &Board, backend: &dyn Backend) -> Result<Request> {
+    let family = backend.family();
+    let packages = profile.packages.get(family).cloned().unwrap_or_default();
+    if packages.is_empty() && !backend.works_without_packages() {
+        let known: Vec<&str> = profile.packages.keys().map(String::as_str).collect();
         let message = format!(
             "the profile {} names no packages for the backend {}: add `{family} = [...]` under [packages] (it has: {})",
-            job.profile.name,
-            job.backend.name(),
+            profile.name,
+            backend.name(),
             if known.is_empty() { "none".to_owned() } else { known.join(", ") },
         );
         return Err(Error::new(Class::Profile, message));
     }
-    Ok(Request { board: job.board.clone(), source: job.profile.source.clone(), packages })
+    Ok(Request { board: board.clone(), source: profile.source.clone(), packages })
+}
+
+fn request(job: &Job<'_>) -> Result<Request> {
+    request_of(job.profile, job.board, job.backend)
 }
 
 /// The pins from the lock, or else chosen now; and whether the lock had them.
@@ -318,7 +327,7 @@ fn subject(job: &Job<'_>) -> Digest {
 }
 
 fn created_by(job: &Job<'_>) -> String {
-    format!("minimg build {} --board {}", job.profile.name, job.board.name)
+    format!("minimg {} {} --board {}", job.command, job.profile.name, job.board.name)
 }
 
 /// The image. What it says of how it was made comes from this job: the layer may have been made by another one.

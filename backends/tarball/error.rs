@@ -26,6 +26,9 @@ pub enum TarballError {
         /// What is wrong with it.
         message: String,
     },
+    /// There is no such file.
+    #[error("there is no {0}; an image of an engine on this machine is written docker:NAME or podman:NAME")]
+    NotFound(PathBuf),
     /// A file cannot be read.
     #[error("cannot read {path}: {source}")]
     Read {
@@ -89,7 +92,7 @@ impl From<TarballError> for Error {
         let class = match &error {
             TarballError::NoRoot | TarballError::Option(_) => Class::Profile,
             TarballError::Name { .. } | TarballError::NotOneFile(_) | TarballError::Unverified(_) => Class::Profile,
-            TarballError::Read { .. } => Class::Machine,
+            TarballError::Read { .. } | TarballError::NotFound(_) => Class::Machine,
             TarballError::Digest { .. } => Class::Verification,
             TarballError::Platform { .. } => Class::Unsatisfiable,
             TarballError::NoEngine { .. } => Class::Tool,

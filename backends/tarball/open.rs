@@ -39,7 +39,10 @@ pub(super) fn find<'a>(location: &'a Location, sha256: Option<Digest>, context: 
             None => Ok(Found { identity: None, place: Place::Directory(path) }),
         },
         Location::Path(path) => {
-            let unreadable = |source| TarballError::Read { path: path.clone(), source };
+            let unreadable = |source: std::io::Error| match source.kind() {
+                std::io::ErrorKind::NotFound => TarballError::NotFound(path.clone()),
+                _ => TarballError::Read { path: path.clone(), source },
+            };
             let mut file = File::open(path).map_err(unreadable)?;
             let (found, _) = Digest::of_reader(&mut file).map_err(unreadable)?;
             file.rewind().map_err(unreadable)?;

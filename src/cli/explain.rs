@@ -153,6 +153,13 @@ fn ask_record(session: &Session, selection: &Selection, path: &str) -> anyhow::R
         let package = package.map(|package| format!("{} {}", package.name, package.version));
         return Ok(Asked::Answer(WhyNot { fate: Fate::Kept, package, remedies: Vec::new() }));
     }
+    if record.profile.contains(['/', ':']) {
+        let name = &record.profile;
+        let message = format!(
+            "{path} is not in {argument}: nothing that `minimg shrink` kept of {name} needs it; `--keep {path}` keeps it"
+        );
+        return Err(Error::new(Class::Usage, message).into());
+    }
     if catalogue(session)?.get(&record.profile).is_err() {
         let name = &record.profile;
         let message = format!(
@@ -207,6 +214,7 @@ pub(super) fn with_job<T>(selected: &Selected, run: impl FnOnce(&Job<'_>) -> min
     let lock = read_lock(&selected.origin)?;
     let profile = selected.profile_for(board);
     let job = Job {
+        command: "build",
         profile: &profile,
         board,
         backend: &*selected.backend,

@@ -29,6 +29,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     let mut lock = Lock::read(&path).map_err(Error::from)?.unwrap_or_else(|| Lock::new(&selected.profile.name));
     let lines = selected.for_each_board(&context, |context, board, profile| {
         let job = Job {
+            command: "build",
             profile,
             board,
             backend: &*selected.backend,

@@ -4,6 +4,7 @@ mod build;
 mod cache;
 mod check;
 mod closure;
+mod deliver;
 mod doctor;
 mod documentation;
 mod explain;
@@ -16,8 +17,10 @@ mod root;
 mod select;
 mod settings;
 mod show;
+mod shrink;
 mod signals;
 mod style;
+mod summary;
 mod test;
 
 use std::io::{self, Write};
@@ -48,6 +51,7 @@ Examples:
   minimg build busybox-glibc                     a tiny glibc image in ./busybox-glibc.tar
   minimg build nginx --board arm64 -o nginx.oci  an OCI layout for another machine
   minimg build python3 --load docker             straight into Docker
+  minimg shrink docker:team/app -o app.tar       what an image's program needs, and nothing else of it
   minimg why curl /usr/lib/x86_64-linux-gnu/libssl.so.3
 ";
 
@@ -90,6 +94,8 @@ struct Global {
 enum Verb {
     /// Build an image
     Build(build::Arguments),
+    /// Make an existing image or root file system smaller
+    Shrink(shrink::Arguments),
     /// Pin the packages of a profile in a file beside it
     Lock(lock::Arguments),
     /// List profiles, boards, backends, formats or rules
@@ -162,6 +168,7 @@ fn run(cli: Cli, style: Style) -> anyhow::Result<ExitCode> {
     let session = Session { global: cli.global, user, style };
     match cli.verb {
         Verb::Build(arguments) => build::run(&session, arguments),
+        Verb::Shrink(arguments) => shrink::run(&session, &arguments),
         Verb::Lock(arguments) => lock::run(&session, arguments),
         Verb::List(arguments) => list::run(&session, &arguments),
         Verb::Show(arguments) => show::run(&session, &arguments),

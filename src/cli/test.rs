@@ -12,7 +12,7 @@ use minimg::profile::Test;
 use minimg::report::{Event, Reporter};
 
 use super::Session;
-use super::build::find_engine;
+use super::deliver::find_engine;
 use super::explain::with_job;
 use super::output::{print_json, say};
 use super::progress::Progress;

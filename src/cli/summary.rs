@@ -1,0 +1,186 @@
+//! What is said at the end of `minimg build` and `minimg shrink`: to people, or as JSON.
+
+use std::path::Path;
+
+use minimg::export::{self, Target, Written};
+use minimg::image::{Image, Layer};
+use minimg::pipeline::Built;
+
+use super::deliver::{Delivery, Subject};
+use super::output::{pairs, print_json, say};
+use super::progress::Sums;
+use super::{Session, style};
+
+/// An output, and whether it was there already.
+pub(super) struct Done {
+    pub(super) written: Written,
+    pub(super) unchanged: bool,
+}
+
+impl Done {
+    fn path(&self) -> Option<&Path> {
+        match &self.written.target {
+            Target::Path(path) => Some(path),
+            Target::Stdout => None,
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let Written { format, size, digest, .. } = &self.written;
+        serde_json::json!({ "path": self.path(), "format": format, "size": size, "digest": digest, "unchanged": self.unchanged })
+    }
+
+    /// Whether `docker load` takes it.
+    fn is_loadable(&self) -> bool {
+        matches!(self.written.format, "archive" | "docker-archive")
+    }
+}
+
+/// The id that engines show; none where the compression is one that images cannot have.
+fn id(image: &Image) -> String {
+    export::identity(image).map_or_else(|_| "-".to_owned(), |identity| identity.config.to_string())
+}
+
+/// By how much something became smaller, in words that follow the size before.
+fn less(before: u64, after: u64) -> String {
+    match u128::from(before.saturating_sub(after)) * 100 / u128::from(before.max(1)) {
+        0 => String::new(),
+        percent => format!(", now {percent} % less"),
+    }
+}
+
+/// What there is to say of a finished job.
+pub(super) struct Summary<'a> {
+    pub(super) session: &'a Session,
+    pub(super) subject: &'a Subject<'a>,
+    pub(super) built: &'a [Built],
+    pub(super) before: Option<u64>,
+    pub(super) written: &'a [Done],
+    pub(super) delivery: &'a Delivery,
+    pub(super) sums: Sums,
+    pub(super) took: std::time::Duration,
+}
+
+impl Summary<'_> {
+    pub(super) fn print(&self) -> anyhow::Result<()> {
+        if self.session.global.json {
+            return print_json(&self.json());
+        }
+        if self.session.global.quiet {
+            return Ok(());
+        }
+        let text = self.text();
+        // What goes to the standard output with `-o -` is the image.
+        if self.written.iter().any(|done| done.path().is_none()) {
+            eprintln!("{text}");
+        } else {
+            say!("{text}");
+        }
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        let mut rows: Vec<(&str, String)> = Vec::new();
+        for built in self.built {
+            let image = &built.image;
+            let sum = |of: fn(&Layer) -> u64| image.layers.iter().map(of).sum::<u64>();
+            rows.push(("image", format!("{} ({})", self.session.style.name(&image.reference), image.platform)));
+            rows.push((
+                "files",
+                format!(
+                    "{} in {} layer{}",
+                    sum(|l| l.files),
+                    image.layers.len(),
+                    if image.layers.len() == 1 { "" } else { "s" }
+                ),
+            ));
+            rows.push((
+                "size",
+                format!("{}, compressed {}", style::bytes(sum(|l| l.diff_size)), style::bytes(sum(|l| l.size))),
+            ));
+            if let Some(before) = self.before {
+                rows.push(("before", format!("{}{}", style::bytes(before), less(before, sum(|l| l.diff_size)))));
+            }
+            rows.push(("id", id(image)));
+        }
+        for done in self.written {
+            if let Some(path) = done.path() {
+                let (state, written) = (if done.unchanged { ", unchanged" } else { "" }, &done.written);
+                rows.push((
+                    "file",
+                    format!("{} ({}, {}{state})", path.display(), written.format, style::bytes(written.size)),
+                ));
+            }
+        }
+        rows.push(("time", self.time()));
+        if let Some(run) = self.how_to_run() {
+            rows.push(("run it", self.session.style.good(&run)));
+        }
+        pairs(&rows)
+    }
+
+    fn time(&self) -> String {
+        let Sums { downloads, downloaded_bytes, reused_bytes, .. } = &self.sums;
+        let mut text = style::seconds(self.took);
+        if *downloads > 0 {
+            text += &format!(", fetched {}", style::bytes(*downloaded_bytes));
+        }
+        if *reused_bytes > 0 {
+            text += &format!(", the store saved {}", style::bytes(*reused_bytes));
+        }
+        text
+    }
+
+    /// The command that runs the image, for whoever made it for this machine.
+    fn how_to_run(&self) -> Option<String> {
+        let image = &self.built.first()?.image;
+        let terminal = if image.config.ports.is_empty() { "-it " } else { "" };
+        let ports: String = image
+            .config
+            .ports
+            .iter()
+            .map(|port| {
+                let number = port.split('/').next().unwrap_or(port);
+                format!("-p {number}:{port} ")
+            })
+            .collect();
+        let run = |engine: &str| format!("{engine} run --rm {terminal}{ports}{}", image.reference);
+        if let Some(engine) = self.delivery.import.iter().chain(&self.delivery.load).next() {
+            return Some(run(engine));
+        }
+        let path = self.written.iter().find(|done| done.is_loadable())?.path()?;
+        Some(format!("docker load -i {} && {}", path.display(), run("docker")))
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let images: Vec<serde_json::Value> = self
+            .built
+            .iter()
+            .map(|built| {
+                let image = &built.image;
+                serde_json::json!({
+                    "reference": image.reference,
+                    "platform": image.platform,
+                    "id": id(image),
+                    "recipe": built.recipe,
+                    "layers": image.layers,
+                    "files": image.layers.iter().map(|layer| layer.files).sum::<u64>(),
+                    "size": image.layers.iter().map(|layer| layer.diff_size).sum::<u64>(),
+                    "compressed_size": image.layers.iter().map(|layer| layer.size).sum::<u64>(),
+                    "reused": built.reused,
+                    "locked": built.locked,
+                    "findings": built.findings,
+                })
+            })
+            .collect();
+        serde_json::json!({
+            "profile": self.subject.name,
+            "size_before": self.before,
+            "images": images,
+            "outputs": self.written.iter().map(Done::json).collect::<Vec<_>>(),
+            "seconds": self.took.as_secs_f64(),
+            "cache": self.sums,
+            "run": self.how_to_run(),
+        })
+    }
+}
