@@ -12,7 +12,7 @@ mod version;
 use std::sync::Arc;
 
 use crate::backend::{Backend, Context, Part, Pins, Produced, Request, Settings};
-use crate::error::Result;
+use crate::error::{Class, Error, Result};
 
 /// The Debian backend.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,10 @@ impl Backend for Deb {
     }
 
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+        if request.source.options.contains_key(self.name()) {
+            let message = "the profile's [source.options.deb] is wrong: it has no options; what it knows stands in [source] itself";
+            return Err(Error::new(Class::Profile, message));
+        }
         archive::resolve(request, context)
     }
 

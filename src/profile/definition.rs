@@ -104,6 +104,11 @@ impl Parts {
             if let Some(backend) = &part.backend {
                 problems.check(backend.span(), check::backend(backend.get(), &known.settings));
             }
+            for name in part.source.options.keys() {
+                if let Err(message) = check::backend(name, &known.settings) {
+                    problems.add_for_file(format!("[source.options.{name}]: {message}"));
+                }
+            }
             part.apply(&mut scratch, problems);
         }
     }
