@@ -150,6 +150,8 @@ fn failures_say_what_is_wrong() {
     for (packages, code, expected) in [
         ("'no-such-package'", 4, "No match for argument: no-such-package"),
         ("'broken'", 4, "nothing provides there-is-no-such-thing"),
+        // A pattern is dnf's, not that of the shell that runs it in a directory with a file `packages`.
+        ("'pack*'", 4, "No match for argument: pack*"),
         ("'dash', 'failing'", 9, "the script failed"),
     ] {
         sandbox.write("own.toml", &profile(packages, "plain", "gpgcheck = false"));
@@ -203,6 +205,146 @@ fn what_was_made_lately_is_not_made_again() {
     sandbox.write("own.toml", &other);
     let said = sandbox.fail(5, &[&BUILD[..], &["--offline"]].concat());
     assert!(said.contains("--offline forbids"), "{said}");
+}
+
+/// A copy of the plain repository that a test may change; `hidden` is the file of a package that is not in its index yet.
+fn own_repository(sandbox: &Sandbox, hidden: Option<&str>) -> PathBuf {
+    let place = sandbox.path("repository");
+    run(command("cp", &["-r"]).arg(REPOSITORIES.path("plain")).arg(&place));
+    if let Some(name) = hidden {
+        std::fs::rename(place.join(name), sandbox.path(name)).unwrap();
+    }
+    index(&place);
+    place
+}
+
+fn index(repository: &Path) {
+    run(command("createrepo_c", &["-q", "--no-database", "--simple-md-filenames"]).arg(repository));
+}
+
+/// A repository that is served on loopback.
+struct Server {
+    child: std::process::Child,
+    port: u16,
+    log: PathBuf,
+}
+
+impl Server {
+    fn start(sandbox: &Sandbox, repository: &Path) -> Self {
+        let log = sandbox.path("server.log");
+        let mut server = command("python3", &["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"]);
+        let (out, err) =
+            (std::fs::File::create(&log).unwrap(), std::fs::File::options().append(true).open(&log).unwrap());
+        let child = server.arg(repository).stdout(out).stderr(err).spawn().unwrap();
+        let port = || {
+            let said = std::fs::read_to_string(&log).unwrap();
+            said.split(" port ").nth(1)?.split(' ').next()?.parse().ok()
+        };
+        wait_for("the server", || port().is_some());
+        Self { child, port: port().unwrap(), log }
+    }
+
+    /// How many packages were asked for.
+    fn packages(&self) -> usize {
+        std::fs::read_to_string(&self.log).unwrap().lines().filter(|line| line.contains(".rpm HTTP")).count()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn nothing_is_fetched_twice_and_a_repository_is_seen_as_it_is_now() {
+    // The store is not in a directory that is emptied in the tree, so that nothing of it may hide there.
+    let place = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/tests").unwrap();
+    let sandbox = Sandbox { store: place.path().join("store"), ..Sandbox::cold() };
+    let owned = "owned-1.x86_64.rpm";
+    let repository = own_repository(&sandbox, Some(owned));
+    let server = Server::start(&sandbox, &repository);
+    let of_server = |packages: &str| {
+        let named = format!("file://{}", REPOSITORIES.path("plain").display());
+        profile(packages, "plain", "gpgcheck = false\n[source.options.yum]\nmax-age = '0s'")
+            .replace(&named, &format!("http://127.0.0.1:{}", server.port))
+    };
+    let build = || {
+        let mut command = sandbox.minimg(&BUILD);
+        for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+            command.env_remove(name);
+        }
+        succeed(&mut command);
+    };
+    let everything = of_server("'busybox'").replace("keep.globs = {", "keep.globs = { '/**' = 'all',");
+    sandbox.write("own.toml", &everything);
+    build();
+    assert!(server.packages() >= 3, "{} packages were fetched", server.packages());
+    let fetched = server.packages();
+    std::fs::remove_file(sandbox.path("root.tar")).unwrap();
+    build();
+    assert_eq!(server.packages(), fetched, "packages were fetched again");
+    let foreign = |path: &&String| path.contains("rpm-cache") || path.contains("store") || path.ends_with(".log");
+    let built = lines(&tree(&sandbox.path("root.tar"), &sandbox.store));
+    assert_eq!(built.keys().filter(foreign).collect::<Vec<_>>(), [] as [&String; 0]);
+
+    std::fs::rename(sandbox.path(owned), repository.join(owned)).unwrap();
+    index(&repository);
+    sandbox.write("own.toml", &of_server("'busybox', 'owned'"));
+    build();
+    check_owned(&tree(&sandbox.path("root.tar"), &sandbox.store));
+    assert_eq!(server.packages(), fetched + 1);
+}
+
+#[test]
+fn streams_of_modules_are_enabled_and_disabled() {
+    let sandbox = Sandbox::cold();
+    let repository = own_repository(&sandbox, None);
+    let module = "---\ndocument: modulemd\nversion: 2\ndata:\n  name: owning\n  stream: one\n  version: 1\n  context: c0ffee\n  \
+                  arch: x86_64\n  summary: a module\n  description: for tests\n  license: {module: [MIT], content: [MIT]}\n  \
+                  artifacts: {rpms: ['owned-0:1-1.x86_64']}\n...\n";
+    let modules = sandbox.write("modules.yaml", module);
+    run(command("modifyrepo_c", &["--mdtype=modules"]).arg(modules).arg(repository.join("repodata")));
+    let with = |options: &str| {
+        let options = format!("gpgcheck = false\n[source.options.yum]\n{options}");
+        profile("'busybox', 'owned'", "plain", &options)
+            .replace(REPOSITORIES.path("plain").to_str().unwrap(), repository.to_str().unwrap())
+    };
+    for options in ["", "disabled-modules = ['owning']"] {
+        sandbox.write("own.toml", &with(options));
+        let said = sandbox.fail(4, &BUILD);
+        assert!(said.contains("modular filtering"), "{options}: {said}");
+    }
+    sandbox.write("own.toml", &with("modules = ['owning:one']"));
+    sandbox.run(&BUILD);
+    check_owned(&tree(&sandbox.path("root.tar"), &sandbox.store));
+}
+
+#[test]
+fn a_directory_of_repositories_counts_besides_those_that_are_named() {
+    let sandbox = Sandbox::cold();
+    let repository = own_repository(&sandbox, Some("owned-1.x86_64.rpm"));
+    let only = sandbox.path("only");
+    std::fs::create_dir(&only).unwrap();
+    std::fs::rename(sandbox.path("owned-1.x86_64.rpm"), only.join("owned-1.x86_64.rpm")).unwrap();
+    index(&only);
+    let named = profile("'busybox', 'owned'", "plain", "gpgcheck = false\n[source.options.yum]\nreposdir = 'repos'")
+        .replace(REPOSITORIES.path("plain").to_str().unwrap(), repository.to_str().unwrap());
+    sandbox.write("own.toml", &named);
+    std::fs::create_dir(sandbox.path("repos")).unwrap();
+    let said = sandbox.fail(3, &BUILD);
+    assert!(said.contains("no repository is known"), "{said}");
+    let file = |gpgcheck: &str| {
+        let text = format!("[other]\nname=other\nbaseurl=file://{}\n{gpgcheck}", only.display());
+        sandbox.write("repos/other.repo", &text);
+    };
+    // What a machine's file does not say is that packages need not be signed.
+    file("");
+    sandbox.fail(6, &BUILD);
+    file("gpgcheck=0\n");
+    sandbox.run(&BUILD);
+    check_owned(&tree(&sandbox.path("root.tar"), &sandbox.store));
 }
 
 #[test]

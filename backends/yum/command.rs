@@ -13,25 +13,25 @@ const DATABASE: &str = "/var/lib/rpm";
 const DATABASE_OF_FEDORA: &str = "/usr/lib/sysimage/rpm";
 
 /// Prepares a root in which scripts can run, installs, and writes the root as a tar. The devices are those of the machine, mounted for as
-/// long as the tool runs, in the namespace alone; so is /proc, but not for an ordinary user, as whom rpm could not give it its mode.
+/// long as the tool runs, in the namespace alone; so is /proc, but not for an ordinary user, as whom rpm could not give it its mode. The
+/// tools take the place of their cache for one inside the root (dnf(8), dnf5-installroot(7)), so the store's is mounted there.
 pub(super) const SCRIPT: &str = r#"
-set -e
+set -ef
 umask 022
-proc=$1; root=$2; shift 2
+proc=$1; root=$2; cache=$3; shift 3
 devices="null zero full random urandom tty"
-mkdir -p "$root/dev" "$root/proc"
+mkdir -p "$root/dev" "$root/proc" "$root/var/cache/dnf" "$root/var/log"
+mount --bind "$cache" "$root/var/cache/dnf"
 if [ "$proc" = yes ]; then mount -t proc proc "$root/proc"; fi
 for device in $devices; do
     : >"$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
 done
-modules=$1; shift
-while [ "$modules" -gt 0 ]; do
-    enable="$enable $1"
-    shift; modules=$((modules - 1))
+for change in disable enable; do
+    if [ -s "$change" ]; then "$@" module "$change" $(cat "$change") >&2; fi
 done
-if [ -n "$enable" ]; then "$@" module enable $enable >&2; fi
 "$@" install $(cat packages) >&2
+umount "$root/var/cache/dnf"
 if [ "$proc" = yes ]; then umount -R "$root/proc"; fi
 for device in $devices; do
     umount "$root/dev/$device"
@@ -52,25 +52,17 @@ pub(super) struct Install<'a> {
 
 impl Install<'_> {
     /// Writes the tool's configuration into its workspace.
-    pub(super) fn configure(&self, workspace: &Path, settings: &Settings) -> std::io::Result<()> {
+    pub(super) fn configure(&self, workspace: &Path) -> std::io::Result<()> {
         let directory = &self.request.source.directory;
-        for name in ["repos", "log", "home", "root"] {
+        for name in ["repos", "home", "root"] {
             std::fs::create_dir_all(workspace.join(name))?;
         }
         let sections: Vec<String> = self.options.repositories.iter().map(|r| r.section(directory)).collect();
         std::fs::write(workspace.join("repos/minimg.repo"), sections.join("\n"))?;
-        let own = workspace.join("repos");
-        // Without repositories of its own a profile means those of the machine.
-        let repositories = match self.options.repositories.is_empty() {
-            true => settings.machine.join("etc/yum.repos.d"),
-            false => own,
-        };
         let weak = if self.request.source.recommends { "True" } else { "False" };
+        // Whether to ask at all is decided before: what runs sees the repositories as they are now, and fetches only what is new.
         let mut main = format!(
-            "[main]\nassumeyes=1\nbest=1\ngpgcheck=1\nplugins=0\nkeepcache=1\ninstall_weak_deps={weak}\nreposdir={}\ncachedir={}\nlogdir={}\n",
-            repositories.display(),
-            self.cache.display(),
-            workspace.join("log").display(),
+            "[main]\nmetadata_expire=0\nassumeyes=1\nbest=1\ngpgcheck=1\nplugins=0\nkeepcache=1\ninstall_weak_deps={weak}\ncachedir=/var/cache/dnf\nlogdir=/var/log\n"
         );
         if !self.request.source.exclude.is_empty() {
             main += &format!("excludepkgs={}\n", self.request.source.exclude.join(","));
@@ -79,9 +71,25 @@ impl Install<'_> {
             main += &format!("{key}={value}\n");
         }
         std::fs::write(workspace.join("tool.conf"), main)?;
-        std::fs::write(workspace.join("packages"), self.request.packages.join("\n"))?;
+        let lists = [
+            ("packages", &self.request.packages),
+            ("enable", &self.options.modules),
+            ("disable", &self.options.disabled_modules),
+        ];
+        for (name, words) in lists {
+            std::fs::write(workspace.join(name), words.join("\n"))?;
+        }
         // Debian's rpm keeps the database in the user's home, in the root too, unless it is told the distribution's own place.
         std::fs::write(workspace.join("home/.rpmmacros"), format!("%_dbpath {}\n", self.database()))
+    }
+
+    /// The directories of `.repo` files: our own, and another that counts.
+    fn repositories(&self, workspace: &Path, settings: &Settings) -> String {
+        let own = workspace.join("repos");
+        match self.options.directory_of_repositories(&self.request.source, settings) {
+            Some(other) => format!("{},{}", own.display(), other.display()),
+            None => own.display().to_string(),
+        }
     }
 
     /// Where the root has rpm's database.
@@ -94,17 +102,18 @@ impl Install<'_> {
     }
 
     /// The words after `sh`.
-    pub(super) fn arguments(&self, workspace: &Path, ids: Ids) -> Vec<OsString> {
+    pub(super) fn arguments(&self, workspace: &Path, ids: Ids, settings: &Settings) -> Vec<OsString> {
         let root = workspace.join("root");
         let proc = if ids == Ids::All { "yes" } else { "no" };
-        let mut words: Vec<OsString> = vec!["-c".into(), SCRIPT.into(), "sh".into(), proc.into(), root.clone().into()];
-        words.push(self.options.modules.len().to_string().into());
-        words.extend(self.options.modules.iter().map(OsString::from));
+        let mut words: Vec<OsString> = vec!["-c".into(), SCRIPT.into(), "sh".into(), proc.into()];
+        words.extend([root.clone().into(), self.cache.into()]);
         words.push(self.program.into());
         let configuration = workspace.join("tool.conf");
         let option = |name: &str, value: &Path| OsString::from(format!("--{name}={}", value.display()));
         words.push(option("config", &configuration));
         words.push(option("installroot", &root));
+        // On the command line it is a place of this machine for every tool, in the configuration one of the root for some.
+        words.push(format!("--setopt=reposdir={}", self.repositories(workspace, settings)).into());
         words.push("-y".into());
         if let Some(release) = self.releasever() {
             words.push(format!("--releasever={release}").into());

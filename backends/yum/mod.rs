@@ -29,7 +29,7 @@ use crate::tree::RootTree;
 /// The backend's name, under which a profile has its options.
 const NAME: &str = "yum";
 /// Raised when the same request would give another tree than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The tools, the best first: the first two read modules and know architectures of other machines.
 const TOOLS: [&str; 4] = ["dnf5", "dnf", "microdnf", "yum"];
@@ -53,10 +53,10 @@ pub enum YumError {
     },
     /// There is nowhere to take packages from.
     #[error(
-        "no repository is known: name some under [[source.options.{NAME}.repositories]] in the profile (this machine has none in {path})"
+        "no repository is known: name some under [[source.options.{NAME}.repositories]] in the profile (there is none in {path})"
     )]
     NoRepositories {
-        /// Where the machine's own would be.
+        /// Where others would be.
         path: String,
     },
     /// The tool that the profile names is none.
@@ -147,14 +147,15 @@ fn need(options: &Options) -> Result<Need, YumError> {
 fn local_files(request: &Request, options: &Options, settings: &Settings) -> Result<Vec<(String, Option<Digest>)>> {
     let own = options.repositories.iter().flat_map(|repository| repository.local_files(&request.source.directory));
     let mut files: Vec<_> = own.collect();
-    if options.repositories.is_empty() {
-        let directory = settings.machine.join("etc/yum.repos.d");
+    if let Some(directory) = options.directory_of_repositories(&request.source, settings) {
         let entries = directory.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        files.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "repo")));
-        files.sort();
-        if files.is_empty() {
+        let mut found: Vec<_> =
+            entries.filter(|path| path.extension().is_some_and(|extension| extension == "repo")).collect();
+        if found.is_empty() {
             return Err(YumError::NoRepositories { path: directory.display().to_string() }.into());
         }
+        found.sort();
+        files.extend(found);
     }
     let digest = |path: &Path| Some(Digest::of_reader(File::open(path).ok()?).ok()?.0);
     Ok(files.iter().map(|path| (path.display().to_string(), digest(path))).collect())
@@ -171,7 +172,7 @@ fn install_tree(install: &Install<'_>, name: &'static str, context: &Context<'_>
     // The tool's cache of packages and indexes is not made for two that write at once.
     let _lock = context.store.lock("rpm-cache")?;
     std::fs::create_dir_all(install.cache).map_err(machine)?;
-    install.configure(workspace.path(), context.settings).map_err(machine)?;
+    install.configure(workspace.path()).map_err(machine)?;
     let mut tar = context.store.scratch()?;
     run(install, &namespace, workspace.path(), &tar, context)?;
     drop(workspace);
@@ -205,7 +206,7 @@ fn run(
     context: &Context<'_>,
 ) -> Result<()> {
     let mut words: Vec<OsString> = vec!["sh".into()];
-    words.extend(install.arguments(workspace, namespace.ids));
+    words.extend(install.arguments(workspace, namespace.ids, context.settings));
     if namespace.ids == Ids::Root {
         // rpm gives up on a package whose owners do not exist; with this they seem to.
         words.splice(..0, [FAKEROOT.find(&context.settings.path)?.into(), "--".into()]);
@@ -245,6 +246,7 @@ fn class_of(line: &str) -> Option<Class> {
         "Public key for",
         "GPG Keys are configured",
         "GPG verification",
+        "enabled checking of packages via GPG keys",
     ]) {
         Some(Class::Verification)
     } else if says(&["Failed to download", "Curl error", "Cannot download", "Cannot find a valid baseurl"]) {

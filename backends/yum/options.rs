@@ -6,11 +6,29 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::NAME;
-use crate::backend::{Source, driven};
+use crate::backend::ownership::rpm::DIRECTORIES;
+use crate::backend::{Settings, Source, driven};
 use crate::error::{Class, Error};
+use crate::suggest;
 
 /// How long the tool may take, unless the profile says otherwise.
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
+/// The machine's own repositories.
+const OF_THE_MACHINE: &str = "etc/yum.repos.d";
+const KEYS: [&str; 10] = [
+    "tool",
+    "releasever",
+    "repositories",
+    "reposdir",
+    "modules",
+    "disabled-modules",
+    "dbpath",
+    "settings",
+    "max-age",
+    "time-limit",
+];
+const KEYS_OF_REPOSITORIES: [&str; 7] =
+    ["name", "baseurl", "metalink", "mirrorlist", "gpgkey", "gpgcheck", "repo-gpgcheck"];
 
 /// What `[source.options.yum]` says.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,10 +38,14 @@ pub(super) struct Options {
     pub(super) tool: Option<String>,
     /// What `$releasever` stands for; the profile's suite, if there is none.
     pub(super) releasever: Option<String>,
-    /// The repositories; those of the machine, if there are none.
+    /// The repositories; those of the machine, if neither they nor a directory of them are named.
     pub(super) repositories: Vec<Repository>,
+    /// A directory of `.repo` files, which count besides the repositories named here; a relative path starts at the profile.
+    pub(super) reposdir: Option<String>,
     /// Streams of modules that are enabled: `nodejs:20`.
     pub(super) modules: Vec<String>,
+    /// Modules that are disabled, so that their packages come from elsewhere: `nodejs`.
+    pub(super) disabled_modules: Vec<String>,
     /// Where the rpm database is in the root.
     pub(super) dbpath: Option<String>,
     /// Settings of the tool: `tsflags` to `nodocs`.
@@ -99,6 +121,10 @@ impl From<OptionsError> for Error {
 impl Options {
     pub(super) fn read(source: &Source) -> Result<Self, OptionsError> {
         let Some(value) = source.options.get(NAME) else { return Ok(Self::default()) };
+        known(value, &KEYS)?;
+        for repository in value.get("repositories").and_then(toml::Value::as_array).into_iter().flatten() {
+            known(repository, &KEYS_OF_REPOSITORIES)?;
+        }
         let options: Self =
             value.clone().try_into().map_err(|error: toml::de::Error| OptionsError(error.message().to_owned()))?;
         options.check()?;
@@ -130,7 +156,20 @@ impl Options {
         let keys = self.repositories.iter().flat_map(|r| &r.gpgkey).map(String::as_str);
         let addresses = self.repositories.iter().flat_map(|r| [&r.baseurl, &r.metalink, &r.mirrorlist]).flatten();
         let settings = self.settings.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]);
-        let words = self.modules.iter().chain(&self.releasever).map(String::as_str);
+        if let Some(path) = self.dbpath.as_deref()
+            && !DIRECTORIES.iter().any(|known| path.strip_prefix('/') == Some(known))
+        {
+            let known = DIRECTORIES.map(|known| format!("/{known}")).join(", ");
+            return Err(OptionsError(format!("`dbpath` cannot be {path:?}; the places of rpm's database are {known}")));
+        }
+        if let Some(module) = self.modules.iter().chain(&self.disabled_modules).find(|text| !is_word(text)) {
+            return Err(OptionsError(format!("{module:?} cannot be a module's name")));
+        }
+        // A comma would end a directory's name in the tool's configuration.
+        if let Some(path) = self.reposdir.as_deref().filter(|path| path.contains(',')) {
+            return Err(OptionsError(format!("`reposdir` cannot be {path:?}: there may be no comma in it")));
+        }
+        let words = self.releasever.iter().chain(&self.reposdir).map(String::as_str);
         let mut all = keys.chain(addresses.map(String::as_str)).chain(settings).chain(words);
         if let Some(wrong) =
             all.find(|text| text.is_empty() || text.starts_with('-') || text.contains(char::is_control))
@@ -140,6 +179,17 @@ impl Options {
         Ok(())
     }
 
+    /// The directory of `.repo` files that count: the one that is named, or that of the machine where nothing else is.
+    pub(super) fn directory_of_repositories(&self, source: &Source, settings: &Settings) -> Option<PathBuf> {
+        match &self.reposdir {
+            Some(path) => {
+                let path = source.directory.join(path);
+                Some(std::path::absolute(&path).unwrap_or(path))
+            }
+            None => self.repositories.is_empty().then(|| settings.machine.join(OF_THE_MACHINE)),
+        }
+    }
+
     pub(super) fn age(&self) -> Duration {
         self.max_age.map_or(driven::USUAL_AGE, |Span(span)| span)
     }
@@ -147,6 +197,19 @@ impl Options {
     pub(super) fn patience(&self) -> Duration {
         self.time_limit.map_or(PATIENCE, |Span(span)| span)
     }
+}
+
+/// Refuses keys that nobody knows, with the nearest that is.
+fn known(table: &toml::Value, keys: &'static [&'static str]) -> Result<(), OptionsError> {
+    let mut names = table.as_table().into_iter().flat_map(toml::Table::keys);
+    let Some(wrong) = names.find(|name| !keys.contains(&name.as_str())) else { return Ok(()) };
+    let help = suggest::help(wrong, keys.iter().copied()).unwrap_or_default();
+    Err(OptionsError(format!("there is no `{wrong}`; {help}")))
+}
+
+/// Whether a text stays one word in a shell and on a command line.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 impl Repository {
@@ -201,7 +264,16 @@ mod tests {
         let section = options.repositories[0].section(Path::new("/where"));
         assert!(section.contains("gpgcheck=1\n") && section.contains("gpgkey=file:///where/k.asc\n"), "{section}");
         for (text, expected) in [
-            ("relesever = '9'", "unknown field `relesever`, expected one of"),
+            ("relesever = '9'", "there is no `relesever`; did you mean `releasever`?"),
+            ("repositories = [{ name = 'a', baseulr = 'x' }]", "there is no `baseulr`; did you mean `baseurl`?"),
+            (
+                "dbpath = \"/var/lib/rpm\\n%_x %(id)\"",
+                "the places of rpm's database are /var/lib/rpm, /usr/lib/sysimage/rpm",
+            ),
+            ("dbpath = 'var/lib/rpm'", "`dbpath` cannot be"),
+            ("modules = ['a b']", "cannot be a module's name"),
+            ("disabled-modules = ['--help']", "cannot be a module's name"),
+            ("reposdir = 'a,b'", "there may be no comma in it"),
             ("repositories = [{ name = 'a', baseurl = 'x' }]", "names no `gpgkey`"),
             ("repositories = [{ name = 'a', gpgcheck = false }]", "needs one of `baseurl`"),
             ("repositories = [{ name = 'a]', baseurl = 'x', gpgcheck = false }]", "cannot be a repository's name"),

@@ -4,15 +4,17 @@
 use crate::tree::{Kind, Node, RootPath, RootTree};
 
 /// Directories that stay, without what is in them.
-const EMPTIED: [&str; 13] = [
+const EMPTIED: [&str; 15] = [
     "proc",
     "run",
     "sys",
     "tmp",
+    "usr/lib/sysimage/libdnf5",
     "var/cache/apt",
     "var/cache/debconf",
     "var/cache/dnf",
     "var/cache/ldconfig",
+    "var/cache/libdnf5",
     "var/cache/yum",
     "var/lib/apt/lists",
     "var/lib/dnf",

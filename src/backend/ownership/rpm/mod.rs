@@ -19,7 +19,7 @@ use super::{Installed, OwnershipError, content, fixed_path};
 use crate::tree::{Package, RootPath, RootTree};
 
 /// Where distributions have it: the usual place, that of Fedora and SUSE, that of image-based systems.
-const DIRECTORIES: [&str; 3] = ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"];
+pub(crate) const DIRECTORIES: [&str; 3] = ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"];
 
 /// The packages that stand for public keys.
 const KEYS: &str = "gpg-pubkey";
