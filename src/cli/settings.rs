@@ -73,6 +73,7 @@ impl UserSettings {
                 machine: PathBuf::from("/"),
                 jobs,
                 path,
+                docker_config: docker_config(),
                 backends: file.backends,
                 directory: file.directory,
             },
@@ -116,6 +117,12 @@ fn configuration(global: &Global) -> anyhow::Result<File> {
     }
     file.directory = base;
     Ok(file)
+}
+
+/// Where docker(1) keeps the credentials for registries.
+fn docker_config() -> Option<PathBuf> {
+    let named = std::env::var_os("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
+    Some(named.or_else(|| Some(std::env::home_dir()?.join(".docker")))?.join("config.json"))
 }
 
 /// A directory of the XDG base directory specification: from its variable, or below the home directory.

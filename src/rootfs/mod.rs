@@ -13,6 +13,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 pub use error::RootfsError;
+pub use image::{Blob, Leads, leads};
 pub use overlay::apply_layer;
 
 use crate::archive::{Limits, Scratch, read_tree};
@@ -85,6 +86,14 @@ pub fn open(path: &Path, platform: Option<&Platform>, store: &Store) -> Result<R
     }
     let file = File::open(path).map_err(unreadable)?;
     read(file, platform, store).map_err(|error| error.within(path))
+}
+
+/// Reads the image in the files of an OCI layout.
+///
+/// # Errors
+/// When it is malformed or hostile.
+pub fn of_layout(files: RootTree, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
+    image::of_layout(&Files(files), platform, store)
 }
 
 /// The platforms of the image at a path, for each of which [`open`] gives another tree; none for what is no image of several.
