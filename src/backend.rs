@@ -152,6 +152,8 @@ pub struct Settings {
     pub jobs: usize,
     /// The directories in which outside tools are looked for, as in PATH.
     pub path: OsString,
+    /// Docker's `config.json`, which has the credentials for registries.
+    pub docker_config: Option<PathBuf>,
     /// What the configuration file says of single backends, by name.
     pub backends: BTreeMap<String, toml::Table>,
     /// The directory of the configuration file, at which relative paths in it start.

@@ -27,7 +27,9 @@ pub enum TarballError {
         message: String,
     },
     /// There is no such file.
-    #[error("there is no {0}; an image of an engine on this machine is written docker:NAME or podman:NAME")]
+    #[error(
+        "there is no {0}; an image of an engine on this machine is written docker:NAME or podman:NAME, one of a registry registry:HOST/NAME:TAG"
+    )]
     NotFound(PathBuf),
     /// A file cannot be read.
     #[error("cannot read {path}: {source}")]
@@ -76,6 +78,33 @@ pub enum TarballError {
         /// The image.
         image: String,
     },
+    /// A registry does not let the image be read.
+    #[error(
+        "the registry does not let {image} be read, or has no such image; `docker login {host}` writes the credentials that are used \
+         (a helper's are not)"
+    )]
+    Access {
+        /// The image.
+        image: String,
+        /// The registry.
+        host: String,
+    },
+    /// A registry wants credentials to go where they would not be safe.
+    #[error("the registry {host} wants a token from {realm:?}, which is no address with encryption")]
+    Realm {
+        /// The registry.
+        host: String,
+        /// Who gives out tokens.
+        realm: String,
+    },
+    /// Docker's configuration cannot be read.
+    #[error("cannot read the credentials in {path}: {message}")]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// There is nothing in it.
     #[error("{0} holds no files at all")]
     Empty(String),
@@ -93,6 +122,8 @@ impl From<TarballError> for Error {
             TarballError::NoRoot | TarballError::Option(_) => Class::Profile,
             TarballError::Name { .. } | TarballError::NotOneFile(_) | TarballError::Unverified(_) => Class::Profile,
             TarballError::Read { .. } | TarballError::NotFound(_) => Class::Machine,
+            TarballError::Access { .. } | TarballError::Realm { .. } => Class::Network,
+            TarballError::Credentials { .. } => Class::Machine,
             TarballError::Digest { .. } => Class::Verification,
             TarballError::Platform { .. } => Class::Unsatisfiable,
             TarballError::NoEngine { .. } => Class::Tool,

@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::TarballError;
+use super::reference::Reference;
 use crate::engine;
+
+/// What an image in a registry begins with.
+const REGISTRY: &str = "registry:";
 
 /// Where a root file system is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub enum Location {
         /// The image's name or id there.
         image: String,
     },
+    /// An image in a registry: `registry:HOST/NAME:TAG`.
+    Registry(Reference),
     /// A file that is fetched: `https://...`.
     Address(String),
 }
@@ -29,6 +35,10 @@ impl Location {
     pub fn parse(text: &str, directory: &Path) -> Result<Self, TarballError> {
         if text.starts_with("http://") || text.starts_with("https://") {
             return Ok(Self::Address(text.to_owned()));
+        }
+        if let Some(reference) = text.strip_prefix(REGISTRY) {
+            let wrong = |message| TarballError::Name { name: text.to_owned(), message };
+            return Ok(Self::Registry(Reference::parse(reference).map_err(wrong)?));
         }
         let engine = |(prefix, rest)| Some((engine::names().find(|name| *name == prefix)?, rest));
         let Some((engine, image)) = text.split_once(':').and_then(engine) else {
@@ -47,7 +57,7 @@ impl Location {
     pub fn stem(&self) -> String {
         let name = match self {
             Self::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            Self::Engine { image: name, .. } | Self::Address(name) => {
+            Self::Registry(Reference { name, .. }) | Self::Engine { image: name, .. } | Self::Address(name) => {
                 name.rsplit('/').next().unwrap_or_default().to_owned()
             }
         };
@@ -70,6 +80,7 @@ impl std::fmt::Display for Location {
             Self::Path(path) => {
                 write!(f, "{}", path.file_name().map_or(path.as_os_str(), |name| name).to_string_lossy())
             }
+            Self::Registry(reference) => write!(f, "{REGISTRY}{reference}"),
             Self::Engine { engine, image } => write!(f, "{engine}:{image}"),
             Self::Address(address) => f.write_str(address),
         }
@@ -87,6 +98,11 @@ mod tests {
             ("rootfs.tar.xz", Location::Path("dir/rootfs.tar.xz".into()), "rootfs"),
             ("/a/Root FS", Location::Path("/a/Root FS".into()), "root-fs"),
             ("docker:team/app:1.0", engine("docker", "team/app:1.0"), "app"),
+            (
+                "registry:reg.example/team/app-1:2",
+                Location::Registry(Reference::parse("reg.example/team/app-1:2").unwrap()),
+                "app-1",
+            ),
             ("podman:app", engine("podman", "app"), "app"),
             (
                 "https://mirror.example/a/stage3.tar.zst",
@@ -98,7 +114,7 @@ mod tests {
             let location = Location::parse(text, Path::new("dir")).unwrap();
             assert_eq!((&location, &*location.stem()), (&expected, stem), "{text}");
         }
-        for text in ["docker:", "docker:--help", "podman:a b"] {
+        for text in ["docker:", "docker:--help", "podman:a b", "registry:app", "registry:h/a@x"] {
             let error = Location::parse(text, Path::new("")).unwrap_err().to_string();
             assert!(error.contains("does not name a root file system"), "{error}");
         }

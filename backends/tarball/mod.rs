@@ -3,10 +3,13 @@
 //!
 //! [`location`] reads where it is, `open` opens it, and [`take()`] makes it pins: from then on the store has it.
 
+mod access;
 mod error;
 pub mod location;
 mod open;
 mod options;
+pub mod reference;
+mod registry;
 mod take;
 
 pub use error::TarballError;

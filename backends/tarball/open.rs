@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::TarballError;
 use super::location::Location;
+use super::registry::Registry;
 use crate::backend::Context;
 use crate::board::Platform;
 use crate::digest::Digest;
@@ -29,10 +30,11 @@ enum Place<'a> {
     File(File),
     Directory(&'a Path),
     Engine(Engine, &'a str),
+    Registry(Registry<'a>, Digest),
 }
 
 /// Finds it, and makes sure that it is what it must be.
-pub(super) fn find<'a>(location: &'a Location, sha256: Option<Digest>, context: &Context<'_>) -> Result<Found<'a>> {
+pub(super) fn find<'a>(location: &'a Location, sha256: Option<Digest>, context: &Context<'a>) -> Result<Found<'a>> {
     match location {
         Location::Path(path) if path.is_dir() => match sha256 {
             Some(_) => Err(TarballError::NotOneFile(location.to_string()).into()),
@@ -54,6 +56,12 @@ pub(super) fn find<'a>(location: &'a Location, sha256: Option<Digest>, context: 
             let found = engine.id(image, context.store)?;
             check(location, sha256, found)?;
             Ok(Found { identity: Some(found), place: Place::Engine(engine, image) })
+        }
+        Location::Registry(reference) => {
+            let mut registry = Registry::new(reference, *context);
+            let found = registry.resolve()?;
+            check(location, sha256, found)?;
+            Ok(Found { identity: Some(found), place: Place::Registry(registry, found) })
         }
         Location::Address(address) => {
             let sha256 = sha256.ok_or_else(|| TarballError::Unverified(address.clone()))?;
@@ -113,6 +121,7 @@ impl Found<'_> {
     pub(super) fn open(self, platform: &Platform, context: &Context<'_>) -> Result<Rootfs> {
         Ok(match self.place {
             Place::File(file) => rootfs::read(file, Some(platform), context.store)?,
+            Place::Registry(registry, digest) => registry.open(digest, platform)?,
             Place::Directory(path) => rootfs::open(path, Some(platform), context.store)?,
             Place::Engine(engine, image) => {
                 rootfs::read(engine.save(image, context.store)?, Some(platform), context.store)?

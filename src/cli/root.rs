@@ -25,7 +25,7 @@ pub(super) enum Opened {
 impl Opened {
     /// Opens what is at a path.
     pub(super) fn at(session: &Session, path: &Path, board: Option<&str>) -> anyhow::Result<Self> {
-        if path.is_dir() && !rootfs::is_layout(path) {
+        if path.is_dir() && !rootfs::is_image(path) {
             let root = DirectoryRoot::new(path).map_err(|error| Error::new(Class::Machine, error))?;
             return Ok(Self::Directory(root));
         }
@@ -42,7 +42,7 @@ impl Opened {
     pub(super) fn targets(session: &Session, selection: &Selection) -> anyhow::Result<Vec<Self>> {
         let path = Path::new(selection.profile_argument());
         let is_image =
-            path.is_file() && path.extension().is_none_or(|extension| extension != "toml") || rootfs::is_layout(path);
+            path.is_file() && path.extension().is_none_or(|extension| extension != "toml") || rootfs::is_image(path);
         if is_image && selection.single_board().is_none() {
             let platforms = rootfs::platforms(path, &session.user.store()?).map_err(Error::from)?;
             if platforms.len() > 1 {

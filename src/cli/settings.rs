@@ -75,7 +75,15 @@ impl UserSettings {
             super::usage("there is no home directory for the cache; name one with --store or MINIMG_STORE")
         })?;
         Ok(Self {
-            library: Settings { mirrors, machine: PathBuf::from("/"), jobs, path, backends, directory: file.directory },
+            library: Settings {
+                mirrors,
+                machine: PathBuf::from("/"),
+                jobs,
+                path,
+                docker_config: docker_config(),
+                backends,
+                directory: file.directory,
+            },
             profiles: own("profiles").into_iter().chain(file.profiles).chain(global.profiles.iter().cloned()).collect(),
             boards: own("boards").into_iter().chain(file.boards).chain(global.boards.iter().cloned()).collect(),
             store,
@@ -116,6 +124,12 @@ fn configuration(global: &Global) -> anyhow::Result<File> {
     }
     file.directory = base;
     Ok(file)
+}
+
+/// Where docker(1) keeps the credentials for registries.
+fn docker_config() -> Option<PathBuf> {
+    let named = std::env::var_os("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
+    Some(named.or_else(|| Some(std::env::home_dir()?.join(".docker")))?.join("config.json"))
 }
 
 /// A directory of the XDG base directory specification: from its variable, or below the home directory.

@@ -21,7 +21,7 @@ use super::select::boards;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// What to make smaller: an image's archive or layout, a root tar, a directory, `docker:NAME` or `podman:NAME`
+    /// What to make smaller: an image's archive or layout, a root tar, a directory, `docker:NAME`, `podman:NAME`, `registry:HOST/NAME:TAG`
     #[arg(value_name = "IMAGE")]
     image: String,
     /// A program to keep, by path or by name, with all that it needs; may be given several times [default: what the image starts]

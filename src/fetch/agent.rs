@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use ureq::config::Config;
+use ureq::config::{Config, RedirectAuthHeaders};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -18,6 +18,7 @@ pub(super) fn new(patience: &Patience) -> ureq::Agent {
     let config = Config::builder()
         .http_status_as_error(false)
         .user_agent(concat!("minimg/", env!("CARGO_PKG_VERSION")))
+        .redirect_auth_headers(RedirectAuthHeaders::Never)
         .accept_encoding("identity")
         .timeout_connect(Some(patience.connect))
         .timeout_recv_response(Some(patience.stall))

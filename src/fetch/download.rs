@@ -88,6 +88,9 @@ impl<'f> Download<'f> {
     /// Asks for the bytes from the current position on.
     fn request(&mut self, known: Option<&Validators>) -> Result<Option<Validators>, Failure> {
         let mut request = self.fetcher.agent.get(&self.url);
+        for (name, value) in &self.fetcher.headers {
+            request = request.header(*name, value);
+        }
         if self.position > 0 {
             request = request.header(header::RANGE, format!("bytes={}-", self.position));
         } else if let Some(known) = known {
@@ -102,6 +105,10 @@ impl<'f> Download<'f> {
             200 => {}
             206 if self.position > 0 && range_start(&response) == Some(self.position) => {}
             404 | 410 => return Err(Failure::Final(FetchError::NotFound { url: self.url.clone() })),
+            401 => {
+                let challenge = header_text(&response, header::WWW_AUTHENTICATE);
+                return Err(Failure::Final(FetchError::Unauthorized { url: self.url.clone(), challenge }));
+            }
             status @ (408 | 425 | 429 | 500..=599) => return Err(Failure::Passing(format!("status {status}"))),
             status => return Err(Failure::Final(FetchError::Status { url: self.url.clone(), status })),
         }

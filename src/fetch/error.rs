@@ -34,6 +34,14 @@ pub enum FetchError {
         /// The status of HTTP.
         status: u16,
     },
+    /// The server wants to know who asks.
+    #[error("{url} answered with status 401: it wants to know who asks")]
+    Unauthorized {
+        /// Which address.
+        url: String,
+        /// How it wants to be told: the `WWW-Authenticate` header.
+        challenge: Option<String>,
+    },
     /// The network failed, again and again.
     #[error("{url}: {message} (tried {attempts} times, {received} bytes came)")]
     Network {
@@ -103,13 +111,26 @@ impl FetchError {
     /// What kind of failure it is.
     pub fn class(&self) -> Class {
         match self {
-            Self::Offline { .. } | Self::NotFound { .. } | Self::Status { .. } | Self::Network { .. } => Class::Network,
+            Self::Offline { .. }
+            | Self::NotFound { .. }
+            | Self::Status { .. }
+            | Self::Unauthorized { .. }
+            | Self::Network { .. } => Class::Network,
             Self::Address { .. } => Class::Profile,
             Self::File { .. } => Class::Machine,
             Self::TooLarge { .. } => Class::Malformed,
             Self::Size { .. } | Self::Digest { .. } => Class::Verification,
             Self::Store(StoreError::Io { .. }) => Class::Machine,
             Self::Store(StoreError::Mismatch { .. }) => Class::Verification,
+        }
+    }
+
+    /// The status of HTTP with which a server refused.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthorized { .. } => Some(401),
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
         }
     }
 

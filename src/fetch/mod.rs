@@ -84,6 +84,7 @@ pub struct Fetcher<'a> {
     context: Context<'a>,
     patience: Patience,
     agent: ureq::Agent,
+    headers: Vec<(&'static str, String)>,
     /// Bytes a second of the fastest document so far; 0 when there was none.
     rate: AtomicU64,
 }
@@ -99,7 +100,12 @@ impl<'a> Fetcher<'a> {
 
     /// A fetcher that tries as long and as often as it is told.
     pub fn with_patience(context: Context<'a>, patience: Patience) -> Self {
-        Self { context, patience, agent: agent::new(&patience), rate: AtomicU64::new(0) }
+        Self { context, patience, agent: agent::new(&patience), headers: Vec::new(), rate: AtomicU64::new(0) }
+    }
+
+    /// Sends these headers with each request. Who asks is not told to other hosts that a server redirects to.
+    pub fn with_headers(self, headers: Vec<(&'static str, String)>) -> Self {
+        Self { headers, ..self }
     }
 
     /// Begins to fetch something of at most `limit` bytes; where `size` is known, exactly that many must come.

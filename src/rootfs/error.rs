@@ -86,7 +86,7 @@ pub enum RootfsError {
 }
 
 impl RootfsError {
-    pub(super) fn within(self, path: &Path) -> Self {
+    pub(crate) fn within(self, path: &Path) -> Self {
         match self {
             Self::Io { .. } | Self::Within { .. } => self,
             other => Self::Within { path: path.to_owned(), source: Box::new(other) },

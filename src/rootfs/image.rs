@@ -140,6 +140,55 @@ fn is_index(descriptor: &Descriptor) -> bool {
     descriptor.media_type.contains("index") || descriptor.media_type.contains("manifest.list")
 }
 
+/// Something that an image consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+impl From<&Descriptor> for Blob {
+    fn from(descriptor: &Descriptor) -> Self {
+        Self { digest: descriptor.digest, size: descriptor.size }
+    }
+}
+
+/// What is needed of an image besides the document that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leads {
+    /// An index, which leads to the manifest or index for the platform.
+    To(Blob),
+    /// A manifest, whose configuration and layers are needed.
+    Needs(Vec<Blob>),
+}
+
+/// A manifest or an index; registries do not say beforehand which.
+#[derive(Deserialize)]
+struct Either {
+    manifests: Option<Vec<Descriptor>>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+}
+
+/// Reads a manifest or index of the OCI, or Docker's of version 2, that goes by `name`.
+///
+/// # Errors
+/// When it is neither, or has nothing for the platform.
+pub fn leads(name: &str, bytes: &[u8], platform: Option<&Platform>) -> Result<Leads, RootfsError> {
+    match parse(name, bytes)? {
+        Either { manifests: Some(manifests), .. } => Ok(Leads::To(choose(&manifests, platform)?.into())),
+        Either { config: Some(config), layers: Some(layers), .. } => {
+            Ok(Leads::Needs([&config].into_iter().chain(&layers).map(Blob::from).collect()))
+        }
+        _ => {
+            let message = "it is neither an index nor a manifest of schema version 2".to_owned();
+            Err(RootfsError::Document { name: name.to_owned(), message })
+        }
+    }
+}
+
 pub(super) fn of_docker_archive(files: &Files, store: &Store) -> Result<Rootfs, RootfsError> {
     let manifests: Vec<DockerManifest> = parse("manifest.json", &files.bytes("manifest.json")?)?;
     let Some(manifest) = manifests.first() else { return Err(RootfsError::Missing { name: "image".into() }) };

@@ -13,6 +13,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 pub use error::RootfsError;
+pub use image::{Blob, Leads, leads};
 pub use overlay::apply_layer;
 
 use crate::archive::{Limits, Scratch, read_tree};
@@ -41,10 +42,10 @@ impl Rootfs {
     }
 }
 
-/// Whether a directory is an OCI image layout, perhaps a damaged one, and not a root file system.
-pub fn is_layout(directory: &Path) -> bool {
+/// Whether a directory is an OCI image layout or an unpacked docker-archive, perhaps a damaged one, and not a root file system.
+pub fn is_image(directory: &Path) -> bool {
     let there = |name: &str| directory.join(name).exists();
-    Form::of(there) == Form::Layout
+    Form::of(there) != Form::Root
 }
 
 /// What the files at the top are.
@@ -70,8 +71,8 @@ impl Form {
     }
 }
 
-/// Opens a root directory, an OCI layout, a root tar, a docker-archive or an oci-archive; tars may be compressed. Of an image for
-/// several platforms the one for `platform` is taken, else the first.
+/// Opens a root directory, an OCI layout, a root tar, a docker-archive or an oci-archive; tars may be compressed, archives
+/// unpacked. Of an image for several platforms the one for `platform` is taken, else the first.
 ///
 /// # Errors
 /// When it cannot be read, is malformed or hostile.
@@ -80,11 +81,19 @@ pub fn open(path: &Path, platform: Option<&Platform>, store: &Store) -> Result<R
     let metadata = path.metadata().map_err(unreadable)?;
     if metadata.is_dir() {
         let tree = read_directory(path).map_err(unreadable)?;
-        return if is_layout(path) { image::of_layout(&Files(tree), platform, store) } else { Ok(Rootfs::plain(tree)) }
+        return if is_image(path) { Files(tree).open(platform, store) } else { Ok(Rootfs::plain(tree)) }
             .map_err(|error| error.within(path));
     }
     let file = File::open(path).map_err(unreadable)?;
     read(file, platform, store).map_err(|error| error.within(path))
+}
+
+/// Reads the image in the files of an OCI layout.
+///
+/// # Errors
+/// When it is malformed or hostile.
+pub fn of_layout(files: RootTree, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
+    image::of_layout(&Files(files), platform, store)
 }
 
 /// The platforms of the image at a path, for each of which [`open`] gives another tree; none for what is no image of several.
@@ -109,12 +118,7 @@ pub fn platforms(path: &Path, store: &Store) -> Result<Vec<Platform>, RootfsErro
 /// # Errors
 /// When it is malformed or hostile.
 pub fn read(reader: impl Read + Send, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
-    let files = Files(unpack(reader, store)?);
-    match files.form() {
-        Form::Layout => image::of_layout(&files, platform, store),
-        Form::DockerArchive => image::of_docker_archive(&files, store),
-        Form::Root => Ok(Rootfs::plain(files.0)),
-    }
+    Files(unpack(reader, store)?).open(platform, store)
 }
 
 fn unpack(reader: impl Read + Send, store: &Store) -> Result<RootTree, RootfsError> {
@@ -126,6 +130,14 @@ fn unpack(reader: impl Read + Send, store: &Store) -> Result<RootTree, RootfsErr
 struct Files(RootTree);
 
 impl Files {
+    fn open(self, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
+        match self.form() {
+            Form::Layout => image::of_layout(&self, platform, store),
+            Form::DockerArchive => image::of_docker_archive(&self, store),
+            Form::Root => Ok(Rootfs::plain(self.0)),
+        }
+    }
+
     /// A root file system with a list of layers at its top is a docker-archive in which somebody put something else.
     fn form(&self) -> Form {
         let there = |name: &str| RootPath::new(name).is_ok_and(|path| self.0.contains(&path));

@@ -140,6 +140,17 @@ fn half_a_layout_is_an_error_and_no_root() {
 }
 
 #[test]
+fn an_unpacked_docker_archive_is_an_image_and_no_root() {
+    let config =
+        br#"{"os":"linux","architecture":"amd64","config":{"Cmd":["x"]},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let manifest = br#"[{"Config":"c.json","Layers":["1/layer.tar"]}]"#;
+    let files = [("manifest.json", &manifest[..]), ("c.json", config), ("1/layer.tar", &[0; 1024])];
+    let files = files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
+    let rootfs = opened(&files).unwrap();
+    assert_eq!((rootfs.config.unwrap().cmd, rootfs.tree.len()), (vec!["x".to_owned()], 0));
+}
+
+#[test]
 fn what_an_archive_is_shows_in_its_names() {
     for (names, form) in [
         (&["oci-layout", "index.json", "blobs/sha256", "manifest.json"][..], Form::Layout),

@@ -1,0 +1,214 @@
+//! Images out of a registry: a real one with images of both kinds, one that asks for a password, and one that asks for a token.
+
+mod common;
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+use common::{Sandbox, succeed, tool};
+use support::daemon::Daemon;
+
+/// `user` and `secret`, as Docker's configuration has them, and as the registry does (bcrypt).
+const SECRET: &str = "dXNlcjpzZWNyZXQ=";
+
+/// A registry on this machine.
+struct Registry {
+    _daemon: Daemon,
+    address: String,
+}
+
+impl Registry {
+    /// Starts one; `password` makes it ask for that of `SECRET`.
+    fn start(password: bool) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let command = |directory: &Path| {
+            let path = directory.display();
+            let mut configuration = format!(
+                "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {path}/data\nhttp:\n  addr: {address}\n"
+            );
+            if password {
+                configuration += &format!("auth:\n  htpasswd:\n    realm: test\n    path: {path}/htpasswd\n");
+                let hash = "import crypt; print('user:' + crypt.crypt('secret', crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16)))";
+                fs::write(
+                    directory.join("htpasswd"),
+                    succeed(tool("python3", "python3").args(["-W", "ignore", "-c", hash])).stdout,
+                )
+                .unwrap();
+            }
+            let file = directory.join("config.yml");
+            fs::write(&file, configuration).unwrap();
+            support::command(support::tool("docker-registry", "docker-registry"), &["serve", file.to_str().unwrap()])
+        };
+        let ready = |_: &Path| TcpStream::connect(&address).is_ok();
+        let daemon = Daemon::start("registry", command, ready);
+        Self { _daemon: daemon, address }
+    }
+
+    /// Puts an image into it.
+    fn push(&self, source: &str, name: &str, options: &[&str]) {
+        let mut copy = tool("skopeo", "skopeo");
+        copy.args(["--insecure-policy", "copy", "-q", "--dest-tls-verify=false"]).args(options);
+        succeed(copy.arg(source).arg(format!("docker://{}/{name}", self.address)));
+    }
+}
+
+/// An image for each of two machines, with what `minimg` alone can make; the layout is `both`, its parts `amd64` and `arm64`.
+fn images(sandbox: &Sandbox) {
+    fs::create_dir_all(sandbox.path("root/usr/bin")).unwrap();
+    fs::write(sandbox.path("root/usr/bin/hello"), "hello").unwrap();
+    fs::write(sandbox.path("root/usr/bin/other"), "other").unwrap();
+    sandbox.write(
+        "p.toml",
+        "backend = 'tarball'\n[source.options.tarball]\nroot = 'root'\n[keep]\nglobs = {'/usr/bin/*' = 'all'}\n[image]\ncmd = ['/usr/bin/hello']\nuser = '7'\n",
+    );
+    sandbox.run(&["build", "./p.toml", "--board", "amd64", "--board", "arm64", "-o", "oci:both", "-t", "x:1"]);
+    for board in ["amd64", "arm64"] {
+        sandbox.run(&["build", "./p.toml", "--board", board, "-o", &format!("oci:{board}"), "-t", "x:1"]);
+    }
+}
+
+/// The only manifest of a layout: its digest and bytes.
+fn manifest(layout: &Path) -> (String, Vec<u8>) {
+    let index: serde_json::Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let digest = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    let bytes = fs::read(layout.join("blobs/sha256").join(digest.trim_start_matches("sha256:"))).unwrap();
+    (digest, bytes)
+}
+
+/// The root of the smaller image, as a tar.
+fn shrunk(sandbox: &Sandbox, image: &str, more: &[&str]) -> Vec<u8> {
+    sandbox.run(&[&["shrink", image, "-o", "rootfs:small.tar"][..], more].concat());
+    fs::read(sandbox.path("small.tar")).unwrap()
+}
+
+#[test]
+fn images_of_both_kinds_come_from_a_real_registry_by_tag_and_by_digest() {
+    let sandbox = Sandbox::cold();
+    images(&sandbox);
+    let registry = Registry::start(false);
+    let layout = |name: &str| format!("oci:{}", sandbox.path(name).display());
+    registry.push(&layout("amd64"), "team/app:oci", &[]);
+    registry.push(&layout("amd64"), "team/app:docker", &["--format", "v2s2"]);
+    registry.push(&layout("both"), "team/app:both", &["--all"]);
+    let name = |rest: &str| format!("registry:{}/team/app{rest}", registry.address);
+    let expected = ["amd64", "arm64"].map(|board| shrunk(&sandbox, board, &["--board", board]));
+    for tag in [":oci", ":docker", ":both"] {
+        assert_eq!(shrunk(&sandbox, &name(tag), &["--board", "amd64"]), expected[0], "{tag}");
+    }
+    assert_eq!(shrunk(&sandbox, &name(":both"), &["--board", "arm64"]), expected[1]);
+    let said = sandbox.fail(4, &["shrink", &name(":oci"), "--board", "arm64"]);
+    assert!(said.contains("is an image for linux/amd64, and the board is linux/arm64"), "{said}");
+    let digest = manifest(&sandbox.path("amd64")).0;
+    assert_eq!(shrunk(&sandbox, &name(&format!("@{digest}")), &["--board", "amd64"]), expected[0]);
+
+    // What was had once needs no network; what was not does.
+    assert_eq!(shrunk(&sandbox, &name(":docker"), &["--board", "amd64", "--offline"]), expected[0]);
+    let said = sandbox.fail(5, &["shrink", &name(":none"), "--offline"]);
+    assert!(said.contains("no network access is allowed"), "{said}");
+    let said = sandbox.fail(5, &["shrink", &name(":none")]);
+    assert!(said.contains("manifests/none is not there"), "{said}");
+    let said = sandbox.fail(3, &["shrink", "registry:app"]);
+    assert!(said.contains("write registry:HOST/NAME:TAG"), "{said}");
+}
+
+#[test]
+fn a_registry_that_asks_for_a_password_gets_that_of_dockers_configuration() {
+    let sandbox = Sandbox::cold();
+    images(&sandbox);
+    let registry = Registry::start(true);
+    registry.push(&format!("oci:{}", sandbox.path("amd64").display()), "app:1", &["--dest-creds", "user:secret"]);
+    let name = format!("registry:{}/app:1", registry.address);
+    let said = sandbox.fail(5, &["shrink", &name, "--board", "amd64"]);
+    assert!(said.contains("does not let") && said.contains(&format!("docker login {}", registry.address)), "{said}");
+    fs::create_dir(sandbox.path(".docker")).unwrap();
+    let login = |secret: &str| {
+        let config = serde_json::json!({"auths": {&registry.address: {"auth": secret}}});
+        sandbox.write(".docker/config.json", &config.to_string());
+    };
+    login("dXNlcjp3cm9uZw==");
+    let said = sandbox.fail(5, &["shrink", &name, "--board", "amd64"]);
+    assert!(said.contains("does not let") && !said.contains("dXNl"), "{said}");
+    login(SECRET);
+    let expected = shrunk(&sandbox, "amd64", &["--board", "amd64"]);
+    assert_eq!(shrunk(&sandbox, &name, &["--board", "amd64"]), expected);
+    sandbox.write(".docker/config.json", "{\"auths\": 1}");
+    let said = sandbox.fail(1, &["shrink", &name, "--board", "amd64"]);
+    assert!(said.contains("cannot read the credentials in") && said.contains("config.json"), "{said}");
+}
+
+/// A registry that gives an image only to those with a token, and says where to get one. With `spoil` its blobs are damaged.
+fn token_registry(layout: &Path, spoil: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (layout, own) = (layout.to_owned(), address.clone());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (layout, own) = (layout.clone(), own.clone());
+            std::thread::spawn(move || _ = answer(stream, &layout, &own, spoil));
+        }
+    });
+    address
+}
+
+fn answer(stream: TcpStream, layout: &Path, own: &str, spoil: bool) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let (mut out, mut heads) = (stream, Vec::new());
+    for line in lines.by_ref() {
+        let line = line?;
+        if line.is_empty() {
+            break;
+        }
+        heads.push(line);
+    }
+    let path = heads[0].split(' ').nth(1).unwrap();
+    let has = |header: &str| heads.iter().any(|line| line.eq_ignore_ascii_case(header));
+    let (status, more, body) = if path == "/token?a=b&scope=repository%3Aapp%3Apull&service=s%20t" {
+        match has(&format!("authorization: Basic {SECRET}")) {
+            true => ("200 OK", String::new(), br#"{"token": "let-me-in"}"#.to_vec()),
+            false => ("401 Unauthorized", String::new(), Vec::new()),
+        }
+    } else if !has("authorization: Bearer let-me-in") {
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{own}/token?a=b\",service=\"s t\"\r\n");
+        ("401 Unauthorized", challenge, Vec::new())
+    } else if path == "/v2/app/manifests/latest" {
+        ("200 OK", String::new(), manifest(layout).1)
+    } else {
+        let digest = path.strip_prefix("/v2/app/blobs/sha256:").unwrap();
+        let mut blob = fs::read(layout.join("blobs/sha256").join(digest))?;
+        if spoil {
+            blob[10] ^= 1;
+        }
+        ("200 OK", String::new(), blob)
+    };
+    write!(out, "HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
+    out.write_all(&body)
+}
+
+#[test]
+fn a_registry_that_asks_for_a_token_gets_one_and_what_it_sends_is_checked() {
+    let sandbox = Sandbox::cold();
+    images(&sandbox);
+    let name = |spoil| format!("registry:{}/app", token_registry(&sandbox.path("amd64"), spoil));
+    let said = sandbox.fail(5, &["shrink", &name(false), "--board", "amd64"]);
+    assert!(said.contains("does not let"), "{said}");
+    let login = |name: &str| {
+        fs::create_dir_all(sandbox.path(".docker")).unwrap();
+        let host = name.trim_start_matches("registry:").trim_end_matches("/app");
+        let config = serde_json::json!({"auths": {format!("http://{host}/v1/"): {"auth": SECRET}}});
+        sandbox.write(".docker/config.json", &config.to_string());
+    };
+    let spoilt = name(true);
+    login(&spoilt);
+    // The layout was made in the same store: without it everything must come from the registry.
+    fs::remove_dir_all(&sandbox.store).unwrap();
+    let said = sandbox.fail(6, &["shrink", &spoilt, "--board", "amd64"]);
+    assert!(said.contains("as promised; it was not kept"), "{said}");
+    let good = name(false);
+    login(&good);
+    let found = shrunk(&sandbox, &good, &["--board", "amd64"]);
+    assert_eq!(found, shrunk(&sandbox, "amd64", &["--board", "amd64"]));
+}
