@@ -1,5 +1,6 @@
 //! The table of backends: a folder of this directory and a line here make one.
 
+pub mod buildroot;
 pub mod deb;
 pub mod debootstrap;
 pub mod exec;
@@ -10,7 +11,8 @@ use crate::backend::{Backend, Settings};
 use crate::error::Result;
 
 /// Every backend, in the order in which people see them.
-pub const ALL: [&dyn Backend; 4] = [&deb::Deb, &debootstrap::Debootstrap, &yum::Yum, &tarball::Tarball];
+pub const ALL: [&dyn Backend; 5] =
+    [&deb::Deb, &debootstrap::Debootstrap, &yum::Yum, &buildroot::Buildroot, &tarball::Tarball];
 
 /// The backend of this name: one of the table, or an outside program that these settings find.
 ///

@@ -1,15 +1,15 @@
 //! Outside programs as backends: the example of `backends/README.md`, and programs that keep to the protocol badly.
 
 mod common;
+mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use common::{Sandbox, succeed, text, tool};
 use rustix::process::{Pid, Signal, kill_process};
+use support::driven::{left_in, processes_in, wait_for};
 
 const PROFILE: &str = r#"
 backend = "machine"
@@ -189,33 +189,25 @@ fn the_configuration_names_a_program_and_limits_its_time() {
 
 #[test]
 fn an_interrupted_program_leaves_nothing_behind() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         let sandbox = Sandbox::cold();
+        // One child stays in the group, another leaves it.
         let script = "#!/bin/sh\n[ $1 = describe ] && { echo '{\"protocol\": 1, \"description\": \"d\"}'; exit; }\n\
-            touch \"$TMPDIR/file\"\nsleep 1000 &\necho $! $$ >\"${0%/*}/pids\"\nwait\n";
+            touch \"$TMPDIR/file\"\ncd \"${0%/*}\"\nsleep 1000 &\nsetsid sleep 1000 &\ntouch begun\nwait\n";
         program(&sandbox, "slow", script);
         sandbox.write("own.toml", "backend = 'slow'\nkeep.globs = { '/**' = 'a test' }\n");
         let mut child = minimg(&sandbox, &["build", "./own.toml", "-q"]).stderr(Stdio::null()).spawn().unwrap();
-        let pids = wait_for(|| std::fs::read_to_string(sandbox.path("pids")).ok().filter(|text| text.ends_with('\n')));
-        assert_eq!(std::fs::read_dir(sandbox.store.join("v1/work")).unwrap().count(), 1);
+        wait_for("the program", || sandbox.path("begun").exists());
+        assert!(processes_in(sandbox.directory.path()).len() >= 3);
         kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(signal.as_raw()));
-        for pid in pids.split_whitespace() {
-            let stat = || std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
-            wait_for(|| stat().map_or(true, |stat| stat.contains(") Z")).then_some(()));
+        wait_for("the end of all processes", || processes_in(sandbox.directory.path()).is_empty());
+        if signal == Signal::KILL {
+            // Nobody could clean up: the next one does.
+            program(&sandbox, "slow", COUNTING);
+            sandbox.write("key", "one");
+            succeed(&mut minimg(&sandbox, &["build", "./own.toml", "-q"]));
         }
-        assert_eq!(std::fs::read_dir(sandbox.store.join("v1/work")).unwrap().count(), 0);
-        assert_eq!(std::fs::read_dir(sandbox.store.join("v1/tmp")).unwrap().count(), 0);
-    }
-}
-
-fn wait_for<T>(mut what: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(there) = what() {
-            return there;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(20), "it never came");
-        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(left_in(&sandbox.store), Vec::<String>::new(), "after {signal:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::error::ExecError;
 use super::protocol::{Description, Failure, VERSION};
-use crate::backend::namespace::Workspace;
+use crate::backend::namespace::{Namespace, Workspace};
 use crate::backend::{Context, Settings, tool};
 use crate::error::{Error, Result};
 use crate::process::{self, Command};
@@ -48,7 +48,11 @@ impl Program {
             let wrong = |message: String| ExecError::Setting { name: name.to_owned(), message };
             let text = value.as_str().ok_or_else(|| wrong(format!("`{key}` is not a text")))?;
             match key.as_str() {
-                "program" => file = Some(settings.directory.join(text)),
+                "program" => {
+                    let path = settings.directory.join(text);
+                    // It is not started where the path begins.
+                    file = Some(std::path::absolute(&path).unwrap_or(path));
+                }
                 "time-limit" => patience = time_limit(text).ok_or_else(|| wrong(not_a_span(text)))?,
                 other => {
                     let help = crate::suggest::help(other, ["program", "time-limit"]).unwrap_or_default();
@@ -67,7 +71,7 @@ impl Program {
 
     /// Asks the program what it is. This needs no store: nothing is logged.
     pub(super) fn describe(&self) -> Result<Description> {
-        let command = self.command("describe", PATIENCE_TO_DESCRIBE, Path::new("/"));
+        let command = self.command("describe", PATIENCE_TO_DESCRIBE, Path::new("/"), None);
         let file = || tempfile::tempfile().map_err(|source| Error::new(crate::error::Class::Machine, source));
         let failed = |source| Error::new(crate::error::Class::Tool, source);
         let answer = process::run(&command, None, file()?, file()?).map_err(failed)?;
@@ -101,7 +105,8 @@ impl Program {
     /// Asks it a question, and returns the file that it wrote its answer to, at its beginning.
     pub(super) fn call(&self, verb: &'static str, question: &str, context: &Context<'_>) -> Result<File> {
         let workspace = Workspace::plain(context)?;
-        let command = self.command(verb, self.patience, workspace.path());
+        let namespace = Namespace::of_processes(context.settings);
+        let command = self.command(verb, self.patience, workspace.path(), Some(&namespace));
         let machine = |source| StoreError::Io { path: context.store.path().to_owned(), source };
         let mut input = context.store.scratch()?;
         input.write_all(question.as_bytes()).and_then(|()| input.rewind()).map_err(machine)?;
@@ -126,10 +131,15 @@ impl Program {
         ExecError::Answer { program: self.shown(), verb, message: message.to_owned() }
     }
 
-    fn command(&self, verb: &str, patience: Duration, directory: &Path) -> Command {
+    fn command(&self, verb: &str, patience: Duration, directory: &Path, namespace: Option<&Namespace>) -> Command {
+        let file = self.file.clone().into_os_string();
+        let mut words = match namespace {
+            Some(namespace) => namespace.wrap(&file, [verb.into()]),
+            None => vec![file, verb.into()],
+        };
         Command {
-            program: self.file.clone(),
-            arguments: vec![verb.into()],
+            program: words.remove(0).into(),
+            arguments: words,
             // Its home and language are its own affair, unlike those of tools that we drive; its temporary files are not.
             environment: vec![("TMPDIR".into(), Some(directory.into()))],
             directory: Some(directory.to_owned()),

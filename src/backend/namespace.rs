@@ -73,6 +73,20 @@ impl Namespace {
         Err(ToolError::NoNamespace { tool: tool.to_owned(), reason })
     }
 
+    /// A namespace of processes alone, for tools that need no root: whatever they start ends with them, however this program ends. Where the
+    /// machine allows none, a tool runs without.
+    pub fn of_processes(settings: &Settings) -> Self {
+        let without = Self { ids: Ids::All, prefix: Vec::new() };
+        let (Ok(unshare), Ok(setpriv)) = (UNSHARE.find(&settings.path), SETPRIV.find(&settings.path)) else {
+            return without;
+        };
+        let user: &[&str] = if geteuid().is_root() { &[] } else { &["--user", "--map-current-user"] };
+        let mut prefix: Vec<OsString> = vec![setpriv.into(), "--pdeathsig".into(), "KILL".into(), unshare.into()];
+        prefix.extend(user.iter().chain(&["--pid", "--fork", "--kill-child"]).map(OsString::from));
+        let namespace = Self { ids: Ids::All, prefix };
+        if namespace.try_out().is_ok() { namespace } else { without }
+    }
+
     /// Whether a namespace can be made, for `minimg doctor`.
     pub fn survey(settings: &Settings) -> Vec<Part> {
         let found = Self::find("tools", settings);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use minimg::backend::Settings;
+use minimg::backends::buildroot;
 use minimg::error::{Class, Error};
 use minimg::store::Store;
 use minimg::tree::read_limited;
@@ -58,6 +59,12 @@ impl UserSettings {
                 mirrors.insert(distribution, value);
             }
         }
+        let mut backends = file.backends;
+        if let Ok(tree) = std::env::var(buildroot::VARIABLE) {
+            // Said in the environment, a relative path starts where the program does.
+            let tree = std::path::absolute(&tree).unwrap_or_else(|_| PathBuf::from(&tree)).display().to_string();
+            backends.entry("buildroot".to_owned()).or_default().insert("tree".to_owned(), tree.into());
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let jobs = global.jobs.or(file.jobs).unwrap_or(0);
         let own = |kind: &str| directory("XDG_CONFIG_HOME", ".config").map(|base| base.join("minimg").join(kind));
@@ -74,7 +81,7 @@ impl UserSettings {
                 jobs,
                 path,
                 docker_config: docker_config(),
-                backends: file.backends,
+                backends,
                 directory: file.directory,
             },
             profiles: own("profiles").into_iter().chain(file.profiles).chain(global.profiles.iter().cloned()).collect(),

@@ -294,8 +294,12 @@ impl Composer<'_> {
     /// that name unless the profile names that.
     fn link_applets(&mut self, program: &str, named: &[String]) -> Result<(), ComposeError> {
         let wrong = |what| ComposeError::NoApplets { path: program.to_owned(), what };
-        let found = resolve(&*self.tree, &RootPath::root(), program.as_bytes())
-            .map_err(|_| wrong("is not in the root tree"))?;
+        // Where /usr is not merged, programs for the first minutes of a machine are in /bin.
+        let elsewhere = program.strip_prefix("/usr").unwrap_or(program);
+        let found = [program, elsewhere].into_iter().find_map(|place| {
+            resolve(&*self.tree, &RootPath::root(), place.as_bytes()).ok().filter(|found| found.entry.is_some())
+        });
+        let found = found.ok_or_else(|| wrong("is not in the root tree"))?;
         let Some(Node { kind: Kind::File(content), .. }) = self.tree.get(&found.path) else {
             return Err(wrong("is not in the root tree"));
         };
