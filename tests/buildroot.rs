@@ -127,6 +127,21 @@ fn what_the_configuration_drops_is_an_error_with_its_reason() {
 }
 
 #[test]
+fn what_an_own_option_takes_from_the_defconfig_is_an_error() {
+    let sandbox = Sandbox::cold();
+    let copy = own_double(&sandbox);
+    std::fs::write(
+        copy.join("configs/cxx_defconfig"),
+        "BR2_TOOLCHAIN_BUILDROOT_CXX=y\nBR2_PACKAGE_NEEDS_CXX=y\nBR2_LINUX_KERNEL=y\nBR2_LINUX_KERNEL_DEFCONFIG=\"board\"\n",
+    )
+    .unwrap();
+    let text = profile("options = ['# BR2_TOOLCHAIN_BUILDROOT_CXX is not set']").replace("'double'\n", "'cxx'\n");
+    sandbox.write("own.toml", &text.replace(&double().display().to_string(), &copy.display().to_string()));
+    let said = sandbox.fail(4, &BUILD);
+    assert!(said.contains("BR2_PACKAGE_NEEDS_CXX is n, not y") && !said.contains("LINUX"), "{said}");
+}
+
+#[test]
 fn a_configuration_never_meets_the_root_of_another() {
     let sandbox = Sandbox::cold();
     sandbox.write("own.toml", &profile("options = ['BR2_PACKAGE_HELLO=y']"));
@@ -145,6 +160,22 @@ fn a_configuration_never_meets_the_root_of_another() {
     sandbox.run(&BUILD);
     let built = tree(&sandbox.path("root.tar"), &sandbox.store);
     assert_eq!(support::driven::text(&built, "srv/owned"), "changed\n");
+}
+
+#[test]
+fn tables_of_external_trees_are_found_by_their_variables() {
+    let sandbox = Sandbox::cold();
+    std::fs::create_dir_all(sandbox.path("ext")).unwrap();
+    sandbox.write("ext/external.desc", "name: MINE\ndesc: a test\n");
+    let option =
+        |table: &str| profile(&format!("external = ['ext']\noptions = ['BR2_ROOTFS_DEVICE_TABLE=\"{table}\"']"));
+    sandbox.write("ext/table.txt", "/srv/owned f 640 5 5 - - - - -\n");
+    sandbox.write("own.toml", &option("$(BR2_EXTERNAL_MINE_PATH)/table.txt"));
+    let said = sandbox.fail(9, &BUILD);
+    assert!(said.contains("the owner of /srv/owned is lost"), "{said}");
+    // What only make itself could say is no reason to throw a build away.
+    sandbox.write("own.toml", &option("$(TOPDIR)/device_table.txt $(shell echo x)/table.txt"));
+    sandbox.run(&BUILD);
 }
 
 #[test]
@@ -191,6 +222,13 @@ fn paths_that_buildroot_would_cut_are_refused() {
     sandbox.write("own.toml", &profile(""));
     let said = sandbox.fail(9, &[&BUILD[..], &["--store", "a store"]].concat());
     assert!(said.contains("there is a blank or a colon in it"), "{said}");
+    for (option, place) in [("external = ['an ext']", "an ext"), ("external = ['a:b']", "a:b")] {
+        std::fs::create_dir_all(sandbox.path(place)).unwrap();
+        sandbox.write("own.toml", &profile(option));
+        let said = sandbox.fail(9, &BUILD);
+        assert!(said.contains(place) && said.contains("there is a blank or a colon in it"), "{said}");
+    }
+    sandbox.write("own.toml", &profile(""));
     // A relative one starts where the program does, not in Buildroot's tree.
     sandbox.run(&[&BUILD[..], &["--store", "relative"]].concat());
     assert!(sandbox.path("relative/v1/buildroot").is_dir());
@@ -215,12 +253,41 @@ fn an_empty_part_in_a_search_path_does_not_reach_it() {
 }
 
 #[test]
+fn jobs_are_passed_on_and_make_no_other_configuration() {
+    let sandbox = Sandbox::cold();
+    let makefile = own_double(&sandbox).join("Makefile");
+    let mut text = std::fs::OpenOptions::new().append(true).open(makefile).unwrap();
+    writeln!(text, "$(if $(BR2_JLEVEL),$(info jobs are $(BR2_JLEVEL)))").unwrap();
+    let here = |options| {
+        profile(options).replace(&double().display().to_string(), &sandbox.path("tree").display().to_string())
+    };
+    sandbox.write("own.toml", &here("jobs = 3"));
+    sandbox.run(&BUILD);
+    let logs = std::fs::read_dir(sandbox.store.join("v1/logs")).unwrap();
+    let says = |log: PathBuf| std::fs::read_to_string(log).unwrap().contains("jobs are 3");
+    assert!(logs.filter_map(Result::ok).any(|log| says(log.path())));
+    sandbox.write("own.toml", &here("jobs = 1"));
+    sandbox.run(&[&BUILD[..], &["--offline"]].concat());
+    out(&sandbox);
+    sandbox.write("own.toml", &here("jobs = 0"));
+    let said = sandbox.fail(3, &BUILD);
+    assert!(said.contains("nonzero u32"), "{said}");
+}
+
+#[test]
 fn legal_information_is_kept_on_request() {
     let sandbox = Sandbox::cold();
     sandbox.write("own.toml", &profile("legal-info = 'legal'"));
     sandbox.run(&BUILD);
     let manifest = std::fs::read_to_string(sandbox.path("legal/manifest.csv")).unwrap();
     assert!(manifest.contains("busybox,1.36"), "{manifest}");
+    // It may be wanted when the root is there already: not without a network, which fetches sources; and not in a directory that is gone.
+    std::fs::remove_dir_all(sandbox.path("legal")).unwrap();
+    let said = sandbox.fail(5, &[&BUILD[..], &["--offline"]].concat());
+    assert!(said.contains("legal-info"), "{said}");
+    std::fs::remove_dir_all(sandbox.store.join("v1/buildroot")).unwrap();
+    sandbox.run(&BUILD);
+    assert!(sandbox.path("legal/manifest.csv").is_file());
 }
 
 #[test]

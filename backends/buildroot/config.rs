@@ -33,6 +33,18 @@ impl Config {
         self.0.insert(name.to_owned(), value.to_owned());
     }
 
+    /// What is said here of options of which `other` says nothing.
+    pub(super) fn without(&self, other: &Config) -> Config {
+        let mut rest = self.clone();
+        rest.0.retain(|name, _| !other.names(name));
+        rest
+    }
+
+    /// Keeps what `got` has in the same way.
+    pub(super) fn retain_held(&mut self, got: &Config) {
+        self.0.retain(|name, value| got.get(name) == value.as_str());
+    }
+
     /// The options that `got` has otherwise than this one wants, with the value that is wanted.
     pub(super) fn dropped(&self, got: &Config) -> Vec<(String, String)> {
         let differs = |(name, value): &(&String, &String)| got.get(name) != value.as_str();

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(super) struct Make<'a> {
     pub(super) tree: &'a Path,
     pub(super) external: &'a [PathBuf],
     pub(super) out: PathBuf,
+    /// How many things it compiles at once; else what the configuration says.
+    pub(super) jobs: Option<NonZero<u32>>,
     /// What ends all that make starts when this program ends.
     pub(super) namespace: Namespace,
     /// What the names of its logs begin with.
@@ -61,7 +64,9 @@ impl Make<'_> {
 
     /// Builds a target in the directory that was configured, and says what is being done.
     pub(super) fn build(&self, target: &str, patience: Duration, context: &Context<'_>) -> Result<()> {
-        let arguments = vec!["--no-print-directory".into(), "-C".into(), self.out.clone().into(), target.into()];
+        let mut arguments = vec!["--no-print-directory".into(), "-C".into(), self.out.clone().into(), target.into()];
+        // On the command line it wins over the configuration, which stays the same.
+        arguments.extend(self.jobs.map(|jobs| format!("BR2_JLEVEL={jobs}").into()));
         let command = self.command(arguments, patience);
         let mut progress = Progress::default();
         let mut tell = |line: &str| {

@@ -7,6 +7,7 @@ mod config;
 mod make;
 mod options;
 mod output;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use config::Config;
 use make::Make;
 use options::Options;
 use output::Info;
+use wanted::Wanted;
 
 use crate::backend::namespace::Namespace;
 use crate::backend::tool::Need;
@@ -78,9 +80,11 @@ pub enum BuildrootError {
         name: String,
     },
     /// Buildroot cuts paths at blanks and colons.
-    #[error("Buildroot cannot build in {path}: there is a blank or a colon in it; name another store with --store")]
+    #[error(
+        "Buildroot cannot use {path}: there is a blank or a colon in it; move it, or where it is the store's name another with --store"
+    )]
     Path {
-        /// Where it would build.
+        /// Its own tree, an external one, or where it would build.
         path: PathBuf,
     },
     /// kconfig dropped what was asked for.
@@ -119,6 +123,11 @@ pub enum BuildrootError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Licences and sources have to be fetched.
+    #[error(
+        "--offline forbids Buildroot's `legal-info`, which fetches sources; build once without --offline, or without the option `legal-info`"
+    )]
+    LegalInfoOffline,
     /// `show-info` does not print what it should.
     #[error("cannot understand what Buildroot's `make show-info` prints: {0}")]
     Info(serde_json::Error),
@@ -133,6 +142,7 @@ impl From<BuildrootError> for Error {
             | BuildrootError::UnknownDefconfig { .. } => Class::Profile,
             BuildrootError::Dropped { .. } => Class::Unsatisfiable,
             BuildrootError::Read { .. } => Class::Machine,
+            BuildrootError::LegalInfoOffline => Class::Network,
             _ => Class::Tool,
         };
         Error::new(class, error)
@@ -187,6 +197,16 @@ impl Backend for Buildroot {
     }
 }
 
+fn create(directory: &Path) -> Result<(), BuildrootError> {
+    std::fs::create_dir_all(directory).map_err(|source| BuildrootError::Read { path: directory.to_owned(), source })
+}
+
+/// The name of an external tree, as the variable of its path has it (`external.desc`).
+fn external_name(external: &Path) -> Option<String> {
+    let text = make::text(&external.join("external.desc")).ok()?;
+    text.lines().find_map(|line| Some(line.strip_prefix("name:")?.trim().to_owned()))
+}
+
 fn is_tree(path: &Path) -> bool {
     path.join("Makefile").is_file() && path.join("Config.in").is_file()
 }
@@ -200,7 +220,7 @@ struct Project<'a> {
     /// What the defconfig says.
     base: Config,
     /// What is wanted beyond it.
-    wanted: Config,
+    wanted: Wanted,
     /// Stands for all of it, with the trees' own files.
     key: Digest,
 }
@@ -216,25 +236,27 @@ impl<'a> Project<'a> {
         let file = files.find(|file| file.is_file());
         let file = file.ok_or_else(|| BuildrootError::UnknownDefconfig { name: defconfig.clone() })?;
         let base = Config::parse(&make::text(&file)?);
-        let wanted = wanted(request, options, &base)?;
+        let wanted = Wanted::new(request, options, &base)?;
         let mut trees = vec![fingerprint(tree)?];
         for external in &options.external {
             trees.push(fingerprint(external)?);
         }
-        let key = digest_of(&(NAME, VERSION, &trees, &defconfig, base.lines(), wanted.lines()));
+        let key =
+            digest_of(&(NAME, VERSION, &trees, &defconfig, base.lines(), wanted.parts.lines(), wanted.own.lines()));
         Ok(Self { request, options, tree, defconfig, base, wanted, key })
     }
 
     fn make(&self, out: &Path, context: &Context<'_>) -> Result<Make<'a>> {
-        let is_cut = |c: char| c.is_whitespace() || c == ':';
-        if out.to_string_lossy().contains(is_cut) {
-            return Err(BuildrootError::Path { path: out.to_owned() }.into());
+        let is_cut = |path: &&Path| path.to_string_lossy().contains(|c: char| c.is_whitespace() || c == ':');
+        if let Some(path) = self.trees().into_iter().chain([out]).find(is_cut) {
+            return Err(BuildrootError::Path { path: path.to_owned() }.into());
         }
         Ok(Make {
             program: MAKE.find(&context.settings.path)?,
             tree: self.tree,
             external: &self.options.external,
             out: out.to_owned(),
+            jobs: self.options.jobs,
             namespace: Namespace::of_processes(context.settings),
             log: format!("{NAME}-{}", self.key.short()),
         })
@@ -243,7 +265,9 @@ impl<'a> Project<'a> {
     /// Configures and builds, and fixes the root.
     fn build(&self, out: &Path, context: &Context<'_>) -> Result<Pins> {
         let make = self.make(out, context)?;
-        std::fs::create_dir_all(out).map_err(|source| BuildrootError::Read { path: out.to_owned(), source })?;
+        // Held by those who want no root but the licences, too.
+        let _lock = context.store.lock(&format!("{NAME}-{}", self.key.short()))?;
+        create(out)?;
         context.reporter.event(Event::Phase("configure"));
         self.configure(&make, context)?;
         context.reporter.event(Event::Phase("build"));
@@ -262,36 +286,71 @@ impl<'a> Project<'a> {
         fixed::fix(tree, &format!("Buildroot {}", self.defconfig), context)
     }
 
-    /// Makes the configuration and sees that it is the one that was asked for.
+    /// Makes the configuration in three steps, and sees after each that it is what was asked for: the defconfig; without the parts that are none
+    /// of a root, which takes options away that belong to those parts alone; with what the profile wants.
     fn configure(&self, make: &Make<'_>, context: &Context<'_>) -> Result<()> {
-        make.configure(&self.defconfig, context)?;
         let file = make.out.join(".config");
-        let text = make::text(&file)? + &self.wanted.lines();
-        std::fs::write(&file, text).map_err(|source| BuildrootError::Read { path: file.clone(), source })?;
-        make.configure("olddefconfig", context)?;
-        let got = Config::parse(&make::text(&file)?);
-        let mut asked = self.base.clone();
-        asked.extend(&self.wanted);
-        let trees: Vec<&Path> = self.options.external.iter().map(PathBuf::as_path).chain([self.tree]).collect();
-        let dropped = asked.dropped(&got).into_iter().map(|(name, value)| {
-            format!("{name} is {}, not {value}: {}", got.get(&name), config::reason(&name, &trees))
+        let read = || make::text(&file).map(|text| Config::parse(&text));
+        let add = |more: &Config| {
+            let text = make::text(&file)? + &more.lines();
+            std::fs::write(&file, text).map_err(|source| BuildrootError::Read { path: file.clone(), source })?;
+            make.configure("olddefconfig", context)
+        };
+        make.configure(&self.defconfig, context)?;
+        // What is to be changed below need not hold here.
+        let mut asked = self.base.without(&self.wanted.own);
+        self.accepted(&asked, &read()?)?;
+        add(&self.wanted.parts)?;
+        let got = read()?;
+        self.accepted(&self.wanted.parts, &got)?;
+        asked.retain_held(&got);
+        add(&self.wanted.own)?;
+        asked.extend(&self.wanted.parts);
+        asked.extend(&self.wanted.own);
+        Ok(self.accepted(&asked, &read()?)?)
+    }
+
+    fn accepted(&self, asked: &Config, got: &Config) -> Result<(), BuildrootError> {
+        let dropped = asked.dropped(got).into_iter().map(|(name, value)| {
+            format!("{name} is {}, not {value}: {}", got.get(&name), config::reason(&name, &self.trees()))
         });
         let dropped: Vec<String> = dropped.collect();
-        if dropped.is_empty() { Ok(()) } else { Err(BuildrootError::Dropped { dropped }.into()) }
+        if dropped.is_empty() { Ok(()) } else { Err(BuildrootError::Dropped { dropped }) }
+    }
+
+    /// The trees that sources come from.
+    fn trees(&self) -> Vec<&Path> {
+        self.options.external.iter().map(PathBuf::as_path).chain([self.tree]).collect()
     }
 
     /// The tables of owners and modes that the configuration names, in Buildroot's tree unless they are absolute.
     fn device_tables(&self, out: &Path) -> Result<Vec<String>> {
         let got = Config::parse(&make::text(&out.join(".config"))?);
-        let names = got.get("BR2_ROOTFS_DEVICE_TABLE").trim_matches('"').to_owned();
-        let tables = names.split_whitespace().filter(|name| *name != "n").map(|name| self.tree.join(name));
-        Ok(tables.map(|path| make::text(&path)).collect::<Result<_, _>>()?)
+        let mut names = got.get("BR2_ROOTFS_DEVICE_TABLE").trim_matches('"').replace("$(TOPDIR)/", "");
+        for external in &self.options.external {
+            if let Some(name) = external_name(external) {
+                names = names.replace(&format!("$(BR2_EXTERNAL_{name}_PATH)"), &external.display().to_string());
+            }
+        }
+        // Other variables only make knows: such a table goes unchecked.
+        let is_known = |name: &&str| *name != "n" && !name.contains(['$', '(', ')']);
+        let tables = names.split_whitespace().filter(is_known).map(|name| self.tree.join(name));
+        Ok(tables.filter(|path| path.is_file()).map(|path| make::text(&path)).collect::<Result<_, _>>()?)
     }
 
     /// Has Buildroot collect licences and sources, and puts them where they are wanted.
     fn keep_legal_info(&self, out: &Path, wanted: &Path, context: &Context<'_>) -> Result<()> {
+        if context.offline {
+            return Err(BuildrootError::LegalInfoOffline.into());
+        }
+        let _lock = context.store.lock(&format!("{NAME}-{}", self.key.short()))?;
         context.reporter.event(Event::Phase("legal-info"));
         let make = self.make(out, context)?;
+        if !out.join(".config").is_file() {
+            // The root is in the store, and the directory in which it was made is gone.
+            create(out)?;
+            self.configure(&make, context)?;
+        }
         make.build("legal-info", self.options.patience()?, context)?;
         let made = out.join("legal-info");
         let copied = std::process::Command::new("cp").arg("-r").arg("--").arg(&made).arg(wanted).status();
@@ -301,41 +360,6 @@ impl<'a> Project<'a> {
             false => Err(failed(std::io::Error::other(format!("it cannot be copied to {}", wanted.display()))).into()),
         }
     }
-}
-
-/// What is wanted beyond the defconfig: the root as a tar, glibc where Buildroot makes the toolchain, the profile's packages and options; and
-/// nothing that takes time and is no part of a root.
-fn wanted(request: &Request, options: &Options, base: &Config) -> Result<Config, BuildrootError> {
-    let mut own = Config::default();
-    for package in &request.packages {
-        let (name, value) = config::symbol(package);
-        own.set(&name, &value);
-    }
-    for fragment in &options.fragments {
-        own.extend(&Config::parse(&make::text(fragment)?));
-    }
-    for option in &options.options {
-        let said = Config::parse(option);
-        if said == Config::default() {
-            return Err(BuildrootError::Option(format!("{option:?} is no option; write BR2_NAME=y")));
-        }
-        own.extend(&said);
-    }
-    let mut wanted = Config::default();
-    wanted.set("BR2_TARGET_ROOTFS_TAR", "y");
-    if base.get("BR2_TOOLCHAIN_EXTERNAL") != "y" && !own.names("BR2_TOOLCHAIN_EXTERNAL") {
-        wanted.set("BR2_TOOLCHAIN_BUILDROOT_GLIBC", "y");
-    }
-    for part in ["BR2_LINUX_KERNEL", "BR2_TARGET_UBOOT", "BR2_TARGET_ROOTFS_EXT2"] {
-        if base.names(part) {
-            wanted.set(part, "n");
-        }
-    }
-    if base.names("BR2_ROOTFS_POST_IMAGE_SCRIPT") {
-        wanted.set("BR2_ROOTFS_POST_IMAGE_SCRIPT", "\"\"");
-    }
-    wanted.extend(&own);
-    Ok(wanted)
 }
 
 /// Makes Buildroot install everything anew, without compiling anything again, unless the root that is there is whole: what an interrupted

@@ -26,6 +26,8 @@ pub(super) struct Options {
     pub(super) fragments: Vec<PathBuf>,
     /// Where licences and sources are put, as Buildroot's `legal-info` collects them.
     pub(super) legal_info: Option<PathBuf>,
+    /// How many things are compiled at once; else what the configuration says.
+    pub(super) jobs: Option<std::num::NonZero<u32>>,
     /// How long the build may take: `6h`.
     time_limit: Option<String>,
 }
