@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -207,9 +208,19 @@ fn failures_say_what_is_wrong() {
     profile("busybox", "hooks = ['echo the hook failed >&2; exit 1']");
     let said = sandbox.fail(9, &["build", "./own.toml"]);
     assert!(said.contains("the hook failed"), "{said}");
+    let pinned = "backend = 'debootstrap'\nsource.suite = 'bookworm'\nsource.pins = { busybox = '0-none' }\n\
+                  packages.deb = ['busybox']\nkeep.programs = ['true']\n";
+    sandbox.write("own.toml", pinned);
+    let said = sandbox.fail(4, &["build", "./own.toml"]);
+    assert!(said.contains("busybox was not installed: no version of it"), "{said}");
     profile("busybox", "varient = 'minbase'");
     let said = sandbox.fail(3, &["build", "./own.toml"]);
     assert!(said.contains("did you mean `variant`?"), "{said}");
+    if !Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists() {
+        profile("busybox", "tool = 'debootstrap'");
+        let said = sandbox.fail(9, &["build", "./own.toml", "--board", "arm64"]);
+        assert!(said.contains("cannot run debootstrap for a board of another machine"), "{said}");
+    }
     profile("busybox", "hooks = ['true']");
     let mut nowhere = sandbox.minimg(&["build", "./own.toml"]);
     // A directory with util-linux alone, so that only the tool is missing; the program looks in /usr/sbin, too.

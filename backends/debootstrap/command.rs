@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::keyring_name;
 use super::options::{Options, Tool};
-use crate::backend::{Context, Request};
+use crate::backend::{Context, Request, Source};
 use crate::backends::deb::archive::apt::AptSource;
 use crate::report::Event;
 
@@ -90,7 +90,7 @@ impl Install<'_> {
         if source.recommends {
             add("--aptopt=APT::Install-Recommends \"true\"".into());
         }
-        if let Some(preferences) = self.preferences() {
+        if let Some(preferences) = preferences(source) {
             let write = format!(
                 "mkdir -p \"$1/etc/apt/preferences.d\" && printf '%s' {} >\"$1/{PREFERENCES}\"",
                 quoted(&preferences)
@@ -133,21 +133,25 @@ impl Install<'_> {
         words.push(source.address.clone().into());
         words
     }
+}
 
-    /// Pins and exclusions as apt_preferences(5).
-    fn preferences(&self) -> Option<String> {
-        let source = &self.request.source;
-        let mut text = String::new();
-        for (package, wanted) in &source.pins {
-            let is_version = wanted.starts_with(|c: char| c.is_ascii_digit());
-            let pin = if is_version { format!("version {wanted}") } else { format!("release n={wanted}") };
-            text += &format!("Package: {package}\nPin: {pin}\nPin-Priority: 1001\n\n");
-        }
-        for package in &source.exclude {
-            text += &format!("Package: {package}\nPin: version *\nPin-Priority: -1\n\n");
-        }
-        Some(text).filter(|text| !text.is_empty())
+/// Pins and exclusions as apt_preferences(5). As in the `deb` backend a pin is a version or one of a suite's names, and no other version of the
+/// package will do: of several records for a package the first that fits counts.
+fn preferences(source: &Source) -> Option<String> {
+    let mut text = String::new();
+    let mut record = |package: &str, pin: &str, priority: i32| {
+        text += &format!("Package: {package}\nPin: {pin}\nPin-Priority: {priority}\n\n");
+    };
+    for package in &source.exclude {
+        record(package, "version *", -1);
     }
+    for (package, wanted) in &source.pins {
+        for kind in ["version ", "release n=", "release a="] {
+            record(package, &format!("{kind}{wanted}"), 1001);
+        }
+        record(package, "version *", -1);
+    }
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// The file for preferences while packages are installed.
@@ -156,4 +160,31 @@ const PREFERENCES: &str = "etc/apt/preferences.d/minimg";
 /// A word for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_a_version_or_a_name_of_a_suite_and_nothing_else_will_do() {
+        assert_eq!(preferences(&Source::default()), None);
+        let source = Source {
+            pins: [("a".to_owned(), "stable".to_owned())].into(),
+            exclude: vec!["b".to_owned()],
+            ..Source::default()
+        };
+        let text = preferences(&source).unwrap();
+        let records: Vec<String> = text.trim_end().split("\n\n").map(|record| record.replace('\n', ", ")).collect();
+        assert_eq!(
+            records,
+            [
+                "Package: b, Pin: version *, Pin-Priority: -1",
+                "Package: a, Pin: version stable, Pin-Priority: 1001",
+                "Package: a, Pin: release n=stable, Pin-Priority: 1001",
+                "Package: a, Pin: release a=stable, Pin-Priority: 1001",
+                "Package: a, Pin: version *, Pin-Priority: -1",
+            ]
+        );
+    }
 }

@@ -28,7 +28,7 @@ use crate::tree::{RootPath, RootTree};
 /// The backend's name, under which a profile has its options.
 const NAME: &str = "debootstrap";
 /// Raised when the same request would give another tree than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const MMDEBSTRAP: Need = Need { programs: &["mmdebstrap"], package: "mmdebstrap" };
 const DEBOOTSTRAP: Need = Need { programs: &["debootstrap"], package: "debootstrap" };
@@ -52,6 +52,22 @@ pub enum DebootstrapError {
         "cannot run debootstrap as an ordinary user, since it makes device nodes; install mmdebstrap, which knows how to go without"
     )]
     OnlyAsRoot,
+    /// debootstrap itself for another machine, whose emulator only a user namespace has.
+    #[error(
+        "cannot run debootstrap for a board of another machine: the emulator is not registered here, and in the namespace that gets its own \
+         no device nodes can be made; install mmdebstrap, which knows how to go without, or register the emulator with \
+         `apt-get install qemu-user-static binfmt-support`"
+    )]
+    OnlyRegistered,
+    /// A package that is asked for, of which no version may be installed.
+    #[error(
+        "{package} was not installed: no version of it in the archives fits the profile's pins and exclusions; change `source.pins` or \
+         `source.exclude`"
+    )]
+    RuledOut {
+        /// Its name.
+        package: String,
+    },
     /// The tree has no package database.
     #[error("{tool} made a root file system without a package database; its log may say why: {log}")]
     NoPackages {
@@ -64,7 +80,11 @@ pub enum DebootstrapError {
 
 impl From<DebootstrapError> for Error {
     fn from(error: DebootstrapError) -> Self {
-        Error::new(Class::Tool, error)
+        let class = match error {
+            DebootstrapError::RuledOut { .. } => Class::Unsatisfiable,
+            _ => Class::Tool,
+        };
+        Error::new(class, error)
     }
 }
 
@@ -107,8 +127,8 @@ impl Backend for Debootstrap {
         let asked = (&request.board.names.deb, &request.packages, source.recommends, &source.pins, &source.exclude);
         let chosen = (tool, &options.variant, &options.include, &options.hooks);
         let key = digest_of(&(NAME, VERSION, contents, asked, chosen));
-        // The key holds what the archives have: nothing else gets older.
-        driven::remembered(tool.name(), &key, std::time::Duration::MAX, context, || {
+        // The key holds what the archives have: only what hooks fetch gets older.
+        driven::remembered(tool.name(), &key, options.max_age, context, || {
             let install = Install { tool, program: &program, options: &options, request, sources: &sources };
             install_tree(&install, context)
         })
@@ -144,7 +164,11 @@ fn install_tree(install: &Install<'_>, context: &Context<'_>) -> Result<Pins> {
         (Ids::Mapped, Tool::Debootstrap) => return Err(DebootstrapError::OnlyAsRoot.into()),
         _ => {}
     }
-    let namespace = namespace.for_board(&install.request.board, name, context.settings)?;
+    let emulating = namespace.clone().for_board(&install.request.board, name, context.settings)?;
+    if install.tool == Tool::Debootstrap && emulating != namespace {
+        return Err(DebootstrapError::OnlyRegistered.into());
+    }
+    let namespace = emulating;
     context.reporter.event(Event::Phase("install"));
     let workspace = Workspace::new(&namespace, context)?;
     let machine = |source| StoreError::Io { path: workspace.path().to_owned(), source };
@@ -163,10 +187,23 @@ fn install_tree(install: &Install<'_>, context: &Context<'_>) -> Result<Pins> {
         let log = context.store.path().join("logs").join(log_name(install.tool)).display().to_string();
         return Err(DebootstrapError::NoPackages { tool: name, log }.into());
     }
+    refuse_without_what_was_asked(install, &tree)?;
     let epoch = newest_of_packages(&tree, epoch).unwrap_or(epoch);
     scrub::scrub(&mut tree, epoch);
     let archives = install.sources.iter().map(AptSource::archive).collect();
     Ok(Pins { archives, epoch, ..fixed::fix(tree, name, context)? })
+}
+
+/// mmdebstrap passes over a package of which no version may be installed.
+fn refuse_without_what_was_asked(install: &Install<'_>, tree: &RootTree) -> Result<(), DebootstrapError> {
+    let source = &install.request.source;
+    let is_ruled = |name: &&String| source.pins.contains_key(*name) || source.exclude.contains(name);
+    let is_there = |name: &String| tree.packages().iter().any(|package| package.name == *name);
+    let asked = install.request.packages.iter().chain(&install.options.include);
+    match asked.filter(is_ruled).find(|name| !is_there(name)) {
+        Some(package) => Err(DebootstrapError::RuledOut { package: package.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// The newest date that files came with, as the `deb` backend dates what is made; what scripts changed has the time of the run.

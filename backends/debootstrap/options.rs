@@ -25,7 +25,7 @@ impl Tool {
 
 /// How long a tool may take, unless the profile says otherwise: an emulated machine is slow.
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
-const KEYS: [&str; 5] = ["tool", "variant", "include", "hooks", "time-limit"];
+const KEYS: [&str; 6] = ["tool", "variant", "include", "hooks", "max-age", "time-limit"];
 const TOOLS: [&str; 3] = ["auto", "mmdebstrap", "debootstrap"];
 
 /// What `[source.options.debootstrap]` says.
@@ -39,6 +39,8 @@ pub(super) struct Options {
     pub(super) include: Vec<String>,
     /// Shell commands that are run in the end, with the root's directory as `$1`.
     pub(super) hooks: Vec<String>,
+    /// How long a tree is taken for what the tool would give again; as long as the archives have the same packages, if nothing is said.
+    pub(super) max_age: Duration,
     /// How long the tool may take.
     pub(super) patience: Duration,
 }
@@ -56,8 +58,14 @@ impl From<OptionsError> for Error {
 
 impl Options {
     pub(super) fn read(source: &Source) -> Result<Self, OptionsError> {
-        let mut options =
-            Self { tool: None, variant: None, include: Vec::new(), hooks: Vec::new(), patience: PATIENCE };
+        let mut options = Self {
+            tool: None,
+            variant: None,
+            include: Vec::new(),
+            hooks: Vec::new(),
+            max_age: Duration::MAX,
+            patience: PATIENCE,
+        };
         let table = match source.options.get(NAME) {
             None => return Ok(options),
             Some(value) => value.as_table().ok_or_else(|| OptionsError("it is not a table".into()))?,
@@ -68,7 +76,13 @@ impl Options {
                 "variant" => options.variant = Some(word(key, text(key, value)?)?),
                 "include" => options.include = texts(key, value)?,
                 "hooks" => options.hooks = texts(key, value)?,
-                "time-limit" => options.patience = span(text(key, value)?)?,
+                "max-age" => options.max_age = span(key, text(key, value)?)?,
+                "time-limit" => {
+                    options.patience = span(key, text(key, value)?)?;
+                    if options.patience.is_zero() {
+                        return Err(OptionsError("`time-limit` leaves no time".into()));
+                    }
+                }
                 other => {
                     let help = suggest::help(other, KEYS).unwrap_or_default();
                     return Err(OptionsError(format!("there is no `{other}`; {help}")));
@@ -112,10 +126,10 @@ fn tool(text: &str) -> Result<Option<Tool>, OptionsError> {
     }
 }
 
-fn span(text: &str) -> Result<Duration, OptionsError> {
+fn span(key: &str, text: &str) -> Result<Duration, OptionsError> {
     let parsed: Option<jiff::SignedDuration> = text.parse().ok();
-    let span = parsed.and_then(|span| Duration::try_from(span).ok()).filter(|span| !span.is_zero());
-    span.ok_or_else(|| OptionsError(format!("`time-limit` is no span of time: {text:?}; write `90s`, `30m` or `2h`")))
+    let span = parsed.and_then(|span| Duration::try_from(span).ok());
+    span.ok_or_else(|| OptionsError(format!("`{key}` is no span of time: {text:?}; write `90s`, `30m` or `2h`")))
 }
 
 #[cfg(test)]
@@ -136,17 +150,21 @@ mod tests {
             variant: Some("minbase".into()),
             include: vec!["a".into()],
             hooks: vec!["x".into()],
+            max_age: Duration::MAX,
             patience: Duration::from_secs(300),
         };
         assert_eq!(options, Ok(expected));
+        assert_eq!(read("max-age = '0s'").unwrap().max_age, Duration::ZERO);
         assert_eq!(read("tool = 'auto'").unwrap().tool, None);
         for (text, expected) in [
             ("varient = 'x'", "there is no `varient`; did you mean `variant`?"),
-            ("tool = 'debstrap'", "did you mean `debootstrap`?"),
+            ("tool = 'debotstrap'", "did you mean `debootstrap`?"),
             ("variant = '--help'", "`variant` cannot be"),
             ("include = ['a b']", "`include` cannot be"),
             ("hooks = 'x'", "`hooks` is not a list of texts"),
-            ("time-limit = 'soon'", "no span of time"),
+            ("time-limit = 'soon'", "`time-limit` is no span of time"),
+            ("time-limit = '0s'", "`time-limit` leaves no time"),
+            ("max-age = '-1s'", "`max-age` is no span of time"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
