@@ -24,6 +24,7 @@ pub mod recipe;
 pub mod record;
 pub mod report;
 pub mod rootfs;
+pub mod shrink;
 pub mod store;
 pub mod suggest;
 pub mod tree;

@@ -63,7 +63,7 @@ macro_rules! table {
 }
 
 /// The table of rule sets: one line for each.
-const TABLE: [(&str, &str); 29] = table![
+const TABLE: [(&str, &str); 30] = table![
     "accounts",
     "ca-certificates",
     "copyright",
@@ -80,6 +80,7 @@ const TABLE: [(&str, &str); 29] = table![
     "magic",
     "netbase",
     "nodejs",
+    "npm",
     "nss",
     "openssl",
     "pam",

@@ -1,0 +1,146 @@
+//! What stays of an image that nobody described in a profile: its own configuration says what it starts, and its programs' own text says
+//! which files they open.
+//!
+//! Whatever is doubtful stays: an image that is a little larger is better than one that does not start.
+
+mod named;
+mod places;
+
+use crate::export::DEFAULT_PATH;
+use crate::image::Config;
+use crate::profile::{ClosureSettings, Keep, Pattern, Policy};
+use crate::tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
+
+use places::Places;
+
+/// What somebody asks for besides what the image says itself.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Programs by path or by name; where there are none, the one that the image starts is meant.
+    pub programs: Vec<String>,
+    /// Globs over absolute paths.
+    pub keep: Vec<String>,
+    /// Names of rule sets.
+    pub rules: Vec<String>,
+}
+
+/// What stays of an image with this tree and configuration; `None` when neither says which program is meant.
+pub fn keep(asked: &Asked, config: &Config, tree: &RootTree) -> Option<Keep> {
+    let words = words(config);
+    let start = config.entrypoint.first().or(config.cmd.first()).map(|program| place(config, program));
+    let programs = if asked.programs.is_empty() { vec![start.clone()?] } else { asked.programs.clone() };
+    let optional_programs: Vec<String> = start.into_iter().chain(words).collect();
+
+    let mut places = Places::new(tree);
+    of_configuration(&mut places, config, &optional_programs);
+    let started: Vec<Started> =
+        programs.iter().chain(&optional_programs).filter_map(|p| find(config, tree, p)).collect();
+    for program in &started {
+        places.keep_installation(&program.path);
+        places.keep_installation(&program.file);
+    }
+    named::keep(&mut places, started.iter().map(|program| program.file.clone()));
+
+    let asked_for =
+        asked.keep.iter().map(|glob| Pattern { glob: glob.clone(), reason: "asked for with --keep".into() });
+    let perl = started.iter().any(|program| is_perl(tree, &program.file)).then(|| "perl".to_owned());
+    Some(Keep {
+        programs,
+        optional_programs,
+        rules: asked.rules.iter().cloned().chain(perl).collect(),
+        keep: asked_for.chain(places.into_patterns()).collect(),
+        closure: ClosureSettings {
+            dlopen_strings: Policy::Keep,
+            script_commands: Policy::Keep,
+            triggers: Policy::Keep,
+            ..ClosureSettings::default()
+        },
+        ..Keep::default()
+    })
+}
+
+/// What the configuration says that may be the name of a file: arguments, the words of commands for a shell, and those of the health
+/// check. `--file=/x` and `/x:/y` are several words.
+fn words(config: &Config) -> Vec<String> {
+    let check = config.healthcheck.iter().flat_map(|check| &check.command);
+    let all = config.entrypoint.iter().chain(&config.cmd).chain(check);
+    let is_part = |c: char| c.is_alphanumeric() || "._-+/@~".contains(c);
+    let words = all.flat_map(|text| text.split(move |c| !is_part(c)));
+    words.filter(|word| !word.is_empty() && !word.starts_with('-')).map(|word| place(config, word)).collect()
+}
+
+/// Where a word would be looked for: names without a slash in PATH, all others from the working directory.
+fn place(config: &Config, word: &str) -> String {
+    let is_file = word.contains('/') || word.contains('.') && !config.workdir.is_empty();
+    if is_file { below_workdir(config, word).to_string() } else { word.to_owned() }
+}
+
+fn below_workdir(config: &Config, word: &str) -> RootPath {
+    let from = if word.starts_with('/') { RootPath::root() } else { RootPath::root().join_clamped(&config.workdir) };
+    from.join_clamped(word)
+}
+
+/// The places that the configuration names.
+fn of_configuration(places: &mut Places<'_>, config: &Config, words: &[String]) {
+    places.keep(&RootPath::root().join_clamped(&config.workdir), "the image's working directory");
+    for volume in &config.volumes {
+        places.keep(&RootPath::root().join_clamped(volume), "a volume of the image");
+    }
+    if let Some(home) = home(config, places.tree()) {
+        places.keep(&home, "the home directory of the image's user");
+    }
+    for word in words {
+        places.keep(&below_workdir(config, word), "the image's command names it");
+    }
+    for (name, value) in config.env.iter().filter(|(name, _)| !matches!(&***name, "PATH" | "MANPATH" | "INFOPATH")) {
+        for path in value.split([':', ',', ' ', '=']).filter(|path| path.starts_with('/')) {
+            places.keep(&RootPath::root().join_clamped(path), &format!("the image's variable {name} names it"));
+        }
+    }
+}
+
+/// The home directory of the image's user, as the image's passwd(5) has it.
+fn home(config: &Config, tree: &RootTree) -> Option<RootPath> {
+    let user = config.user.split(':').next().filter(|user| !user.is_empty())?;
+    let Some(Node { kind: Kind::File(content), .. }) = tree.get(&RootPath::root().join_clamped("etc/passwd")) else {
+        return None;
+    };
+    let passwd = content.map().ok()?;
+    let text = String::from_utf8_lossy(&passwd);
+    let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut own = fields.filter(|fields| fields.first() == Some(&user) || fields.get(2) == Some(&user));
+    Some(RootPath::root().join_clamped(own.next()?.get(5)?))
+}
+
+/// A program or another file that the image starts with.
+struct Started {
+    /// As it is called.
+    path: RootPath,
+    /// Where that leads.
+    file: RootPath,
+}
+
+fn find(config: &Config, tree: &RootTree, program: &str) -> Option<Started> {
+    let directories = config.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    let places: Vec<RootPath> = match program.contains('/') {
+        true => vec![RootPath::root().join_clamped(program)],
+        false => directories.split(':').map(|d| RootPath::root().join_clamped(d).join_clamped(program)).collect(),
+    };
+    places.into_iter().find_map(|path| {
+        let found = resolve(tree, &RootPath::root(), path.as_bytes()).ok()?;
+        matches!(found.entry, Some(Entry::File { .. })).then_some(Started { path, file: found.path })
+    })
+}
+
+/// Whether a file is perl or a script for it: which of perl's modules a script uses is not looked for.
+fn is_perl(tree: &RootTree, file: &RootPath) -> bool {
+    let Some((_, Node { kind: Kind::File(content), .. })) = tree.content_node(file) else { return false };
+    file.file_name().starts_with(b"perl")
+        || content.map().is_ok_and(|bytes| {
+            let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            line.starts_with(b"#!") && memchr::memmem::find(line, b"perl").is_some()
+        })
+}
+
+#[cfg(test)]
+mod tests;

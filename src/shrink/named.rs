@@ -1,0 +1,121 @@
+//! Files that a program names in its own text: configuration, data, and directories that it writes into.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::places::{Places, is_shared};
+use crate::tree::{Entry, Kind, Node, RootPath, resolve};
+
+/// No path of Linux is longer (`PATH_MAX`).
+const LONGEST: usize = 4096;
+/// No program names more paths than this.
+const MAX_PATHS: usize = 20_000;
+/// Larger files beside a program are data and not configuration.
+const MAX_CONFIGURATION: u64 = 1 << 20;
+/// No more files than this are read for what they name.
+const MAX_READ: usize = 10_000;
+
+/// Keeps what these files name, and what the configuration that is kept so names in turn.
+pub(super) fn keep(places: &mut Places<'_>, files: impl Iterator<Item = RootPath>) {
+    let mut pending: VecDeque<RootPath> = files.collect();
+    let mut read: BTreeSet<RootPath> = BTreeSet::new();
+    while let Some(file) = pending.pop_front() {
+        if read.len() >= MAX_READ || !read.insert(file.clone()) {
+            continue;
+        }
+        let Some((_, Node { kind: Kind::File(content), .. })) = places.tree().content_node(&file) else { continue };
+        // A file that cannot be read is the walk's to report.
+        let Ok(bytes) = content.map() else { continue };
+        for path in paths(&bytes) {
+            pending.extend(keep_named(places, &path, &file));
+        }
+    }
+}
+
+/// Keeps what is at a path that `by` names, and returns the configuration among it.
+fn keep_named(places: &mut Places<'_>, path: &RootPath, by: &RootPath) -> Vec<RootPath> {
+    let reason = format!("{by} names {path}");
+    let Ok(found) = resolve(places.tree(), &RootPath::root(), path.as_bytes()) else { return Vec::new() };
+    match found.entry {
+        // A file that the program makes itself.
+        None => {
+            if let Some(parent) = path.parent().filter(|_| found.path.parent().is_some_and(|place| !is_shared(&place)))
+            {
+                places.keep_entry(&parent, &reason);
+            }
+            Vec::new()
+        }
+        Some(Entry::Directory) if is_shared(&found.path) => Vec::new(),
+        Some(Entry::Directory) => {
+            places.keep_entry(path, &reason);
+            keep_directory(places, path, &found.path, &reason)
+        }
+        Some(_) => {
+            places.keep_entry(path, &reason);
+            match configuration_directory(path).filter(|directory| !is_shared(directory)) {
+                Some(directory) => keep_directory(places, &directory, &directory, &reason),
+                None if path.components().next() == Some(b"etc") => vec![found.path],
+                None => Vec::new(),
+            }
+        }
+    }
+}
+
+fn keep_directory(places: &mut Places<'_>, place: &RootPath, directory: &RootPath, reason: &str) -> Vec<RootPath> {
+    let is_in = |parents: &[&[u8]]| {
+        let mut components = directory.components();
+        components.next() == Some(parents[0]) && parents.get(1).is_none_or(|second| components.next() == Some(second))
+    };
+    // What was written there while the image was made is of no use; that the directory is there is.
+    if is_in(&[b"var", b"log"]) || is_in(&[b"var", b"cache"]) {
+        return Vec::new();
+    }
+    places.keep_below(place, directory, reason);
+    if is_in(&[b"usr"]) || is_in(&[b"var"]) {
+        return Vec::new();
+    }
+    let is_read = |node: &Node| match &node.kind {
+        Kind::File(content) => content.size() <= MAX_CONFIGURATION && (is_in(&[b"etc"]) || node.meta.mode & 0o111 != 0),
+        _ => false,
+    };
+    places.tree().below(directory).filter(|(_, node)| is_read(node)).map(|(path, _)| path.clone()).collect()
+}
+
+/// `/etc/x` for `/etc/x/...`.
+fn configuration_directory(path: &RootPath) -> Option<RootPath> {
+    let mut components = path.components();
+    let (first, second, _) = (components.next()?, components.next()?, components.next()?);
+    (first == b"etc").then(|| RootPath::root().child(first).child(second))
+}
+
+/// The absolute paths in a program or text, without those of kernel file systems and those that only people read.
+fn paths(bytes: &[u8]) -> BTreeSet<RootPath> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-+@~/".contains(byte);
+    let mut found = BTreeSet::new();
+    let mut from = 0;
+    while let Some(at) = memchr::memchr(b'/', &bytes[from..]).map(|at| from + at) {
+        let length = bytes[at..].iter().take(LONGEST).take_while(|byte| is_part(byte)).count();
+        from = at + length;
+        if at > 0 && is_part(&bytes[at - 1]) {
+            continue;
+        }
+        // The end of a sentence is no part of the name.
+        let text = &bytes[at..from];
+        let text = text.strip_suffix(b".").unwrap_or(text);
+        let path = RootPath::root().join_clamped(text);
+        if found.len() < MAX_PATHS && !path.is_root() && !is_virtual(&path) && !is_for_people(text) {
+            found.insert(path);
+        }
+    }
+    found
+}
+
+fn is_virtual(path: &RootPath) -> bool {
+    matches!(path.components().next(), Some(b"boot" | b"dev" | b"proc" | b"run" | b"sys" | b"tmp"))
+}
+
+/// Manuals, and the source code that debuggers want.
+fn is_for_people(text: &[u8]) -> bool {
+    let is_source =
+        [".c", ".cc", ".cpp", ".go", ".h", ".hpp", ".rs", ".S", ".s"].iter().any(|e| text.ends_with(e.as_bytes()));
+    is_source || ["doc", "info", "man"].iter().any(|name| text.starts_with(format!("/usr/share/{name}/").as_bytes()))
+}
