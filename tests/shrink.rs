@@ -1,15 +1,12 @@
-//! `minimg shrink` and the backend tarball as users run them: roots of several distributions' kinds, in every form that one can have, and
-//! an image in a real engine that is made smaller and run again.
+//! `minimg shrink` and the backend tarball as users run them: roots of several distributions' kinds, in every form that one can have.
 
 mod common;
-mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Sandbox, succeed, text, tool};
-use support::docker::DOCKER;
 
 /// A program without any library of the system's, that prints what it is given and ends.
 const PROGRAM: &str = r#"
@@ -262,6 +259,30 @@ fn a_gentoo_stage_in_every_compression_gives_the_same_bytes() {
     assert!(contents.contains("/usr/bin/hello") && !contents.contains("/usr/share/other"), "{contents}");
 }
 
+/// As language images have it: compiled into /usr/local, owned by no package.
+#[test]
+fn a_language_in_usr_local_keeps_its_standard_library() {
+    let sandbox = Sandbox::cold();
+    let name = fs::read_link("/usr/bin/python3").expect("the test needs python3: apt-get install python3");
+    let name = name.file_name().unwrap().to_str().unwrap();
+    let root = Root::new(&sandbox, "python");
+    let program = format!("/usr/bin/{name}");
+    root.copy(&program, &format!("usr/local/bin/{name}")).link("usr/local/bin/python3", name);
+    let needed = text(succeed(tool("ldd", "libc-bin").arg(&program)));
+    for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
+        root.copy(library, library.trim_start_matches('/'));
+    }
+    fs::create_dir_all(root.0.join("usr/local/lib")).unwrap();
+    succeed(tool("cp", "coreutils").args(["-rL", &format!("/usr/lib/{name}")]).arg(root.0.join("usr/local/lib")));
+    root.write("usr/local/bin/tool", "#!/usr/bin/env python3\nimport json\nprint(json.dumps({}))\n")
+        .copy("/usr/bin/env", "usr/bin/env")
+        .write("usr/share/other", "not needed");
+    succeed(Command::new("chmod").arg("+x").arg(root.0.join("usr/local/bin/tool")));
+    sandbox.run(&["shrink", "python", "-p", "tool", "-o", "rootfs:small.tar"]);
+    assert_eq!(run_in(&sandbox, &sandbox.path("small.tar"), "/usr/local/bin/tool"), "{}\n");
+    assert_members(&sandbox.path("small.tar"), &["usr/local/bin/python3"], &["usr/share/other"]);
+}
+
 #[test]
 fn an_image_in_every_form_gives_the_same_image_again() {
     let sandbox = Sandbox::cold();
@@ -362,59 +383,4 @@ fn mistakes_are_named() {
         let said = sandbox.fail(code, arguments);
         assert!(said.contains(expected), "{arguments:?}: {said}");
     }
-}
-
-#[test]
-fn an_image_of_docker_is_made_smaller_and_runs_again() {
-    let sandbox = Sandbox::cold();
-    let root = debian(&sandbox);
-    root.copy("/usr/bin/rm", "usr/bin/rm")
-        .write("app/data", "x")
-        .write("gone/file", "y")
-        .write("usr/share/big", &"z".repeat(1 << 20));
-    let tar = root.tar(&sandbox, "root.tar", &[]);
-    DOCKER.run(&["import", tar.to_str().unwrap(), "shrink-base:1"]);
-    // A second layer that adds, and a third that removes.
-    fs::create_dir(sandbox.path("context")).unwrap();
-    fs::write(sandbox.path("context/more"), "more").unwrap();
-    sandbox.write(
-        "context/Dockerfile",
-        "FROM shrink-base:1\nCOPY more /app/more\nWORKDIR /app\nENV A=b\nRUN [\"rm\", \"-r\", \"/gone\", \"/app/data\"]\nCMD [\"echo\", \"works\"]\n",
-    );
-    let mut build = DOCKER.command(&[
-        "build",
-        "-q",
-        "--network=none",
-        "-t",
-        "shrink-app:1",
-        sandbox.path("context").to_str().unwrap(),
-    ]);
-    succeed(build.env("DOCKER_BUILDKIT", "0"));
-    let host = DOCKER.host();
-    let minimg = |arguments: &[&str]| text(succeed(sandbox.minimg(arguments).env("DOCKER_HOST", &host)));
-    minimg(&["shrink", "docker:shrink-app:1", "--load", "docker", "-o", "small.tar"]);
-    assert_eq!(DOCKER.run(&["run", "--rm", "--network=none", "shrink-app-small"]), "works\n");
-    let inspect = |name: &str, format: &str| DOCKER.run(&["image", "inspect", "--format", format, name]);
-    for format in ["{{json .Config.Cmd}}", "{{.Config.WorkingDir}}"] {
-        assert_eq!(inspect("shrink-app-small", format), inspect("shrink-app:1", format), "{format}");
-    }
-    assert!(inspect("shrink-app-small", "{{json .Config.Env}}").contains("\"A=b\""));
-    let size = |name: &str| inspect(name, "{{.Size}}").trim().parse::<u64>().unwrap();
-    assert!(size("shrink-app-small") + (1 << 19) <= size("shrink-app:1"));
-    sandbox.run(&["shrink", "small.tar", "-o", "rootfs:rootfs.tar"]);
-    assert_members(
-        &sandbox.path("rootfs.tar"),
-        &["app/more", "usr/bin/echo"],
-        &["usr/share/big", "gone/file", "app/data", "usr/bin/rm"],
-    );
-    let first = fs::read(sandbox.path("small.tar")).unwrap();
-    fs::remove_dir_all(&sandbox.store).unwrap();
-    minimg(&["shrink", "docker:shrink-app:1", "-o", "small.tar"]);
-    assert_eq!(fs::read(sandbox.path("small.tar")).unwrap(), first);
-    let output = sandbox.minimg(&["shrink", "docker:nonesuch"]).env("DOCKER_HOST", &host).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.code() == Some(9) && said.contains("is there an image nonesuch? `docker image ls` shows them"),
-        "{said}"
-    );
 }

@@ -25,7 +25,7 @@ impl Podman {
     }
 
     /// What stands before every command of podman: besides the storage a place for its own state, which it else shares.
-    fn arguments(&self) -> Vec<String> {
+    pub fn arguments(&self) -> Vec<String> {
         [&self.storage()[..], &["--tmpdir".into(), self.below("tmp")]].concat()
     }
 

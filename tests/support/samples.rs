@@ -57,14 +57,19 @@ pub fn odd_tree() -> RootTree {
 pub fn runnable_tree() -> RootTree {
     let mut tree = odd_tree();
     for program in ["/bin/sh", "/usr/bin/stat", "/usr/bin/id", "/usr/bin/env", "/usr/bin/sleep"] {
-        add_host_file(&mut tree, program);
-        for word in run(&mut command("ldd", &[program])).split_whitespace().filter(|word| word.starts_with('/')) {
-            add_host_file(&mut tree, word);
-        }
+        add_program(&mut tree, program);
     }
     tree.insert(path("etc/passwd"), Node::file(0o644, "root:x:0:0:root:/:/bin/sh\n").at(EPOCH));
     tree.add_missing_parents();
     tree
+}
+
+/// Adds one of this machine's own programs with the libraries that it needs.
+pub fn add_program(tree: &mut RootTree, program: &str) {
+    add_host_file(tree, program);
+    for word in run(&mut command("ldd", &[program])).split_whitespace().filter(|word| word.starts_with('/')) {
+        add_host_file(tree, word);
+    }
 }
 
 fn add_host_file(tree: &mut RootTree, name: &str) {
