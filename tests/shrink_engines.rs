@@ -25,6 +25,22 @@ const PRINTED: &str = "-rwsr-xr-x 1000:1000 1 4\n-rwxr-xr-x 7:8 3 12\n";
 const SETTINGS: [&str; 9] =
     ["Entrypoint", "Cmd", "Env", "User", "WorkingDir", "Labels", "ExposedPorts", "Volumes", "StopSignal"];
 
+/// A server with all that its distribution installs, and a script that starts it.
+const WHOLE_SERVER: &str = r#"
+[packages]
+deb = ["base-files", "base-passwd", "coreutils", "dash", "perl-base", "nginx-light"]
+[keep]
+programs = ["nginx"]
+globs = {"/**" = "as a distribution installs it"}
+[[add.files]]
+path = "/start.sh"
+mode = "0755"
+content = """
+#!/bin/sh
+exec nginx -t
+"""
+"#;
+
 /// A tree that runs, with a megabyte that nothing needs.
 fn sample_tree() -> RootTree {
     let mut tree = runnable_tree();
@@ -129,23 +145,27 @@ fn an_image_of_podman_is_made_smaller_and_runs_again() {
 #[test]
 fn a_server_of_the_distribution_keeps_the_configuration_that_it_names() {
     let sandbox = Sandbox::shared();
-    sandbox.write("whole.toml", "[packages]\ndeb = ['base-files', 'base-passwd', 'coreutils', 'perl-base', 'nginx-light']\n[keep]\nprograms = ['nginx']\nglobs = {'/**' = 'as a distribution installs it'}\n");
+    sandbox.write("whole.toml", WHOLE_SERVER);
     sandbox.run(&["build", "./whole.toml", "-o", "rootfs:whole.tar"]);
     let whole = sandbox.path("whole.tar").display().to_string();
-    DOCKER.run(&["import", "--change", "CMD [\"nginx\", \"-t\"]", &whole, "shrink-server:1"]);
-    with_docker(&sandbox, &["shrink", "docker:shrink-server:1", "--load", "docker", "-o", "rootfs:small.tar"]);
-    let run = |name: &str| {
-        let output = DOCKER.command(&["run", "--rm", "--network=none", name]).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
-    };
-    let said = |name| {
-        let (code, said) = run(name);
-        assert!(said.contains("test is successful"), "{name}: {code:?} {said}");
-    };
-    said("shrink-server:1");
-    said("shrink-server-small");
+    for (name, command) in [("plain", "[\"nginx\", \"-t\"]"), ("script", "[\"/start.sh\"]")] {
+        let (image, small) = (format!("shrink-{name}:1"), format!("shrink-{name}-small"));
+        DOCKER.run(&["import", "--change", &format!("CMD {command}"), &whole, &image]);
+        with_docker(&sandbox, &["shrink", &format!("docker:{image}"), "--load", "docker", "-o", "rootfs:small.tar"]);
+        for name in [image, small] {
+            let output = DOCKER.command(&["run", "--rm", "--network=none", &name]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.contains("test is successful"), "{name}: {said}");
+        }
+    }
     let sizes = ["whole.tar", "small.tar"].map(|name| fs::metadata(sandbox.path(name)).unwrap().len());
     assert!(sizes[1] * 2 < sizes[0], "{sizes:?}");
+    // What never started is not made smaller in silence.
+    DOCKER.run(&["import", "--change", "CMD [\"ngnix\"]", &whole, "shrink-wrong:1"]);
+    let words = ["shrink", "docker:shrink-wrong:1", "-p", "nginx"];
+    let output = sandbox.minimg(&words).env("DOCKER_HOST", DOCKER.host()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(8) && said.contains("did you mean nginx?"), "{said}");
 }
 
 #[test]

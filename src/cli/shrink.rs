@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// What to make smaller: an image's archive or layout, a root tar, a directory, `docker:NAME`, `podman:NAME`, `registry:HOST/NAME:TAG`
     #[arg(value_name = "IMAGE")]
     image: String,
-    /// A program to keep, by path or by name, with all that it needs; may be given several times [default: what the image starts]
+    /// A program to keep, by path or by name, with all that it needs; besides the one that the image starts; may be given several times
     #[arg(long, short, value_name = "PROGRAM")]
     program: Vec<String>,
     /// Files to keep besides, as a glob over absolute paths: `/srv/**`; may be given several times

@@ -16,7 +16,7 @@ use places::Places;
 /// What somebody asks for besides what the image says itself.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
-    /// Programs by path or by name; where there are none, the one that the image starts is meant.
+    /// Programs by path or by name, besides the one that the image starts.
     pub programs: Vec<String>,
     /// Globs over absolute paths.
     pub keep: Vec<String>,
@@ -26,24 +26,24 @@ pub struct Asked {
 
 /// What stays of an image with this tree and configuration; `None` when neither says which program is meant.
 pub fn keep(asked: &Asked, config: &Config, tree: &RootTree) -> Option<Keep> {
-    let words = words(config);
     let start = config.entrypoint.first().or(config.cmd.first()).map(|program| place(config, program));
-    let programs = if asked.programs.is_empty() { vec![start.clone()?] } else { asked.programs.clone() };
-    let optional_programs: Vec<String> = start.into_iter().chain(words).collect();
+    // The image starts what it started before; that it is missing must not pass in silence.
+    let programs: Vec<String> =
+        asked.programs.iter().cloned().chain(start.filter(|start| !asked.programs.contains(start))).collect();
+    if programs.is_empty() {
+        return None;
+    }
+    let optional_programs = words(config);
 
     let mut places = Places::new(tree);
-    of_configuration(&mut places, config, &optional_programs);
-    let started: Vec<Started> =
-        programs.iter().chain(&optional_programs).filter_map(|p| find(config, tree, p)).collect();
-    for program in &started {
-        places.keep_installation(&program.path);
-        places.keep_installation(&program.file);
-    }
-    named::keep(&mut places, started.iter().map(|program| program.file.clone()));
+    of_configuration(&mut places, config, programs.iter().chain(&optional_programs));
+    let find = |program: &str| find(config, tree, program);
+    let started = programs.iter().chain(&optional_programs).filter_map(|program| find(program));
+    let read = named::keep(&mut places, started, find);
 
     let asked_for =
         asked.keep.iter().map(|glob| Pattern { glob: glob.clone(), reason: "asked for with --keep".into() });
-    let perl = started.iter().any(|program| is_perl(tree, &program.file)).then(|| "perl".to_owned());
+    let perl = read.iter().any(|file| is_perl(tree, file)).then(|| "perl".to_owned());
     Some(Keep {
         programs,
         optional_programs,
@@ -81,7 +81,7 @@ fn below_workdir(config: &Config, word: &str) -> RootPath {
 }
 
 /// The places that the configuration names.
-fn of_configuration(places: &mut Places<'_>, config: &Config, words: &[String]) {
+fn of_configuration<'a>(places: &mut Places<'_>, config: &Config, words: impl Iterator<Item = &'a String>) {
     places.keep(&RootPath::root().join_clamped(&config.workdir), "the image's working directory");
     for volume in &config.volumes {
         places.keep(&RootPath::root().join_clamped(volume), "a volume of the image");

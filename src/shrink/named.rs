@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::Started;
 use super::places::{Places, is_shared};
+use crate::closure::Shebang;
+use crate::closure::hidden::commands_of;
 use crate::tree::{Entry, Kind, Node, RootPath, resolve};
 
 /// No path of Linux is longer (`PATH_MAX`).
@@ -11,12 +14,19 @@ const LONGEST: usize = 4096;
 const MAX_PATHS: usize = 20_000;
 /// Larger files beside a program are data and not configuration.
 const MAX_CONFIGURATION: u64 = 1 << 20;
+/// Of a longer script the beginning is read.
+const LONGEST_SCRIPT: usize = 1 << 20;
 /// No more files than this are read for what they name.
 const MAX_READ: usize = 10_000;
 
-/// Keeps what these files name, and what the configuration that is kept so names in turn.
-pub(super) fn keep(places: &mut Places<'_>, files: impl Iterator<Item = RootPath>) {
-    let mut pending: VecDeque<RootPath> = files.collect();
+/// Keeps what these programs name and were installed with, and so for the programs that their scripts run and for the configuration that
+/// is kept; returns every file that was read for it. `find` finds a program by path or by name.
+pub(super) fn keep(
+    places: &mut Places<'_>,
+    started: impl Iterator<Item = Started>,
+    find: impl Fn(&str) -> Option<Started>,
+) -> BTreeSet<RootPath> {
+    let mut pending: VecDeque<RootPath> = started.map(|program| install(places, program)).collect();
     let mut read: BTreeSet<RootPath> = BTreeSet::new();
     while let Some(file) = pending.pop_front() {
         if read.len() >= MAX_READ || !read.insert(file.clone()) {
@@ -25,10 +35,29 @@ pub(super) fn keep(places: &mut Places<'_>, files: impl Iterator<Item = RootPath
         let Some((_, Node { kind: Kind::File(content), .. })) = places.tree().content_node(&file) else { continue };
         // A file that cannot be read is the walk's to report.
         let Ok(bytes) = content.map() else { continue };
+        for program in run_by(&bytes).iter().filter_map(|program| find(program)) {
+            pending.push_back(install(places, program));
+        }
         for path in paths(&bytes) {
             pending.extend(keep_named(places, &path, &file));
         }
     }
+    read
+}
+
+fn install(places: &mut Places<'_>, program: Started) -> RootPath {
+    places.keep_installation(&program.path);
+    places.keep_installation(&program.file);
+    program.file
+}
+
+/// The interpreter of a script and the commands in it. That they stay is the walk's business.
+fn run_by(bytes: &[u8]) -> Vec<String> {
+    let Ok(Some(shebang)) = Shebang::parse(bytes) else { return Vec::new() };
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_SCRIPT)]);
+    let interpreter =
+        shebang.env_program().unwrap_or_else(|| String::from_utf8_lossy(&shebang.interpreter).into_owned());
+    std::iter::once(interpreter).chain(commands_of(&shebang, &text).into_iter().map(str::to_owned)).collect()
 }
 
 /// Keeps what is at a path that `by` names, and returns the configuration among it.

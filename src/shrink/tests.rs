@@ -47,20 +47,19 @@ fn the_words_of_a_command_are_programs_and_files_wherever_they_stand() {
     };
     let keep = keep(&Asked::default(), &config, &tree(&[])).unwrap();
     assert_eq!(keep.programs, ["/bin/sh"]);
-    let words =
-        ["/bin/sh", "/bin/sh", "exec", "/app/run", "/srv/a.toml", "x", "/app/log.xml", "/app/a.jar", "/app/b.jar"];
+    let words = ["/bin/sh", "exec", "/app/run", "/srv/a.toml", "x", "/app/log.xml", "/app/a.jar", "/app/b.jar"];
     assert_eq!(keep.optional_programs, [&words[..], &["/bin/sh", "probe", "exit", "1"]].concat());
 }
 
 #[test]
-fn the_program_is_the_one_that_was_asked_for_or_the_one_that_the_image_starts() {
+fn the_programs_are_those_that_were_asked_for_and_the_one_that_the_image_starts() {
     let nothing = keep(&Asked::default(), &Config::default(), &tree(&[]));
     assert!(nothing.is_none());
     let asked = Asked { programs: vec!["b".into()], ..Asked::default() };
     let keep = keep(&asked, &starts(&["a", "c"]), &tree(&[])).unwrap();
     assert_eq!(
         (keep.programs, keep.optional_programs),
-        (vec!["b".to_owned()], ["a", "a", "c"].map(String::from).to_vec())
+        (["b", "a"].map(String::from).to_vec(), ["a", "c"].map(String::from).to_vec())
     );
 }
 
@@ -142,9 +141,35 @@ fn what_a_program_names_stays_with_what_its_configuration_names() {
 }
 
 #[test]
+fn what_a_script_runs_is_looked_at_as_if_the_image_started_it() {
+    let entries = [
+        ("start.sh", "#!/bin/sh\nset -e\nexec web --daemon\n"),
+        ("!usr/sbin/web", "\0/etc/web/web.conf\0"),
+        ("!etc/web/web.conf", "w"),
+        ("usr/local/bin/tool", "#!/opt/venv/bin/python\n"),
+        ("opt/venv/bin/python", "p"),
+        ("opt/venv/lib/m.py", "m"),
+    ];
+    insta::assert_snapshot!(globs(&entries, &starts(&["/start.sh"])), @r"
+    /etc/web/** (/usr/sbin/web names /etc/web/web.conf)
+    /etc/web/web.conf (/usr/sbin/web names /etc/web/web.conf)
+    /start.sh (the image's command names it)
+    ");
+    insta::assert_snapshot!(globs(&entries, &starts(&["tool"])), @r"
+    /opt/venv (the program /opt/venv/bin/python was installed with it)
+    /opt/venv/** (the program /opt/venv/bin/python was installed with it)
+    /opt/venv/bin/python (/usr/local/bin/tool names /opt/venv/bin/python)
+    ");
+}
+
+#[test]
 fn a_script_of_perl_keeps_perls_modules() {
-    let entries = [("usr/bin/tool", "#!/usr/bin/env perl\nuse JSON;\n"), ("usr/bin/plain", "#!/bin/sh\nperl -v\n")];
-    for (program, expected) in [("tool", &["perl"][..]), ("plain", &[])] {
+    let entries = [
+        ("usr/bin/tool", "#!/usr/bin/env perl\nuse JSON;\n"),
+        ("usr/bin/plain", "#!/bin/sh\necho # perl\n"),
+        ("usr/bin/script", "#!/bin/sh\nexec tool\n"),
+    ];
+    for (program, expected) in [("tool", &["perl"][..]), ("script", &["perl"]), ("plain", &[])] {
         let keep = keep(&Asked::default(), &starts(&[program]), &tree(&entries)).unwrap();
         assert_eq!(keep.rules, expected, "{program}");
     }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::closure::Shebang;
+use crate::closure::loader::base_name;
+
 /// Words after which another command follows.
 const BEFORE_COMMANDS: [&str; 20] = [
     "then", "do", "else", "elif", "if", "while", "until", "!", "{", "exec", "command", "env", "nohup", "sudo", "time",
@@ -10,8 +13,15 @@ const BEFORE_COMMANDS: [&str; 20] = [
 /// More commands than this in one script are no guess any more.
 const MOST: usize = 1024;
 
+/// The commands that a script names in `text`, where its interpreter is a shell.
+pub fn commands_of<'t>(shebang: &Shebang, text: &'t str) -> BTreeSet<&'t str> {
+    let by_env = shebang.env_program();
+    let interpreter = by_env.as_deref().map_or(base_name(&shebang.interpreter), |name| base_name(name.as_bytes()));
+    if is_shell(interpreter) { in_script(text) } else { BTreeSet::new() }
+}
+
 /// Whether the interpreter of a script is a shell.
-pub(super) fn is_shell(interpreter: &[u8]) -> bool {
+fn is_shell(interpreter: &[u8]) -> bool {
     matches!(interpreter, b"sh" | b"bash" | b"dash" | b"ash" | b"ksh" | b"mksh" | b"zsh")
 }
 

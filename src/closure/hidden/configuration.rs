@@ -3,7 +3,6 @@
 use std::io;
 
 use super::{commands, openssl, pam};
-use crate::closure::loader::base_name;
 use crate::closure::walker::Walker;
 use crate::closure::{Severity, Shebang, Why, show};
 use crate::profile::Policy;
@@ -211,13 +210,11 @@ impl<R: Root + ?Sized> Walker<'_, R> {
         bytes: &[u8],
     ) -> io::Result<()> {
         let policy = self.settings.closure.script_commands;
-        let by_env = shebang.env_program();
-        let interpreter = by_env.as_deref().map_or(base_name(&shebang.interpreter), |name| base_name(name.as_bytes()));
-        if !self.settings.hidden || policy == Policy::Ignore || !commands::is_shell(interpreter) {
+        if !self.settings.hidden || policy == Policy::Ignore {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]);
-        for command in commands::in_script(&text) {
+        for command in commands::commands_of(shebang, &text) {
             let Some((_, place)) = self.find_program(command)? else { continue };
             match policy {
                 Policy::Keep => {

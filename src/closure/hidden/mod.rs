@@ -18,6 +18,7 @@ use std::io;
 use std::rc::Rc;
 
 pub use baked::Baked;
+pub use commands::commands_of;
 
 use super::elf::{Priority, SymbolTable, dlopen_notes};
 use super::loader::{Libc, Object, Process, Role, names_origin};
