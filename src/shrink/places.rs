@@ -6,7 +6,7 @@ use crate::profile::Pattern;
 use crate::tree::{Entry, RootPath, RootTree, resolve};
 
 /// Directories that everybody uses, so that what is in them need not be the program's.
-const SHARED: [&str; 73] = [
+const SHARED: [&str; 72] = [
     "bin",
     "boot",
     "dev",
@@ -68,7 +68,6 @@ const SHARED: [&str; 73] = [
     "usr/share/man",
     "usr/share/misc",
     "usr/share/terminfo",
-    "usr/share/zoneinfo",
     "var/cache",
     "var/lib",
     "var/lib/apk",
@@ -107,14 +106,20 @@ impl<'t> Places<'t> {
         self.tree
     }
 
-    /// Keeps what is at a place; a directory with all that is in it, where that is neither a package's nor everybody's.
+    /// Keeps what is at a place; a directory with all in it that is no package's, unless it is everybody's.
     pub(super) fn keep(&mut self, place: &RootPath, reason: &str) {
         let Ok(found) = resolve(self.tree, &RootPath::root(), place.as_bytes()) else { return };
         let Some(entry) = found.entry.filter(|_| !found.path.is_root()) else { return };
         self.keep_entry(place, reason);
-        let is_unowned = || self.tree.below(&found.path).all(|(_, node)| node.package.is_none());
-        if entry == Entry::Directory && !is_shared(&found.path) && is_unowned() {
+        if entry != Entry::Directory || is_shared(&found.path) {
+            return;
+        }
+        let tree = self.tree;
+        if tree.below(&found.path).all(|(_, node)| node.package.is_none()) {
             self.keep_below(place, &found.path, reason);
+        } else {
+            let own = tree.below(&found.path).filter(|(_, node)| node.package.is_none());
+            own.for_each(|(path, _)| self.keep_entry(path, reason));
         }
     }
 

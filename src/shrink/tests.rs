@@ -70,6 +70,7 @@ fn what_is_the_images_own_stays_whole_and_what_is_a_packages_or_everybodys_does_
         ("srv/app/data/one", "1"),
         ("data/seed", "s"),
         ("!usr/share/site/index.html", "i"),
+        ("usr/share/site/added.html", "a"),
         ("opt/tool/share/x", "x"),
         ("usr/bin/thing", "t"),
         ("etc/passwd", "u:x:5:5::/home/u:/bin/sh\n"),
@@ -104,13 +105,15 @@ fn what_is_the_images_own_stays_whole_and_what_is_a_packages_or_everybodys_does_
     /opt/venv/bin/python (the image's command names it)
     /usr/bin (the image's variable LIST names it)
     /usr/share/site (the image's variable SITE names it)
+    /usr/share/site/added.html (the image's variable SITE names it)
     ");
 }
 
 #[test]
 fn what_a_program_names_stays_with_what_its_configuration_names() {
     let program = "\0/etc/web/web.conf\0/var/log/web/error.log\0--x=/usr/share/web/%s\0/usr/share/locale\0/usr/lib/x86_64-linux-gnu\0\
-                   /proc/self/exe\0/usr/local/go/src/main.go\0http://web.example/etc/hidden\0/etc/ssl/cert.pem\0/no/such\0";
+                   /proc/self/exe\0/usr/local/go/src/main.go\0http://web.example/etc/hidden\0/etc/ssl/cert.pem\0/no/such\0\
+                   /usr/share/zoneinfo/\0";
     let entries = [
         ("!usr/sbin/web", program),
         ("!etc/web/web.conf", "include /etc/web/sites/*.conf;\n"),
@@ -125,6 +128,7 @@ fn what_a_program_names_stays_with_what_its_configuration_names() {
         ("!etc/hidden", "h"),
         ("!etc/ssl/cert.pem", "c"),
         ("!etc/ssl/other.pem", "c"),
+        ("!usr/share/zoneinfo/UTC", "z"),
     ];
     insta::assert_snapshot!(globs(&entries, &starts(&["web"])), @r"
     /etc/ssl/cert.pem (/usr/sbin/web names /etc/ssl/cert.pem)
@@ -136,6 +140,8 @@ fn what_a_program_names_stays_with_what_its_configuration_names() {
     /site/** (/etc/web/sites/a.conf names /site)
     /usr/share/web (/usr/sbin/web names /usr/share/web)
     /usr/share/web/** (/usr/sbin/web names /usr/share/web)
+    /usr/share/zoneinfo (/usr/sbin/web names /usr/share/zoneinfo)
+    /usr/share/zoneinfo/** (/usr/sbin/web names /usr/share/zoneinfo)
     /var/log/web (/usr/sbin/web names /var/log/web/error.log)
     ");
 }
