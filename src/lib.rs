@@ -16,6 +16,7 @@ pub mod image;
 pub mod interrupt;
 pub mod layer;
 pub mod lock;
+mod openpgp;
 pub mod outputs;
 pub mod pipeline;
 pub mod process;

@@ -4,6 +4,8 @@
 mod repository;
 #[path = "deb_archive/server.rs"]
 mod server;
+#[path = "support/signing.rs"]
+mod signing;
 
 use std::io::Read as _;
 use std::path::Path;
@@ -18,8 +20,9 @@ use minimg::fetch::{FetchError, Fetcher, Patience, Wanted};
 use minimg::report::Silent;
 use minimg::store::Store;
 use minimg::{Class, Error};
-use repository::{Repository, key, public, sign, sign_detached};
+use repository::Repository;
 use server::{Manner, Server};
+use signing::{key, public, sign, sign_detached};
 
 /// A machine with a store, and the server that it asks.
 struct Bench {

@@ -50,10 +50,50 @@ pub enum TarballError {
         found: Digest,
     },
     /// There is no one digest to compare.
-    #[error("{0} cannot be pinned by `sha256`, as it is not one file; `minimg lock` pins what is in it")]
-    NotOneFile(String),
+    #[error("{origin} cannot be checked by `{option}`, as it is not one file; `minimg lock` pins what is in it")]
+    NotOneFile {
+        /// What was to be checked.
+        origin: String,
+        /// The option that says how.
+        option: &'static str,
+    },
+    /// A list of digests without the keys that may sign it.
+    #[error(
+        "`digests` under [source.options.tarball] says nothing without the keys that may have signed them: name them \
+         with `keyring = \"keys.asc\"`"
+    )]
+    NoKeyring,
+    /// Nobody who may has signed the list of digests.
+    #[error("{list} is not to be trusted: {message}")]
+    Unsigned {
+        /// The list.
+        list: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The list of digests has nothing on the file.
+    #[error("{list} has no SHA512, BLAKE2B or SHA256 of {name}; is it the list for another file?")]
+    NotListed {
+        /// The list.
+        list: String,
+        /// The file's name.
+        name: String,
+    },
+    /// The file is not what its list of digests says.
+    #[error("{origin} does not have the {kind} that {list} says")]
+    NotAsListed {
+        /// What was read.
+        origin: String,
+        /// The list.
+        list: String,
+        /// The kind of hash.
+        kind: &'static str,
+    },
     /// Fetched without a digest.
-    #[error("{0} may be anything: say what it must be with `sha256 = \"...\"` under [source.options.tarball]")]
+    #[error(
+        "{0} may be anything: say what it must be with `sha256 = \"...\"`, or `digests` and `keyring`, under \
+         [source.options.tarball]"
+    )]
     Unverified(String),
     /// It is an image for another machine.
     #[error("{origin} is an image for {there}, and the board is {wanted}; name the right one with --board")]
@@ -120,11 +160,13 @@ impl From<TarballError> for Error {
     fn from(error: TarballError) -> Self {
         let class = match &error {
             TarballError::NoRoot | TarballError::Option(_) => Class::Profile,
-            TarballError::Name { .. } | TarballError::NotOneFile(_) | TarballError::Unverified(_) => Class::Profile,
+            TarballError::Name { .. } | TarballError::NotOneFile { .. } => Class::Profile,
+            TarballError::Unverified(_) | TarballError::NoKeyring => Class::Profile,
             TarballError::Read { .. } | TarballError::NotFound(_) => Class::Machine,
             TarballError::Access { .. } | TarballError::Realm { .. } => Class::Network,
             TarballError::Credentials { .. } => Class::Machine,
-            TarballError::Digest { .. } => Class::Verification,
+            TarballError::Digest { .. } | TarballError::Unsigned { .. } => Class::Verification,
+            TarballError::NotListed { .. } | TarballError::NotAsListed { .. } => Class::Verification,
             TarballError::Platform { .. } => Class::Unsatisfiable,
             TarballError::NoEngine { .. } => Class::Tool,
             TarballError::Empty(_) => Class::Malformed,

@@ -53,6 +53,16 @@ impl Location {
         Ok(Self::Engine { engine, image: image.to_owned() })
     }
 
+    /// The name of the one file that it is; `None` for what is none.
+    pub(super) fn file_name(&self) -> Option<String> {
+        match self {
+            Self::Path(path) if path.is_dir() => None,
+            Self::Path(path) => Some(path.file_name()?.to_string_lossy().into_owned()),
+            Self::Address(address) => Some(address.rsplit('/').next()?.split(['?', '#']).next()?.to_owned()),
+            Self::Engine { .. } | Self::Registry(_) => None,
+        }
+    }
+
     /// A word for an image that is made of it: the file's or the image's own name, without what says which version and format it is.
     pub fn stem(&self) -> String {
         let name = match self {

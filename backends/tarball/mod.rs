@@ -4,6 +4,7 @@
 //! [`location`] reads where it is, `open` opens it, and [`take()`] makes it pins: from then on the store has it.
 
 mod access;
+mod digests;
 mod error;
 pub mod location;
 mod open;

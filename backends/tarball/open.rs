@@ -1,23 +1,38 @@
 //! Opening a root file system where it is.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use super::TarballError;
+use super::digests::{Checker, Listed};
 use super::location::Location;
+use super::options::SHA256;
 use super::registry::Registry;
 use crate::backend::Context;
 use crate::board::Platform;
-use crate::digest::Digest;
+use crate::digest::{Digest, HashingWriter};
 use crate::engine::{Engine, EngineError};
 use crate::error::{Class, Error, Result};
 use crate::fetch::{FetchError, Fetcher};
+use crate::recipe::digest_of;
 use crate::rootfs::{self, Rootfs};
 use crate::store::StoreError;
 
 /// The largest file that is fetched.
 const LARGEST_FETCHED: u64 = 16 << 30;
+
+/// The kind of the store's entries that say which blob is the file of a signed list.
+const LISTED: &str = "listed-file";
+
+/// What a root file system must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected<'l> {
+    /// Its digest, or its image's.
+    pub(super) sha256: Option<Digest>,
+    /// What a signed list says of it.
+    pub(super) listed: Option<&'l Listed>,
+}
 
 /// A root file system that was found but not read yet.
 pub(super) struct Found<'a> {
@@ -34,10 +49,11 @@ enum Place<'a> {
 }
 
 /// Finds it, and makes sure that it is what it must be.
-pub(super) fn find<'a>(location: &'a Location, sha256: Option<Digest>, context: &Context<'a>) -> Result<Found<'a>> {
+pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context: &Context<'a>) -> Result<Found<'a>> {
+    let sha256 = expected.sha256;
     match location {
         Location::Path(path) if path.is_dir() => match sha256 {
-            Some(_) => Err(TarballError::NotOneFile(location.to_string()).into()),
+            Some(_) => Err(TarballError::NotOneFile { origin: location.to_string(), option: SHA256 }.into()),
             None => Ok(Found { identity: None, place: Place::Directory(path) }),
         },
         Location::Path(path) => {
@@ -46,9 +62,13 @@ pub(super) fn find<'a>(location: &'a Location, sha256: Option<Digest>, context: 
                 _ => TarballError::Read { path: path.clone(), source },
             };
             let mut file = File::open(path).map_err(unreadable)?;
-            let (found, _) = Digest::of_reader(&mut file).map_err(unreadable)?;
+            let mut out =
+                HashingWriter::new(Checked { out: io::sink(), checker: expected.listed.map(Listed::checker) });
+            io::copy(&mut file, &mut out).map_err(unreadable)?;
             file.rewind().map_err(unreadable)?;
+            let (checked, found, _) = out.finish();
             check(location, sha256, found)?;
+            checked.finish(&location.to_string())?;
             Ok(Found { identity: Some(found), place: Place::File(file) })
         }
         Location::Engine { engine, image } => {
@@ -64,8 +84,8 @@ pub(super) fn find<'a>(location: &'a Location, sha256: Option<Digest>, context: 
             Ok(Found { identity: Some(found), place: Place::Registry(registry, found) })
         }
         Location::Address(address) => {
-            let sha256 = sha256.ok_or_else(|| TarballError::Unverified(address.clone()))?;
-            Ok(Found { identity: Some(sha256), place: Place::File(fetch(address, &sha256, context)?) })
+            let (sha256, file) = fetch(address, expected, context)?;
+            Ok(Found { identity: Some(sha256), place: Place::File(file) })
         }
     }
 }
@@ -89,31 +109,76 @@ fn check(location: &Location, expected: Option<Digest>, found: Digest) -> Result
     }
 }
 
-/// The file out of the store, where it is put first if need be.
-fn fetch(address: &str, sha256: &Digest, context: &Context<'_>) -> Result<File> {
-    if let Some(file) = context.store.open_blob(sha256)? {
-        return Ok(file);
+/// The file out of the store, where it is put first if need be, with its digest.
+fn fetch(address: &str, expected: &Expected<'_>, context: &Context<'_>) -> Result<(Digest, File)> {
+    if expected.sha256.is_none() && expected.listed.is_none() {
+        return Err(TarballError::Unverified(address.to_owned()).into());
+    }
+    // Which blob it is that has the listed hashes is known once it was fetched.
+    let key = expected.listed.map(digest_of);
+    let known = match &key {
+        Some(key) => context.store.entry(LISTED, key)?.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok()),
+        None => expected.sha256,
+    };
+    if let Some(known) = known.filter(|known| expected.sha256.is_none_or(|sha256| sha256 == *known))
+        && let Some(file) = context.store.open_blob(&known)?
+    {
+        return Ok((known, file));
     }
     let fetcher = Fetcher::new(*context);
     let name = address.rsplit('/').next().unwrap_or(address);
     let mut download = fetcher.open(name, address, None, LARGEST_FETCHED)?;
-    let mut blob = context.store.new_blob()?;
+    let mut out = Checked { out: context.store.new_blob()?, checker: expected.listed.map(Listed::checker) };
     let mut buffer = vec![0; 128 * 1024];
     loop {
         let count = download.read(&mut buffer).map_err(|error| Error::new(Class::Network, error))?;
         let Some(data) = buffer.get(..count).filter(|data| !data.is_empty()) else { break };
         let path = || context.store.path().to_owned();
-        blob.write_all(data).map_err(|source| StoreError::Io { path: path(), source })?;
+        out.write_all(data).map_err(|source| StoreError::Io { path: path(), source })?;
     }
-    match blob.commit_as(sha256, name) {
-        Ok(_) => {}
-        Err(StoreError::Mismatch { expected, found, .. }) => {
-            return Err(FetchError::Digest { url: address.to_owned(), expected, found }.into());
+    let blob = out.finish(address)?;
+    let sha256 = match expected.sha256 {
+        Some(sha256) => match blob.commit_as(&sha256, name) {
+            Ok(_) => sha256,
+            Err(StoreError::Mismatch { expected, found, .. }) => {
+                return Err(FetchError::Digest { url: address.to_owned(), expected, found }.into());
+            }
+            Err(error) => return Err(error.into()),
+        },
+        None => blob.commit()?.0,
+    };
+    if let Some(key) = &key {
+        context.store.put_entry(LISTED, key, sha256.to_string().as_bytes())?;
+    }
+    let path = context.store.blob_path(&sha256);
+    Ok((sha256, File::open(&path).map_err(|source| StoreError::Io { path, source })?))
+}
+
+/// Passes what is written on, and holds it against a signed list where there is one.
+struct Checked<'l, W> {
+    out: W,
+    checker: Option<Checker<'l>>,
+}
+
+impl<W> Checked<'_, W> {
+    fn finish(self, origin: &str) -> Result<W, TarballError> {
+        self.checker.map_or(Ok(()), |checker| checker.finish(origin))?;
+        Ok(self.out)
+    }
+}
+
+impl<W: Write> Write for Checked<'_, W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(data)?;
+        if let Some(checker) = &mut self.checker {
+            checker.write_all(data.get(..written).unwrap_or_default())?;
         }
-        Err(error) => return Err(error.into()),
+        Ok(written)
     }
-    let path = context.store.blob_path(sha256);
-    Ok(File::open(&path).map_err(|source| StoreError::Io { path, source })?)
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 impl Found<'_> {

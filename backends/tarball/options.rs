@@ -8,7 +8,11 @@ use crate::suggest;
 /// The option that says where the root file system is.
 pub(super) const ROOT: &str = "root";
 /// The option that says what it must be.
-const SHA256: &str = "sha256";
+pub(super) const SHA256: &str = "sha256";
+/// The option that names the signed list of digests that says so.
+pub(super) const DIGESTS: &str = "digests";
+/// The option that names the keys that may have signed it.
+const KEYRING: &str = "keyring";
 
 /// What `[source.options.tarball]` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +21,15 @@ pub(super) struct Options {
     pub(super) root: String,
     /// What it must be.
     pub(super) sha256: Option<Digest>,
+    /// Where the signed list of digests is that has it.
+    pub(super) digests: Option<String>,
+    /// The keyring that the list is checked against.
+    pub(super) keyring: Option<String>,
 }
 
 impl Options {
     pub(super) fn read(source: &Source) -> Result<Self, TarballError> {
-        let (mut root, mut sha256) = (None, None);
+        let (mut root, mut sha256, mut digests, mut keyring) = (None, None, None, None);
         let table = match source.options.get(NAME) {
             None => return Err(TarballError::NoRoot),
             Some(value) => value.as_table().ok_or_else(|| TarballError::Option("it is not a table".into()))?,
@@ -31,13 +39,19 @@ impl Options {
             match key.as_str() {
                 ROOT => root = Some(text.to_owned()),
                 SHA256 => sha256 = Some(digest(text)?),
+                DIGESTS => digests = Some(text.to_owned()),
+                KEYRING => keyring = Some(text.to_owned()),
                 other => {
-                    let help = suggest::help(other, [ROOT, SHA256]).unwrap_or_default();
+                    let help = suggest::help(other, [ROOT, SHA256, DIGESTS, KEYRING]).unwrap_or_default();
                     return Err(TarballError::Option(format!("there is no `{other}`; {help}")));
                 }
             }
         }
-        Ok(Self { root: root.filter(|root| !root.is_empty()).ok_or(TarballError::NoRoot)?, sha256 })
+        if keyring.is_some() && digests.is_none() {
+            return Err(TarballError::Option("`keyring` checks nothing without `digests`".into()));
+        }
+        let root = root.filter(|root| !root.is_empty()).ok_or(TarballError::NoRoot)?;
+        Ok(Self { root, sha256, digests, keyring })
     }
 }
 
@@ -60,12 +74,13 @@ mod tests {
         let hex = Digest::of("x").hex();
         for text in [hex.clone(), format!("sha256:{hex}")] {
             let options = read(&format!("root = 'a.tar'\nsha256 = '{text}'")).unwrap();
-            assert_eq!(options, Options { root: "a.tar".into(), sha256: Some(Digest::of("x")) });
+            assert_eq!((&*options.root, options.sha256), ("a.tar", Some(Digest::of("x"))));
         }
         for (text, expected) in [
             ("rot = 'a'", "there is no `rot`; did you mean `root`?"),
             ("root = 1", "`root` is not a text"),
             ("root = 'a'\nsha256 = 'abc'", "`sha256` is no digest: \"abc\""),
+            ("root = 'a'\nkeyring = 'k'", "`keyring` checks nothing without `digests`"),
             ("", "needs a root file system"),
             ("root = ''", "needs a root file system"),
         ] {

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::TarballError;
+use super::digests;
 use super::location::Location;
-use super::open;
+use super::open::{self, Expected};
 use super::options::Options;
 use crate::backend::{Context, Pins, Request, fixed, ownership};
 use crate::board::Platform;
@@ -36,7 +37,9 @@ pub fn take(request: &Request, context: &Context<'_>) -> Result<Taken> {
     let options = Options::read(&request.source)?;
     let location = Location::parse(&options.root, &request.source.directory)?;
     let platform = &request.board.platform;
-    let found = open::find(&location, options.sha256, context)?;
+    let listed = digests::listed(&options, &location, request, context)?;
+    let expected = Expected { sha256: options.sha256, listed: listed.as_ref() };
+    let found = open::find(&location, &expected, context)?;
     let key = found.identity.map(|identity| digest_of(&(VERSION, identity, location.to_string(), platform)));
     if let Some(key) = &key
         && let Some(bytes) = context.store.entry(TAKEN, key)?

@@ -6,12 +6,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::error::ArchiveError;
-use super::keyring::Keyring;
 use super::plan::Suite;
 use super::release::{Release, rfc3339};
 use crate::backend::Context;
 use crate::digest::Digest;
 use crate::fetch::{Document, FetchError, Fetcher, Validators};
+use crate::openpgp::Keyring;
 use crate::report::Event;
 
 /// The longest Release file that is read; Debian's are below one megabyte.
