@@ -260,7 +260,7 @@ impl Drop for Server {
 #[test]
 fn nothing_is_fetched_twice_and_a_repository_is_seen_as_it_is_now() {
     // The store is not in a directory that is emptied in the tree, so that nothing of it may hide there.
-    let place = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/tests").unwrap();
+    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let sandbox = Sandbox { store: place.path().join("store"), ..Sandbox::cold() };
     let owned = "owned-1.x86_64.rpm";
     let repository = own_repository(&sandbox, Some(owned));
