@@ -129,6 +129,28 @@ pub enum TarballError {
         /// The registry.
         host: String,
     },
+    /// A registry has no such image.
+    #[error("{host} has no image {name} of the version {version}, or shows it only to those who log in")]
+    Unknown {
+        /// The registry.
+        host: String,
+        /// The image's name there.
+        name: String,
+        /// The tag or the digest.
+        version: String,
+    },
+    /// An image is larger than any may be.
+    #[error("{what} of {image} would have {size} bytes; the most that is accepted is {limit}")]
+    TooLarge {
+        /// The image.
+        image: String,
+        /// Which part of it.
+        what: &'static str,
+        /// The length that its documents say.
+        size: u64,
+        /// The most bytes that are accepted.
+        limit: u64,
+    },
     /// A registry wants credentials to go where they would not be safe.
     #[error("the registry {host} wants a token from {realm:?}, which is no address with encryption")]
     Realm {
@@ -167,9 +189,9 @@ impl From<TarballError> for Error {
             TarballError::Credentials { .. } => Class::Machine,
             TarballError::Digest { .. } | TarballError::Unsigned { .. } => Class::Verification,
             TarballError::NotListed { .. } | TarballError::NotAsListed { .. } => Class::Verification,
-            TarballError::Platform { .. } => Class::Unsatisfiable,
+            TarballError::Platform { .. } | TarballError::Unknown { .. } => Class::Unsatisfiable,
             TarballError::NoEngine { .. } => Class::Tool,
-            TarballError::Empty(_) => Class::Malformed,
+            TarballError::Empty(_) | TarballError::TooLarge { .. } => Class::Malformed,
             TarballError::Changed { .. } => Class::Stale,
         };
         Error::new(class, error)

@@ -19,8 +19,8 @@ use crate::tree::{Content, HostFiles, Node, RootPath, RootTree};
 const KIND: &str = "registry-reference";
 /// The largest manifest or index; registries accept no larger ones (distribution-spec, "Pushing Manifests").
 const LARGEST_MANIFEST: u64 = 4 << 20;
-/// The largest layer.
-const LARGEST_LAYER: u64 = 16 << 30;
+/// All layers of the largest image, as they are compressed.
+const LARGEST_IMAGE: u64 = 16 << 30;
 /// How deep indexes may be nested.
 const DEEPEST: usize = 4;
 /// The kinds of manifests and indexes that are understood: those of the OCI and Docker's own.
@@ -68,7 +68,11 @@ impl<'a> Registry<'a> {
             let bytes = self.manifest(&manifest)?;
             match rootfs::leads(&manifest.to_string(), &bytes, Some(platform)).map_err(malformed)? {
                 Leads::To(chosen) => manifest = chosen.digest,
-                Leads::Needs(blobs) => {
+                Leads::Needs { config, layers } => {
+                    self.check_size("the configuration", config.size, LARGEST_MANIFEST)?;
+                    let all = layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.size));
+                    self.check_size("all layers", all, LARGEST_IMAGE)?;
+                    let blobs = [&[config][..], &layers].concat();
                     self.fetch_blobs(&blobs)?;
                     let own = Blob { digest: manifest, size: bytes.len() as u64 };
                     return rootfs::of_layout(self.layout(own, &blobs), Some(platform), self.context.store)
@@ -113,46 +117,67 @@ impl<'a> Registry<'a> {
 
     fn fetch_manifest(&mut self, version: &str) -> Result<Vec<u8>> {
         let (name, url) = (self.reference.to_string(), format!("{}/manifests/{version}", self.reference.address()));
-        match self.ask(|fetcher| fetcher.document(&name, &url, LARGEST_MANIFEST, None))? {
-            Document::New { bytes, .. } => Ok(bytes),
-            Document::Unchanged => Ok(Vec::new()),
+        let answer = self.ask(1, |fetcher| Ok(fetcher.document(&name, &url, LARGEST_MANIFEST, None)?));
+        match answer {
+            Ok(Document::New { bytes, .. }) => Ok(bytes),
+            Ok(Document::Unchanged) => Err(FetchError::Status { url, status: 304 }.into()),
+            Err(error) if matches!(error.inner().downcast_ref(), Some(FetchError::NotFound { .. })) => {
+                let Reference { host, name, .. } = self.reference;
+                Err(TarballError::Unknown { host: host.clone(), name: name.clone(), version: version.to_owned() }
+                    .into())
+            }
+            Err(error) => Err(error),
         }
     }
 
-    /// Puts blobs into the store. The first one that it lacks shows whether the registry knows who asks; the others come side by side.
+    fn check_size(&self, what: &'static str, size: u64, limit: u64) -> Result<()> {
+        if size <= limit {
+            return Ok(());
+        }
+        Err(TarballError::TooLarge { image: self.reference.to_string(), what, size, limit }.into())
+    }
+
+    /// Puts blobs into the store, several at once.
     fn fetch_blobs(&mut self, blobs: &[Blob]) -> Result<()> {
         let address = self.reference.address();
-        let mut wanted = Vec::new();
+        let mut wanted: Vec<Wanted> = Vec::new();
         for blob in blobs {
-            let url = format!("{address}/blobs/{}", blob.digest);
-            if blob.size > LARGEST_LAYER {
-                return Err(FetchError::TooLarge { url, limit: LARGEST_LAYER }.into());
-            }
-            if self.context.store.open_blob(&blob.digest)?.is_none() {
-                let name = format!("layer {}", &blob.digest.hex()[..12]);
+            let again = wanted.iter().any(|wanted| wanted.sha256 == blob.digest);
+            if !again && self.context.store.open_blob(&blob.digest)?.is_none() {
+                let name = format!("layer {}", blob.digest.short());
+                let url = format!("{address}/blobs/{}", blob.digest);
                 wanted.push(Wanted { name, url, size: blob.size, sha256: blob.digest });
             }
         }
-        let Some((first, others)) = wanted.split_first() else { return Ok(()) };
-        self.ask(|fetcher| fetcher.blob(first))?;
-        self.fetcher.blobs(others, |_, _| Ok(()))
+        // Tokens last for minutes, and large images take longer: each blob may need another one.
+        self.ask(wanted.len(), |fetcher| fetcher.blobs(&wanted, |_, _| Ok(())))
     }
 
-    /// Asks, and where the registry wants to know who does, tells it and asks again.
-    fn ask<T>(&mut self, question: impl Fn(&Fetcher<'_>) -> Result<T, FetchError>) -> Result<T> {
-        let challenge = match question(&self.fetcher) {
-            Err(FetchError::Unauthorized { challenge, .. }) => challenge,
-            other => return Ok(other?),
-        };
-        let answer = access::answer(challenge.as_deref(), self.reference, &self.context)?;
-        let headers = vec![("accept", ACCEPTED.to_owned()), ("authorization", answer)];
-        self.fetcher = Fetcher::new(self.context).with_headers(headers);
-        question(&self.fetcher).map_err(|error| match error.status() {
+    /// Asks, and where the registry wants to know who does, tells it and asks again: so many times at most.
+    fn ask<T>(&mut self, times: usize, question: impl Fn(&Fetcher<'_>) -> Result<T>) -> Result<T> {
+        for _ in 0..times {
+            let error = match question(&self.fetcher) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let Some(FetchError::Unauthorized { challenge, .. }) = error.inner().downcast_ref() else {
+                return Err(self.refusal(error));
+            };
+            let answer = access::answer(challenge.as_deref(), self.reference, &self.context)?;
+            let headers = vec![("accept", ACCEPTED.to_owned()), ("authorization", answer)];
+            self.fetcher = Fetcher::new(self.context).with_headers(headers);
+        }
+        question(&self.fetcher).map_err(|error| self.refusal(error))
+    }
+
+    /// What it means when the registry refuses.
+    fn refusal(&self, error: Error) -> Error {
+        match error.inner().downcast_ref().and_then(FetchError::status) {
             Some(401 | 403) => {
                 let (image, host) = (self.reference.to_string(), self.reference.host.clone());
                 TarballError::Access { image, host }.into()
             }
-            _ => error.into(),
-        })
+            _ => error,
+        }
     }
 }

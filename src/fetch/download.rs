@@ -88,6 +88,9 @@ impl<'f> Download<'f> {
     /// Asks for the bytes from the current position on.
     fn request(&mut self, known: Option<&Validators>) -> Result<Option<Validators>, Failure> {
         let mut request = self.fetcher.agent.get(&self.url);
+        if !self.fetcher.headers.is_empty() {
+            request = request.config().https_only(self.url.starts_with("https:")).build();
+        }
         for (name, value) in &self.fetcher.headers {
             request = request.header(*name, value);
         }

@@ -103,7 +103,8 @@ impl<'a> Fetcher<'a> {
         Self { context, patience, agent: agent::new(&patience), headers: Vec::new(), rate: AtomicU64::new(0) }
     }
 
-    /// Sends these headers with each request. Who asks is not told to other hosts that a server redirects to.
+    /// Sends these headers with each request. Who asks is not told to other hosts that a server redirects to, and an `https` address is
+    /// never left for an `http` one.
     pub fn with_headers(self, headers: Vec<(&'static str, String)>) -> Self {
         Self { headers, ..self }
     }

@@ -15,6 +15,8 @@ use crate::tree::RootTree;
 
 /// How deep indexes may be nested.
 const DEEPEST: usize = 4;
+/// How many layers an image of a registry may have; engines stop near 128.
+const MOST_LAYERS: usize = 1024;
 
 /// The file that marks a layout (`image-layout.md`, "oci-layout file").
 #[derive(Deserialize)]
@@ -161,7 +163,12 @@ pub enum Leads {
     /// An index, which leads to the manifest or index for the platform.
     To(Blob),
     /// A manifest, whose configuration and layers are needed.
-    Needs(Vec<Blob>),
+    Needs {
+        /// How its program is run.
+        config: Blob,
+        /// Its layers, the lowest first.
+        layers: Vec<Blob>,
+    },
 }
 
 /// A manifest or an index; registries do not say beforehand which.
@@ -177,15 +184,17 @@ struct Either {
 /// # Errors
 /// When it is neither, or has nothing for the platform.
 pub fn leads(name: &str, bytes: &[u8], platform: Option<&Platform>) -> Result<Leads, RootfsError> {
-    match parse(name, bytes)? {
-        Either { manifests: Some(manifests), .. } => Ok(Leads::To(choose(&manifests, platform)?.into())),
-        Either { config: Some(config), layers: Some(layers), .. } => {
-            Ok(Leads::Needs([&config].into_iter().chain(&layers).map(Blob::from).collect()))
+    let wrong = |message: &str| Err(RootfsError::Document { name: name.to_owned(), message: message.to_owned() });
+    let Either { manifests, config, layers } = parse(name, bytes)?;
+    match (manifests, config, layers) {
+        (Some(manifests), None, None) => Ok(Leads::To(choose(&manifests, platform)?.into())),
+        // It would be different images to different readers.
+        (Some(_), ..) => wrong("it is an index and a manifest at once"),
+        (None, Some(_), Some(layers)) if layers.len() > MOST_LAYERS => wrong("it has too many layers"),
+        (None, Some(config), Some(layers)) => {
+            Ok(Leads::Needs { config: (&config).into(), layers: layers.iter().map(Blob::from).collect() })
         }
-        _ => {
-            let message = "it is neither an index nor a manifest of schema version 2".to_owned();
-            Err(RootfsError::Document { name: name.to_owned(), message })
-        }
+        _ => wrong("it is neither an index nor a manifest of schema version 2"),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod docker;
 pub mod driven;
 pub mod podman;
+pub mod registry;
 pub mod rpm;
 pub mod samples;
 pub mod users;
