@@ -3,10 +3,12 @@
 mod common;
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use common::Sandbox;
 use support::registry::{Doors, LOGIN, Registry};
@@ -95,21 +97,28 @@ fn a_registry_that_asks_for_a_password_gets_that_of_dockers_configuration() {
     assert!(said.contains("cannot read the credentials in") && said.contains("config.json"), "{said}");
 }
 
-/// A registry that gives an image only to those with a token, and says where to get one. With `spoil` its blobs are damaged.
+/// A registry that gives an image only to those with a token, and says where to get one. Its tokens end fast: each blob wants another one
+/// when it is asked for first. With `spoil` its blobs are damaged.
 fn token_registry(layout: &Path, spoil: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (layout, own) = (layout.to_owned(), address.clone());
+    let (layout, own, refused) = (layout.to_owned(), address.clone(), Arc::new(Mutex::new(BTreeSet::new())));
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let (layout, own) = (layout.clone(), own.clone());
-            std::thread::spawn(move || _ = answer(stream, &layout, &own, spoil));
+            let (layout, own, refused) = (layout.clone(), own.clone(), refused.clone());
+            std::thread::spawn(move || _ = answer(stream, &layout, &own, spoil, &refused));
         }
     });
     address
 }
 
-fn answer(stream: TcpStream, layout: &Path, own: &str, spoil: bool) -> std::io::Result<()> {
+fn answer(
+    stream: TcpStream,
+    layout: &Path,
+    own: &str,
+    spoil: bool,
+    refused: &Mutex<BTreeSet<String>>,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let (mut out, mut heads) = (stream, Vec::new());
     for line in lines.by_ref() {
@@ -126,7 +135,9 @@ fn answer(stream: TcpStream, layout: &Path, own: &str, spoil: bool) -> std::io::
             true => ("200 OK", String::new(), br#"{"token": "let-me-in"}"#.to_vec()),
             false => ("401 Unauthorized", String::new(), Vec::new()),
         }
-    } else if !has("authorization: Bearer let-me-in") {
+    } else if !has("authorization: Bearer let-me-in")
+        || path.contains("/blobs/") && refused.lock().unwrap().insert(path.to_owned())
+    {
         let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{own}/token?a=b\",service=\"s t\"\r\n");
         ("401 Unauthorized", challenge, Vec::new())
     } else if path == "/v2/app/manifests/latest" {
