@@ -114,13 +114,14 @@ impl Backend for Debootstrap {
 
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
         let options = Options::read(&request.source)?;
-        let sources = apt_sources(request, context)?;
+        // First what is missing here, then what the network has.
         let (tool, program) = match find(&options, context.settings) {
             Ok(found) => found,
             // What was made with a tool that is gone may still be there.
             Err(_) if context.offline => (options.tool.unwrap_or(Tool::Mmdebstrap), "mmdebstrap".into()),
             Err(error) => return Err(error.into()),
         };
+        let sources = apt_sources(request, context)?;
         let contents: Vec<_> =
             sources.iter().map(|source| (&source.suite, &source.components, source.content)).collect();
         let source = &request.source;
