@@ -11,6 +11,7 @@ pub mod driven;
 pub mod emulator;
 pub mod fixed;
 pub mod namespace;
+pub mod options;
 pub mod ownership;
 pub mod scrub;
 pub mod tool;

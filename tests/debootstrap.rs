@@ -6,15 +6,15 @@ mod support;
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::{Sandbox, succeed};
 use minimg::tree::{RootPath, RootTree};
 use rustix::process::{Pid, Signal, kill_process};
 use support::docker::DOCKER;
-use support::driven::{left_in, lines, processes_in, text, tree, wait_for};
-use support::{tool, users};
+use support::driven::{alone, left_in, lines, processes_in, text, tree, wait_for};
+use support::users;
 
 /// Names and numbers of the accounts: the password's field says `x` only where the package passwd was installed.
 fn accounts(tree: &RootTree, path: &str) -> Vec<String> {
@@ -183,11 +183,7 @@ fn a_lock_pins_the_tree_and_needs_no_tool() {
         let _ = std::fs::remove_dir_all(sandbox.store.join("v1/entries").join(kind));
     }
     // No network, and no tool: of PATH only what a shell needs.
-    let inner = sandbox.minimg(&build);
-    let mut alone = Command::new(tool("unshare", "util-linux"));
-    alone.args(["--net", "--"]).arg(inner.get_program()).args(inner.get_args());
-    alone.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", "/none");
-    succeed(alone.current_dir(sandbox.directory.path()));
+    succeed(&mut alone(&sandbox.minimg(&build)));
     assert_eq!(std::fs::read(sandbox.path("a.tar")).unwrap(), first);
 }
 

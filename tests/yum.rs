@@ -5,17 +5,17 @@ mod support;
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::{Sandbox, succeed};
 use minimg::tree::{RootPath, RootTree};
 use rustix::process::{Pid, Signal, kill_process};
 use support::docker::DOCKER;
-use support::driven::{left_in, lines, processes_in, text, tree, wait_for};
+use support::driven::{alone, left_in, lines, processes_in, text, tree, wait_for};
 use support::rpm::REPOSITORIES;
 use support::users::{PLAIN, WITH_IDS};
-use support::{command, run, tool};
+use support::{command, run};
 
 /// A profile of these packages from the repository `name`; `options` are of that repository.
 fn profile(packages: &str, name: &str, options: &str) -> String {
@@ -179,11 +179,7 @@ fn a_lock_pins_the_tree_and_needs_no_tool() {
     for kind in ["layer", "record", "output", "driven-root"] {
         let _ = std::fs::remove_dir_all(sandbox.store.join("v1/entries").join(kind));
     }
-    let inner = sandbox.minimg(&build);
-    let mut alone = Command::new(tool("unshare", "util-linux"));
-    alone.args(["--net", "--"]).arg(inner.get_program()).args(inner.get_args());
-    alone.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", "/none");
-    succeed(alone.current_dir(sandbox.directory.path()));
+    succeed(&mut alone(&sandbox.minimg(&build)));
     assert_eq!(std::fs::read(sandbox.path("a.tar")).unwrap(), first);
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::{BuildrootError, NAME};
-use crate::backend::{Settings, Source};
+use crate::backend::{Settings, Source, options};
 
 /// The option that names Buildroot's tree, in the profile and in the configuration.
 const TREE: &str = "tree";
@@ -56,11 +56,11 @@ impl Options {
 
     pub(super) fn patience(&self) -> Result<std::time::Duration, BuildrootError> {
         let Some(text) = &self.time_limit else { return Ok(PATIENCE) };
-        let parsed: Option<jiff::SignedDuration> = text.parse().ok();
-        let span = parsed.and_then(|span| std::time::Duration::try_from(span).ok()).filter(|span| !span.is_zero());
-        span.ok_or_else(|| {
-            BuildrootError::Option(format!("`time-limit` is no span of time: {text:?}; write `90m` or `6h`"))
-        })
+        match options::span(text) {
+            Ok(span) if !span.is_zero() => Ok(span),
+            Ok(_) => Err(BuildrootError::Option("`time-limit` leaves no time".to_owned())),
+            Err(message) => Err(BuildrootError::Option(format!("`time-limit`: {message}"))),
+        }
     }
 }
 

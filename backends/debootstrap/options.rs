@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::NAME;
 use crate::backend::Source;
-use crate::error::{Class, Error};
+use crate::backend::options::{self, OptionsError};
 use crate::suggest;
 
 /// A tool that the backend can drive.
@@ -45,15 +45,8 @@ pub(super) struct Options {
     pub(super) patience: Duration,
 }
 
-/// Why the options cannot be followed.
-#[derive(Debug, thiserror::Error)]
-#[error("the profile's [source.options.{NAME}] is wrong: {0}")]
-pub(super) struct OptionsError(String);
-
-impl From<OptionsError> for Error {
-    fn from(error: OptionsError) -> Self {
-        Error::new(Class::Profile, error)
-    }
+fn wrong(message: impl Into<String>) -> OptionsError {
+    OptionsError { backend: NAME, message: message.into() }
 }
 
 impl Options {
@@ -68,7 +61,7 @@ impl Options {
         };
         let table = match source.options.get(NAME) {
             None => return Ok(options),
-            Some(value) => value.as_table().ok_or_else(|| OptionsError("it is not a table".into()))?,
+            Some(value) => value.as_table().ok_or_else(|| wrong("it is not a table"))?,
         };
         for (key, value) in table {
             match key.as_str() {
@@ -80,12 +73,11 @@ impl Options {
                 "time-limit" => {
                     options.patience = span(key, text(key, value)?)?;
                     if options.patience.is_zero() {
-                        return Err(OptionsError("`time-limit` leaves no time".into()));
+                        return Err(wrong("`time-limit` leaves no time"));
                     }
                 }
                 other => {
-                    let help = suggest::help(other, KEYS).unwrap_or_default();
-                    return Err(OptionsError(format!("there is no `{other}`; {help}")));
+                    return Err(wrong(options::unknown(other, KEYS)));
                 }
             }
         }
@@ -97,19 +89,24 @@ impl Options {
 }
 
 fn text<'v>(key: &str, value: &'v toml::Value) -> Result<&'v str, OptionsError> {
-    value.as_str().ok_or_else(|| OptionsError(format!("`{key}` is not a text")))
+    value.as_str().ok_or_else(|| wrong(format!("`{key}` is not a text")))
 }
 
 fn texts(key: &str, value: &toml::Value) -> Result<Vec<String>, OptionsError> {
-    let wrong = || OptionsError(format!("`{key}` is not a list of texts"));
-    value.as_array().ok_or_else(wrong)?.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+    let not_texts = || wrong(format!("`{key}` is not a list of texts"));
+    value
+        .as_array()
+        .ok_or_else(not_texts)?
+        .iter()
+        .map(|item| item.as_str().map(str::to_owned).ok_or_else(not_texts))
+        .collect()
 }
 
 /// What becomes part of the tool's command line.
 fn word(key: &str, text: &str) -> Result<String, OptionsError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "+-.:=~_".contains(c);
     if text.is_empty() || text.starts_with('-') || !text.chars().all(allowed) {
-        return Err(OptionsError(format!("`{key}` cannot be {text:?}")));
+        return Err(wrong(format!("`{key}` cannot be {text:?}")));
     }
     Ok(text.to_owned())
 }
@@ -121,15 +118,13 @@ fn tool(text: &str) -> Result<Option<Tool>, OptionsError> {
         "debootstrap" => Ok(Some(Tool::Debootstrap)),
         other => {
             let help = suggest::help(other, TOOLS).unwrap_or_default();
-            Err(OptionsError(format!("`tool` cannot be {other:?}; {help}")))
+            Err(wrong(format!("`tool` cannot be {other:?}; {help}")))
         }
     }
 }
 
 fn span(key: &str, text: &str) -> Result<Duration, OptionsError> {
-    let parsed: Option<jiff::SignedDuration> = text.parse().ok();
-    let span = parsed.and_then(|span| Duration::try_from(span).ok());
-    span.ok_or_else(|| OptionsError(format!("`{key}` is no span of time: {text:?}; write `90s`, `30m` or `2h`")))
+    options::span(text).map_err(|message| wrong(format!("`{key}`: {message}")))
 }
 
 #[cfg(test)]
@@ -162,9 +157,9 @@ mod tests {
             ("variant = '--help'", "`variant` cannot be"),
             ("include = ['a b']", "`include` cannot be"),
             ("hooks = 'x'", "`hooks` is not a list of texts"),
-            ("time-limit = 'soon'", "`time-limit` is no span of time"),
+            ("time-limit = 'soon'", "`time-limit`: \"soon\" is no span of time"),
             ("time-limit = '0s'", "`time-limit` leaves no time"),
-            ("max-age = '-1s'", "`max-age` is no span of time"),
+            ("max-age = '-1s'", "`max-age`: \"-1s\" is no span of time"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

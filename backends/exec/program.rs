@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::ExecError;
 use super::protocol::{Description, Failure, VERSION};
 use crate::backend::namespace::{Namespace, Workspace};
-use crate::backend::{Context, Settings, tool};
+use crate::backend::{Context, Settings, options, tool};
 use crate::error::{Error, Result};
 use crate::process::{self, Command};
 use crate::report::Event;
@@ -149,8 +149,7 @@ impl Program {
 }
 
 fn time_limit(text: &str) -> Option<Duration> {
-    let span: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(span).ok().filter(|span| !span.is_zero())
+    options::span(text).ok().filter(|span| !span.is_zero())
 }
 
 fn not_a_span(text: &str) -> String {

@@ -6,10 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::NAME;
+use crate::backend::options::{self, OptionsError};
 use crate::backend::ownership::rpm::DIRECTORIES;
 use crate::backend::{Settings, Source, driven};
-use crate::error::{Class, Error};
-use crate::suggest;
 
 /// How long the tool may take, unless the profile says otherwise.
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -95,9 +94,7 @@ impl TryFrom<String> for Span {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let parsed: Option<jiff::SignedDuration> = text.parse().ok();
-        let span = parsed.and_then(|span| Duration::try_from(span).ok());
-        span.map(Self).ok_or_else(|| format!("{text:?} is no span of time: write `90s`, `30m` or `2h`"))
+        options::span(&text).map(Self)
     }
 }
 
@@ -107,15 +104,8 @@ impl From<Span> for String {
     }
 }
 
-/// Why the options cannot be followed.
-#[derive(Debug, thiserror::Error)]
-#[error("the profile's [source.options.{NAME}] is wrong: {0}")]
-pub(super) struct OptionsError(String);
-
-impl From<OptionsError> for Error {
-    fn from(error: OptionsError) -> Self {
-        Error::new(Class::Profile, error)
-    }
+fn wrong(message: impl Into<String>) -> OptionsError {
+    OptionsError { backend: NAME, message: message.into() }
 }
 
 impl Options {
@@ -125,8 +115,7 @@ impl Options {
         for repository in value.get("repositories").and_then(toml::Value::as_array).into_iter().flatten() {
             known(repository, &KEYS_OF_REPOSITORIES)?;
         }
-        let options: Self =
-            value.clone().try_into().map_err(|error: toml::de::Error| OptionsError(error.message().to_owned()))?;
+        let options: Self = value.clone().try_into().map_err(|error: toml::de::Error| wrong(error.message()))?;
         options.check()?;
         Ok(options)
     }
@@ -137,20 +126,18 @@ impl Options {
             let Repository { name, baseurl, metalink, mirrorlist, .. } = repository;
             let is_id = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
             if name.is_empty() || !name.chars().all(is_id) {
-                return Err(OptionsError(format!(
-                    "{name:?} cannot be a repository's name: use letters, digits and `-_.:`"
-                )));
+                return Err(wrong(format!("{name:?} cannot be a repository's name: use letters, digits and `-_.:`")));
             }
             if [baseurl, metalink, mirrorlist].into_iter().flatten().count() != 1 {
                 let message = format!("the repository {name} needs one of `baseurl`, `metalink` and `mirrorlist`");
-                return Err(OptionsError(message));
+                return Err(wrong(message));
             }
             if repository.gpgcheck && repository.gpgkey.is_empty() {
                 let message = format!(
                     "the repository {name} names no `gpgkey`, so its packages could not be checked; name the key's file, or write \
                      `gpgcheck = false`"
                 );
-                return Err(OptionsError(message));
+                return Err(wrong(message));
             }
         }
         let keys = self.repositories.iter().flat_map(|r| &r.gpgkey).map(String::as_str);
@@ -160,21 +147,20 @@ impl Options {
             && !DIRECTORIES.iter().any(|known| path.strip_prefix('/') == Some(known))
         {
             let known = DIRECTORIES.map(|known| format!("/{known}")).join(", ");
-            return Err(OptionsError(format!("`dbpath` cannot be {path:?}; the places of rpm's database are {known}")));
+            return Err(wrong(format!("`dbpath` cannot be {path:?}; the places of rpm's database are {known}")));
         }
         if let Some(module) = self.modules.iter().chain(&self.disabled_modules).find(|text| !is_word(text)) {
-            return Err(OptionsError(format!("{module:?} cannot be a module's name")));
+            return Err(wrong(format!("{module:?} cannot be a module's name")));
         }
         // A comma would end a directory's name in the tool's configuration.
         if let Some(path) = self.reposdir.as_deref().filter(|path| path.contains(',')) {
-            return Err(OptionsError(format!("`reposdir` cannot be {path:?}: there may be no comma in it")));
+            return Err(wrong(format!("`reposdir` cannot be {path:?}: there may be no comma in it")));
         }
         let words = self.releasever.iter().chain(&self.reposdir).map(String::as_str);
         let mut all = keys.chain(addresses.map(String::as_str)).chain(settings).chain(words);
-        if let Some(wrong) =
-            all.find(|text| text.is_empty() || text.starts_with('-') || text.contains(char::is_control))
+        if let Some(text) = all.find(|text| text.is_empty() || text.starts_with('-') || text.contains(char::is_control))
         {
-            return Err(OptionsError(format!("{wrong:?} cannot stand in the tool's configuration")));
+            return Err(wrong(format!("{text:?} cannot stand in the tool's configuration")));
         }
         Ok(())
     }
@@ -202,9 +188,8 @@ impl Options {
 /// Refuses keys that nobody knows, with the nearest that is.
 fn known(table: &toml::Value, keys: &'static [&'static str]) -> Result<(), OptionsError> {
     let mut names = table.as_table().into_iter().flat_map(toml::Table::keys);
-    let Some(wrong) = names.find(|name| !keys.contains(&name.as_str())) else { return Ok(()) };
-    let help = suggest::help(wrong, keys.iter().copied()).unwrap_or_default();
-    Err(OptionsError(format!("there is no `{wrong}`; {help}")))
+    let Some(key) = names.find(|name| !keys.contains(&name.as_str())) else { return Ok(()) };
+    Err(wrong(options::unknown(key, keys.iter().copied())))
 }
 
 /// Whether a text stays one word in a shell and on a command line.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use minimg::rootfs;
@@ -54,4 +55,15 @@ pub fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(60), "{what} never came");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The command in a network namespace of its own, with nothing on its PATH: whatever it does, no mirror and no tool helps it.
+pub fn alone(inner: &Command) -> Command {
+    let mut alone = Command::new(super::tool("unshare", "util-linux"));
+    alone.args(["--net", "--"]).arg(inner.get_program()).args(inner.get_args()).env_clear();
+    alone.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", "/none");
+    if let Some(directory) = inner.get_current_dir() {
+        alone.current_dir(directory);
+    }
+    alone
 }

@@ -1,0 +1,37 @@
+//! What the options of backends in a profile have in common: how they are refused, and spans of time.
+
+use std::time::Duration;
+
+use crate::error::{Class, Error};
+use crate::suggest;
+
+/// Why the options of a backend cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[error("the profile's [source.options.{backend}] is wrong: {message}")]
+pub struct OptionsError {
+    /// The backend.
+    pub backend: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl From<OptionsError> for Error {
+    fn from(error: OptionsError) -> Self {
+        Error::new(Class::Profile, error)
+    }
+}
+
+/// What is said of a key that nobody knows: with the nearest that is known.
+pub fn unknown<'a>(key: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    format!("there is no `{key}`; {}", suggest::help(key, known).unwrap_or_default())
+}
+
+/// A span of time, written as `90s`, `30m` or `2h`.
+///
+/// # Errors
+/// In words, when it is none.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let parsed: Option<jiff::SignedDuration> = text.parse().ok();
+    let span = parsed.and_then(|span| Duration::try_from(span).ok());
+    span.ok_or_else(|| format!("{text:?} is no span of time: write `90s`, `30m` or `2h`"))
+}
