@@ -36,9 +36,13 @@ impl Done {
     }
 }
 
-/// The id that engines show; none where the compression is one that images cannot have.
-fn id(image: &Image) -> String {
-    export::identity(image).map_or_else(|_| "-".to_owned(), |identity| identity.config.to_string())
+/// The id that engines show, and the digest that registries and skopeo know the image by; none where the compression is one that images
+/// cannot have.
+fn identity(image: &Image) -> [String; 2] {
+    export::identity(image).map_or_else(
+        |_| ["-"; 2].map(str::to_owned),
+        |identity| [identity.config.to_string(), identity.manifest.to_string()],
+    )
 }
 
 /// By how much something became smaller, in words that follow the size before.
@@ -101,7 +105,8 @@ impl Summary<'_> {
             if let Some(before) = self.before {
                 rows.push(("before", format!("{}{}", style::bytes(before), less(before, sum(|l| l.diff_size)))));
             }
-            rows.push(("id", id(image)));
+            let [id, digest] = identity(image);
+            rows.extend([("id", id), ("digest", digest)]);
         }
         for done in self.written {
             if let Some(path) = done.path() {
@@ -158,10 +163,12 @@ impl Summary<'_> {
             .iter()
             .map(|built| {
                 let image = &built.image;
+                let [id, digest] = identity(image);
                 serde_json::json!({
                     "reference": image.reference,
                     "platform": image.platform,
-                    "id": id(image),
+                    "id": id,
+                    "digest": digest,
                     "recipe": built.recipe,
                     "layers": image.layers,
                     "files": image.layers.iter().map(|layer| layer.files).sum::<u64>(),
