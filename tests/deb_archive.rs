@@ -240,6 +240,17 @@ fn detached_signatures() {
 }
 
 #[test]
+fn a_suite_that_the_mirror_lacks_is_named_with_what_was_meant() {
+    let mut bench = Bench::new(&Repository::new());
+    for (suite, near) in [("trixy", "; did you mean trixie? the suite is chosen"), ("noble", "; the suite is chosen")] {
+        bench.source.suite = suite.into();
+        let (class, text) = bench.failure();
+        let said = format!("{} has no suite {suite}: ", bench.server.address);
+        assert!(class == Class::Unsatisfiable && text.contains(&said) && text.contains(near), "{class:?}: {text}");
+    }
+}
+
+#[test]
 fn expired_replayed_and_wrong_suites_are_refused() {
     let mut repository = Repository { valid_until: Some("Sun, 13 Sep 2020 00:00:00 UTC".into()), ..Repository::new() };
     let mut bench = Bench::new(&repository);

@@ -36,6 +36,21 @@ pub enum ArchiveError {
         /// What was given.
         suite: String,
     },
+    /// The mirror does not have the suite.
+    #[error(
+        "{address} has no suite {suite}: {url} is not there; {near}the suite is chosen by --suite or `suite` in the profile's [source], the \
+         mirror by --mirror"
+    )]
+    NoSuite {
+        /// The suite.
+        suite: String,
+        /// The mirror.
+        address: String,
+        /// What was looked for last.
+        url: String,
+        /// What was probably meant, as a question; or empty.
+        near: String,
+    },
     /// A source entry is malformed.
     #[error("the source entry {entry:?} is malformed: {source}")]
     Entry {
@@ -177,7 +192,9 @@ impl From<ArchiveError> for Error {
             | ArchiveError::Replayed { .. }
             | ArchiveError::WrongSuite { .. }
             | ArchiveError::Unverifiable { .. } => Class::Verification,
-            ArchiveError::NoIndex { .. } | ArchiveError::Unsatisfiable(_) => Class::Unsatisfiable,
+            ArchiveError::NoSuite { .. } | ArchiveError::NoIndex { .. } | ArchiveError::Unsatisfiable(_) => {
+                Class::Unsatisfiable
+            }
             ArchiveError::Malformed { .. } => Class::Malformed,
         };
         Error::new(class, error)
