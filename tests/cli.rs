@@ -53,6 +53,16 @@ fn an_error_is_one_json_document_too() {
 }
 
 #[test]
+fn what_is_no_text_in_the_environment_and_the_arguments_does_no_harm() {
+    use std::os::unix::ffi::OsStrExt;
+    let sandbox = Sandbox::cold();
+    let odd = std::ffi::OsStr::from_bytes(b"x\xff");
+    succeed(sandbox.minimg(&["list"]).env("ODD", odd).env(odd, "x"));
+    let output = sandbox.minimg(&["build"]).arg(odd).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
 fn quiet_says_nothing_and_pipes_get_plain_lines() {
     let sandbox = Sandbox::shared();
     let output = succeed(&mut sandbox.minimg(&["build", "busybox-glibc", "-q"]));

@@ -240,6 +240,26 @@ fn detached_signatures() {
 }
 
 #[test]
+fn plain_addresses_are_asked_of_a_proxy_whole() {
+    let repository = Repository::new();
+    let mut bench = Bench::new(&repository);
+    // The server knows whole addresses alone, and the mirror's name leads nowhere.
+    let proxy = Server::start();
+    proxy.put_all(
+        repository.files().into_iter().map(|(path, file)| (format!("http://mirror.invalid{path}"), file)).collect(),
+    );
+    bench.source.mirror = Some("http://mirror.invalid".into());
+    bench.settings.proxies = [("http_proxy".to_owned(), proxy.address.clone())].into();
+    let pins = bench.resolve().unwrap();
+    assert_eq!(bench.fetch(&pins).unwrap().len(), 2);
+    let log = proxy.log();
+    assert!(log.iter().all(|line| line.starts_with("http://mirror.invalid/") && line.ends_with(" 200")), "{log:?}");
+    proxy.behave("InRelease", Manner::Status { status: 503, times: 9 });
+    let (class, text) = bench.failure();
+    assert!(class == Class::Network && text.contains(", asked through the proxy 127.0.0.1:"), "{class:?}: {text}");
+}
+
+#[test]
 fn a_suite_that_the_mirror_lacks_is_named_with_what_was_meant() {
     let mut bench = Bench::new(&Repository::new());
     for (suite, near) in [("trixy", "; did you mean trixie? the suite is chosen"), ("noble", "; the suite is chosen")] {
