@@ -17,7 +17,7 @@ use minimg::backends::deb::archive;
 use minimg::board::{ArchNames, Board, Platform};
 use minimg::digest::Digest;
 use minimg::fetch::{FetchError, Fetcher, Patience, Wanted};
-use minimg::report::Silent;
+use minimg::report::{Event, Reporter, Silent};
 use minimg::store::Store;
 use minimg::{Class, Error};
 use repository::Repository;
@@ -66,6 +66,15 @@ impl Bench {
         self.with_context(|context| archive::resolve(&request, context))
     }
 
+    /// What those are warned of who resolve.
+    fn warnings(&self) -> Vec<String> {
+        let (store, told) = (self.store(), Warnings::default());
+        let context = Context { store: &store, reporter: &told, offline: self.offline, settings: &self.settings };
+        let request = Request { board: board(), source: self.source.clone(), packages: vec!["a".into()] };
+        archive::resolve(&request, &context).unwrap();
+        told.0.into_inner().unwrap()
+    }
+
     /// What was handed over, as `name bytes`, sorted.
     fn fetch(&self, pins: &Pins) -> Result<Vec<String>, Error> {
         let got = Mutex::new(Vec::new());
@@ -88,6 +97,17 @@ impl Bench {
     fn failure(&self) -> (Class, String) {
         let error = self.resolve().and_then(|pins| self.fetch(&pins)).unwrap_err();
         (error.class(), error.to_string())
+    }
+}
+
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Reporter for Warnings {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
     }
 }
 
@@ -236,6 +256,18 @@ fn detached_signatures() {
             "" => assert_eq!(bench.resolve().unwrap().packages.len(), 2),
             part => assert_failure(bench.failure(), Class::Verification, part),
         }
+    }
+}
+
+#[test]
+fn a_pin_that_holds_nothing_is_told() {
+    let mut bench = Bench::new(&Repository::new());
+    for (name, warning) in [
+        ("a", None),
+        ("bb", Some("the pin of bb does nothing, since there is no package of that name; did you mean b?")),
+    ] {
+        bench.source.pins = [(name.to_owned(), "trixie".to_owned())].into();
+        assert_eq!(bench.warnings(), warning.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{name}");
     }
 }
 
