@@ -53,6 +53,21 @@ fn an_error_is_one_json_document_too() {
 }
 
 #[test]
+fn an_image_on_the_standard_output_is_all_that_is_there() {
+    let sandbox = Sandbox::shared();
+    sandbox.run(&["build", "busybox-glibc", "-q", "-o", "a.tar"]);
+    let image = std::fs::read(sandbox.path("a.tar")).unwrap();
+    for more in [&[][..], &["--quiet"], &["--json"]] {
+        let output = succeed(&mut sandbox.minimg(&[&["build", "busybox-glibc", "-o", "archive:-"], more].concat()));
+        assert!(output.stdout == image, "{more:?}: {} bytes, not {}", output.stdout.len(), image.len());
+        if more == ["--json"] {
+            let document: serde_json::Value = serde_json::from_slice(&output.stderr).expect("one JSON document");
+            assert_eq!(document["images"][0]["reference"], "busybox-glibc:latest");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_text_in_the_environment_and_the_arguments_does_no_harm() {
     use std::os::unix::ffi::OsStrExt;
     let sandbox = Sandbox::cold();

@@ -67,18 +67,14 @@ pub(super) struct Summary<'a> {
 
 impl Summary<'_> {
     pub(super) fn print(&self) -> anyhow::Result<()> {
-        if self.session.global.json {
-            return print_json(&self.json());
-        }
-        if self.session.global.quiet {
-            return Ok(());
-        }
-        let text = self.text();
         // What goes to the standard output with `-o -` is the image.
-        if self.written.iter().any(|done| done.path().is_none()) {
-            eprintln!("{text}");
-        } else {
-            say!("{text}");
+        let is_taken = self.written.iter().any(|done| done.path().is_none());
+        match (self.session.global.json, is_taken) {
+            (true, false) => return print_json(&self.json()),
+            (true, true) => eprintln!("{:#}", self.json()),
+            (false, _) if self.session.global.quiet => {}
+            (false, true) => eprintln!("{}", self.text()),
+            (false, false) => say!("{}", self.text()),
         }
         Ok(())
     }
