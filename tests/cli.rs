@@ -68,6 +68,24 @@ fn an_image_on_the_standard_output_is_all_that_is_there() {
 }
 
 #[test]
+fn extra_suites_can_be_chosen_or_done_without() {
+    let sandbox = Sandbox::shared();
+    for (wanted, found) in [
+        (&[][..], &["Debian trixie", "Debian trixie-updates", "Debian trixie-security"][..]),
+        (&["--extra-suites", "trixie-updates"], &["Debian trixie", "Debian trixie-updates"]),
+        (&["--extra-suites", "none"], &["Debian trixie"]),
+    ] {
+        sandbox.run(&[&["lock", "busybox-glibc", "-q"], wanted].concat());
+        let lock: toml::Table = std::fs::read_to_string(sandbox.path("busybox-glibc.lock")).unwrap().parse().unwrap();
+        let archives = lock["target"][0]["pins"]["archives"].as_array().unwrap();
+        let suites: Vec<_> = archives.iter().map(|archive| archive["name"].as_str().unwrap()).collect();
+        assert_eq!(suites, found, "{lock}");
+    }
+    sandbox.run(&["build", "busybox-glibc", "-q", "--locked", "--extra-suites", "none"]);
+    sandbox.fail(10, &["build", "busybox-glibc", "-q", "--locked"]);
+}
+
+#[test]
 fn what_is_no_text_in_the_environment_and_the_arguments_does_no_harm() {
     use std::os::unix::ffi::OsStrExt;
     let sandbox = Sandbox::cold();

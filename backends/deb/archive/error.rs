@@ -119,7 +119,8 @@ pub enum ArchiveError {
     },
     /// A usual extra suite is there, and its packages are not those that it promises.
     #[error(
-        "{source}; use another mirror, or do without {suite}: name the wanted ones as `extra-suites` in the profile's [source]"
+        "{source}; use another mirror, or do without {suite}: name the wanted suites with --extra-suites, or `none`, or as `extra-suites` in \
+         the profile's [source]"
     )]
     Incomplete {
         /// The suite.
