@@ -1,5 +1,9 @@
 //! Packages that are fetched while the index is still being read.
 
+use std::fs::File;
+use std::io::Read as _;
+
+use minimg::backend::PinnedPackage;
 use minimg::backends::deb::archive;
 use minimg::digest::Digest;
 
@@ -23,7 +27,12 @@ fn long() -> Repository {
 
 /// Resolves, and gives what packages were asked for by then, sorted, and what is chosen.
 fn resolve_and_begin(bench: &Bench) -> (Vec<String>, Vec<String>) {
-    let pins = bench.with_context(|context| archive::resolve_and_begin(&bench.request(), context)).unwrap();
+    let ready = |package: &PinnedPackage, mut file: File| {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        assert_eq!(Digest::of(&bytes), package.sha256);
+    };
+    let pins = bench.with_context(|context| archive::resolve_and_begin(&bench.request(), context, ready)).unwrap();
     let mut asked: Vec<_> = bench.server.log().into_iter().filter(|line| line.contains("/pool/")).collect();
     asked.sort();
     let chosen = pins.packages.iter().map(|package| format!("{} {}", package.name, package.version));

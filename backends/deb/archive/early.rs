@@ -9,6 +9,7 @@ use std::thread::Scope;
 
 use bytes::Bytes;
 
+use super::Ready;
 use super::error::ArchiveError;
 use super::guess::{Follower, Guess};
 use super::indexes::{self, DECODED_LIMIT, EARLY, EARLY_OF_OTHERS};
@@ -106,19 +107,18 @@ pub(super) struct Plan<'p> {
     pub architecture: &'p str,
     pub wanted: &'p [Wanted<'p>],
     pub source: &'p Source,
-    /// Whether the packages are wanted right afterwards.
-    pub with_packages: bool,
 }
 
 impl Early {
-    /// Begins to fetch the first component of each suite that the store does not know; and, when it knows none, the packages that are most
-    /// likely wanted. Offline, nothing is begun.
+    /// Begins to fetch the first component of each suite that the store does not know; and, when it knows none and somebody takes them, the
+    /// packages that are most likely wanted. Offline, nothing is begun.
     ///
     /// # Errors
     /// When the store fails.
     pub(super) fn begin<'scope, 'env>(
         scope: &'scope Scope<'scope, 'env>,
         plan: &Plan<'_>,
+        ready: Option<Ready<'env>>,
         fetcher: &'env Fetcher<'_>,
         context: &Context<'_>,
     ) -> Result<Self, ArchiveError> {
@@ -130,12 +130,11 @@ impl Early {
             }
         }
         let mut follower = None;
-        if let (Some((_, others)), Some(suite)) = (early.lists.split_first(), plan.suites.first())
-            && plan.with_packages
+        if let (Some((_, others)), Some(suite), Some(ready)) = (early.lists.split_first(), plan.suites.first(), ready)
             && early.lists.len() == plan.suites.len()
             && context.settings.jobs != 1
         {
-            let guess = Guess::begin(scope, plan, (&suite.address, others), fetcher);
+            let guess = Guess::begin(scope, plan, (&suite.address, others), ready, fetcher);
             (early.guess, follower) = guess.unzip();
         }
         for list in early.lists.clone() {

@@ -13,11 +13,11 @@ use std::thread::Scope;
 use super::early::{List, Plan};
 use super::index::{Builder, Index, Package};
 use super::relation;
-use super::{package_file, package_path};
-use crate::backend::Pins;
+use super::{Ready, file_of, pinned};
+use crate::backend::{PinnedPackage, Pins};
 use crate::backends::deb::version::compare;
 use crate::digest::Digest;
-use crate::fetch::{self, Fetcher};
+use crate::fetch::Fetcher;
 
 /// How many packages are fetched at once.
 const CONNECTIONS: usize = 6;
@@ -34,20 +34,14 @@ struct State {
     begun: Mutex<BTreeSet<Digest>>,
 }
 
-/// A package that was guessed.
-struct Guessed {
-    name: String,
-    version: String,
-    file: fetch::Wanted,
-}
-
 impl Guess {
     /// Begins to fetch what the returned value finds in the index of the suite at `address`, which it is to be shown; `others` are those of
-    /// all other suites. `None` where pins or exclusions decide.
+    /// all other suites. What comes goes to `ready`. `None` where pins or exclusions decide.
     pub(super) fn begin<'scope, 'env>(
         scope: &'scope Scope<'scope, 'env>,
         plan: &Plan<'_>,
         (address, others): (&str, &[Arc<List>]),
+        ready: Ready<'env>,
         fetcher: &'env Fetcher<'_>,
     ) -> Option<(Self, Follower)> {
         if !plan.source.pins.is_empty() || !plan.source.exclude.is_empty() {
@@ -57,12 +51,16 @@ impl Guess {
         let (sender, receiver) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..CONNECTIONS {
-            let (state, receiver, others) = (guess.0.clone(), receiver.clone(), others.to_vec());
-            scope.spawn(move || state.fetch(&receiver, &others, &fetcher.speculative(state.stop.clone())));
+            let (state, receiver, others, address) =
+                (guess.0.clone(), receiver.clone(), others.to_vec(), address.to_owned());
+            scope.spawn(move || {
+                let fetcher = fetcher.speculative(state.stop.clone());
+                state.fetch(&receiver, &others, &address, ready, &fetcher);
+            });
         }
         let plain = plan.wanted.iter().filter(|item| item.architecture.is_none() && item.from.is_none());
         let names: BTreeSet<String> = plain.map(|item| item.name.to_owned()).collect();
-        Some((guess, Follower { address: address.to_owned(), known: names.clone(), awaited: names, found: sender }))
+        Some((guess, Follower { known: names.clone(), awaited: names, found: sender }))
     }
 
     /// It is known what is chosen: what was not begun is left alone, and what was begun is awaited unless some of it was guessed wrong.
@@ -84,7 +82,14 @@ impl Drop for Guess {
 }
 
 impl State {
-    fn fetch(&self, receiver: &Mutex<Receiver<Guessed>>, others: &[Arc<List>], fetcher: &Fetcher<'_>) {
+    fn fetch(
+        &self,
+        receiver: &Mutex<Receiver<PinnedPackage>>,
+        others: &[Arc<List>],
+        address: &str,
+        ready: Ready<'_>,
+        fetcher: &Fetcher<'_>,
+    ) {
         // Without the index of a suite nobody knows whether it has a newer version.
         let others: Option<Vec<Index>> = others.iter().map(|list| Index::open(list.wait()?.1)).collect();
         let Some(others) = others else { return };
@@ -92,38 +97,38 @@ impl State {
             if self.settled.load(Ordering::Relaxed) {
                 return;
             }
-            let is_newer = |package: Package<'_>| {
-                package.name == guessed.name && compare(package.version, &guessed.version).is_gt()
-            };
-            if others.iter().any(|index| index.named_or_providing(&guessed.name).any(is_newer)) {
+            let is_newer =
+                |found: Package<'_>| found.name == guessed.name && compare(found.version, &guessed.version).is_gt();
+            let file = file_of(&guessed, address);
+            if fetcher.has(&file) || others.iter().any(|index| index.named_or_providing(&guessed.name).any(is_newer)) {
                 continue;
             }
-            lock(&self.begun).insert(guessed.file.sha256);
-            // Who needs the package will meet the same error, and tell it.
-            let _ = fetcher.blob(&guessed.file);
+            lock(&self.begun).insert(guessed.sha256);
+            // When it does not come, who needs the package will meet the same error, and tell it.
+            if let Ok(file) = fetcher.blob(&file) {
+                ready(&guessed, file);
+            }
         }
     }
 }
 
-fn next(receiver: &Mutex<Receiver<Guessed>>) -> Option<Guessed> {
+fn next(receiver: &Mutex<Receiver<PinnedPackage>>) -> Option<PinnedPackage> {
     lock(receiver).recv().ok()
 }
 
 /// Follows dependencies through an index while it is read.
 pub(super) struct Follower {
-    /// Where the packages of the index lie.
-    address: String,
     /// The names that were not met yet.
     awaited: BTreeSet<String>,
     /// Every name that was ever asked for.
     known: BTreeSet<String>,
-    found: Sender<Guessed>,
+    found: Sender<PinnedPackage>,
 }
 
 impl Follower {
     /// Looks at the next package of the index; `before` has those that came before it.
     pub(super) fn see(&mut self, package: &Package<'_>, before: &Builder) {
-        if !self.awaited.remove(package.name) {
+        if !self.awaited.remove(package.name) && !self.provides_what_is_awaited(package) {
             return;
         }
         let mut names = self.take(package);
@@ -135,13 +140,18 @@ impl Follower {
         }
     }
 
+    /// Whether it is a required package with another name that is awaited: such ones are preferred among those that provide something.
+    fn provides_what_is_awaited(&mut self, package: &Package<'_>) -> bool {
+        let is_required = package.priority == 0 && !package.provides.is_empty();
+        is_required && relation::list(package.provides).any(|provided| self.awaited.remove(provided.name))
+    }
+
     /// Guesses that this package is chosen; the names that it depends on and that are new.
     fn take(&mut self, package: &Package<'_>) -> Vec<String> {
-        let (name, version) = (package.name.to_owned(), package.version.to_owned());
-        let (size, sha256) = (package.size, package.sha256.into());
-        let file = package_file(&self.address, package_path(package), format!("{name} {version}"), size, sha256);
-        // When nobody fetches any more, nothing is lost.
-        let _ = self.found.send(Guessed { name, version, file });
+        if let Some(package) = pinned(package, 0) {
+            // When nobody fetches any more, nothing is lost.
+            let _ = self.found.send(package);
+        }
         let groups = [package.pre_depends, package.depends].into_iter().filter_map(|field| relation::parse(field).ok());
         let first = groups.flatten().filter_map(|group| Some(group.first()?.name.to_owned()));
         first.filter(|name| self.known.insert(name.clone())).collect()
@@ -172,21 +182,23 @@ mod tests {
             ("early", "Depends: later (>= 1), nowhere\n"),
             ("extra", ""),
             ("program", "Pre-Depends: zlib | base\nDepends: early, absent-1 | base\n"),
-            ("later", "Depends: base:any, program\n"),
+            ("later", "Depends: base:any, program, virtual\n"),
+            ("one", "Provides: virtual\n"),
             ("program", "Depends: extra\n"),
+            ("two", "Priority: required\nProvides: virtual (= 1), early\n"),
+            ("three", "Priority: required\nProvides: virtual\n"),
             ("zlib", "Recommends: extra\n"),
         ]
         .map(stanza)
         .concat();
         let (sender, receiver) = channel();
         let names = BTreeSet::from(["program".to_owned()]);
-        let address = "http://m.example/debian".to_owned();
-        let mut follower = Follower { address, awaited: names.clone(), known: names, found: sender };
+        let mut follower = Follower { awaited: names.clone(), known: names, found: sender };
         let limit = AtomicU64::new(u64::MAX);
         let watch = &mut |package: &Package<'_>, before: &Builder| follower.see(package, before);
         packages::read_watched(text.as_bytes(), &limit, watch).ok().unwrap();
         drop(follower);
         let guessed: Vec<_> = receiver.iter().map(|guessed| guessed.name).collect();
-        assert_eq!(guessed, ["program", "early", "later", "base", "zlib"]);
+        assert_eq!(guessed, ["program", "early", "later", "base", "two", "zlib"]);
     }
 }

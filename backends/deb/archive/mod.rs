@@ -33,7 +33,6 @@ pub use locate::locate;
 pub(super) use plan::mirrors;
 
 use crate::backend::{Archive, Context, PinnedPackage, Pins, Request};
-use crate::digest::Digest;
 use crate::error::Result;
 use crate::fetch::{self, Fetcher};
 use early::Early;
@@ -69,18 +68,26 @@ pub fn check_release(text: &[u8]) -> Result<usize, String> {
 /// # Errors
 /// When no mirror is known, an index cannot be had or trusted, or the request cannot be satisfied; see [`ArchiveError`].
 pub fn resolve(request: &Request, context: &Context<'_>) -> Result<Pins> {
-    Ok(resolve_request(request, false, context)?)
+    Ok(resolve_request(request, None, context)?)
 }
 
-/// As [`resolve`], for who wants the packages right afterwards: some may be in the store then already.
+/// As [`resolve`], for who wants the packages right afterwards: those that will most likely be chosen are fetched meanwhile, and each that
+/// comes is handed to `ready`, with its file at its beginning. Some may turn out not to be chosen.
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn resolve_and_begin(request: &Request, context: &Context<'_>) -> Result<Pins> {
-    Ok(resolve_request(request, true, context)?)
+pub fn resolve_and_begin(
+    request: &Request,
+    context: &Context<'_>,
+    ready: impl Fn(&PinnedPackage, File) + Sync,
+) -> Result<Pins> {
+    Ok(resolve_request(request, Some(&ready), context)?)
 }
 
-fn resolve_request(request: &Request, with_packages: bool, context: &Context<'_>) -> Result<Pins, ArchiveError> {
+/// Takes a package that was fetched by guess.
+type Ready<'r> = &'r (dyn Fn(&PinnedPackage, File) + Sync);
+
+fn resolve_request(request: &Request, ready: Option<Ready<'_>>, context: &Context<'_>) -> Result<Pins, ArchiveError> {
     let architecture = request.board.names.deb.as_deref();
     let architecture = architecture.ok_or_else(|| ArchiveError::Architecture { board: request.board.name.clone() })?;
     let wanted = request.packages.iter().map(|text| Wanted::parse(text)).collect::<Result<Vec<_>, _>>()?;
@@ -90,9 +97,8 @@ fn resolve_request(request: &Request, with_packages: bool, context: &Context<'_>
     let fetcher = Fetcher::new(*context);
     let planned = planned_suites(request, architecture, context)?;
     std::thread::scope(|scope| {
-        let plan =
-            early::Plan { suites: &planned, architecture, wanted: &wanted, source: &request.source, with_packages };
-        let early = Early::begin(scope, &plan, &fetcher, context)?;
+        let plan = early::Plan { suites: &planned, architecture, wanted: &wanted, source: &request.source };
+        let early = Early::begin(scope, &plan, ready, &fetcher, context)?;
         let suites = signed_suites(&planned, &fetcher, context)?;
         let pins = choose(request, &wanted, &architectures, &suites, &early, &fetcher, context)?;
         early.settle(&pins);
@@ -246,33 +252,35 @@ fn pins(suites: &[(Suite, Release)], chosen: &[Candidate<'_>]) -> Result<Pins, A
         })
         .collect();
     let packages = chosen.iter().map(|candidate| {
-        let package = &candidate.package;
-        if package.sha256 == [0; 32] {
-            return Err(ArchiveError::Unverifiable { package: candidate.to_string() });
-        }
-        Ok(PinnedPackage {
-            name: package.name.to_owned(),
-            version: package.version.to_owned(),
-            architecture: package.architecture.to_owned(),
-            archive: candidate.archive,
-            path: package_path(package).to_owned(),
-            size: package.size,
-            sha256: package.sha256.into(),
-        })
+        let pinned = pinned(&candidate.package, candidate.archive);
+        pinned.ok_or_else(|| ArchiveError::Unverifiable { package: candidate.to_string() })
     });
     let epoch = suites.iter().map(|(_, release)| release.date).max().unwrap_or_default();
     Ok(Pins { archives, packages: packages.collect::<Result<_, _>>()?, epoch, root: None })
 }
 
-/// The path of a package below the address of its archive.
-fn package_path<'a>(package: &Package<'a>) -> &'a str {
-    package.filename.trim_start_matches("./")
+/// A package as it is pinned; `None` for one without a digest.
+fn pinned(package: &Package<'_>, archive: usize) -> Option<PinnedPackage> {
+    (package.sha256 != [0; 32]).then(|| PinnedPackage {
+        name: package.name.to_owned(),
+        version: package.version.to_owned(),
+        architecture: package.architecture.to_owned(),
+        archive,
+        path: package.filename.trim_start_matches("./").to_owned(),
+        size: package.size,
+        sha256: package.sha256.into(),
+    })
 }
 
-/// The file of a package, as it is fetched.
-fn package_file(address: &str, path: &str, name: String, size: u64, sha256: Digest) -> fetch::Wanted {
-    // A percent sign in a path is part of a file's name, not of the address.
-    fetch::Wanted { name, url: format!("{address}/{}", path.replace('%', "%25")), size, sha256 }
+/// The file of a package of the archive at this address, as it is fetched.
+fn file_of(package: &PinnedPackage, address: &str) -> fetch::Wanted {
+    fetch::Wanted {
+        name: format!("{} {}", package.name, package.version),
+        // A percent sign in a path is part of a file's name, not of the address.
+        url: format!("{address}/{}", package.path.replace('%', "%25")),
+        size: package.size,
+        sha256: package.sha256,
+    }
 }
 
 /// Makes sure that every package is in the store, verified, and hands each to `consume` as soon as it is there, the largest first: its place in
@@ -287,8 +295,7 @@ pub fn fetch_packages(
 ) -> Result<()> {
     let wanted = pins.packages.iter().map(|package| {
         let address = pins.archives.get(package.archive).map_or("", |archive| archive.address.as_str());
-        let name = format!("{} {}", package.name, package.version);
-        package_file(address, &package.path, name, package.size, package.sha256)
+        file_of(package, address)
     });
     let wanted: Vec<_> = wanted.collect();
     Fetcher::new(*context).blobs(&wanted, |i, file| consume(i, &pins.packages[i], file))
