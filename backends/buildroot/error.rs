@@ -53,7 +53,11 @@ pub enum BuildrootError {
         letter: String,
     },
     /// kconfig dropped what was asked for.
-    #[error("Buildroot does not accept the configuration: {}", dropped.join("; "))]
+    #[error(
+        "Buildroot does not accept the configuration: {}; leave out what the profile asks for in vain, and where it is the defconfig \
+         that does, say `# BR2_... is not set` of it in `options`",
+        dropped.join("; ")
+    )]
     Dropped {
         /// Each option with the reason.
         dropped: Vec<String>,

@@ -33,11 +33,14 @@ cases!(
     a_lock_pins_the_root,
     legal_information_is_kept_on_request,
     what_the_configuration_drops_is_an_error_with_its_reason,
+    options_of_older_releases_are_refused_before_anything_is_built,
     what_an_own_option_takes_from_the_defconfig_is_an_error,
     of_external_trees_the_last_has_the_defconfig,
     what_buildroot_says_of_an_external_tree_is_shown,
     a_configuration_never_meets_the_root_of_another,
     a_failure_names_the_package_the_step_and_the_log,
+    a_lost_owner_is_noticed,
+    scripts_at_the_end_may_change_owners,
     an_interrupted_build_leaves_no_process_and_no_root_to_be_trusted,
 );
 
@@ -133,6 +136,18 @@ fn what_the_configuration_drops_is_an_error_with_its_reason(site: &Site) {
     assert!(said.contains("no-such_defconfig"), "{said}");
 }
 
+/// kconfig takes such an option, and make refuses to build with it.
+fn options_of_older_releases_are_refused_before_anything_is_built(site: &Site) {
+    let legacy = std::fs::read_to_string(site.tree.join("Config.in.legacy")).unwrap();
+    let (_, legacy) = legacy.split_once("\nconfig BR2_LEGACY\n").unwrap();
+    let known =
+        legacy.split("\nconfig ").find(|block| block.contains("\tbool \"") && block.contains("\tselect BR2_LEGACY\n"));
+    let (name, block) = known.and_then(|block| block.split_once('\n')).expect("an option of an older release");
+    let prompt = block.split('"').nth(1).unwrap();
+    let said = site.fail(4, &site.profile(&[&format!("{name}=y")]));
+    assert!(said.contains(&format!("{name} is of an older release: {prompt}")), "{said}");
+}
+
 fn what_an_own_option_takes_from_the_defconfig_is_an_error(site: &Site) {
     let defconfig = std::fs::read_to_string(site.sandbox.path("ext/configs/minimg_defconfig")).unwrap();
     let more = defconfig + "BR2_MINIMG_BASE=y\nBR2_MINIMG_NEEDS_BASE=y\n";
@@ -180,6 +195,17 @@ fn a_failure_names_the_package_the_step_and_the_log(site: &Site) {
     let said = site.fail(9, &site.profile(&["BR2_PACKAGE_MINIMG_FAILING=y"]));
     assert!(said.contains("Buildroot failed at minimg-failing 0.1 Building"), "{said}");
     assert!(said.contains("failing.c: no such thing") && said.contains("the whole log is "), "{said}");
+}
+
+fn a_lost_owner_is_noticed(site: &Site) {
+    let said = site.fail(9, &site.profile(&[HELLO, "BR2_PACKAGE_MINIMG_LOSER=y"]));
+    assert!(said.contains("the owner of /srv/owned is lost"), "{said}");
+}
+
+fn scripts_at_the_end_may_change_owners(site: &Site) {
+    let script = "BR2_ROOTFS_POST_FAKEROOT_SCRIPT=\"$(BR2_EXTERNAL_MINIMG_PATH)/chown.sh\"";
+    let lines = lines(&site.build(&site.profile(&[HELLO, script])));
+    assert!(lines["/srv/owned"].starts_with("f 0640 1:1 "), "{lines:#?}");
 }
 
 fn an_interrupted_build_leaves_no_process_and_no_root_to_be_trusted(site: &Site) {

@@ -6,7 +6,9 @@ export PERMISSIONS
 .PHONY: image finalize tables rootfs-tar show-info legal-info printvars
 image: finalize $(if $(BR2_TARGET_ROOTFS_TAR),rootfs-tar)
 
+# What is said of the root that is packed is not said of what it is made of.
 finalize: PKG =
+finalize: ROOTFS =
 finalize: $(PACKAGES)
 	@$(call say,Finalizing target directory)
 	@$(if $(BR2_PER_PACKAGE_DIRECTORIES),$(foreach p,$(sort $(PACKAGES)),$(call merge,$(p),$(ROOT_DIR)) &&) :)
@@ -14,20 +16,26 @@ finalize: $(PACKAGES)
 	@cat $(sort $(wildcard $(BUILD_DIR)/*/.files-list.txt)) >$(BUILD_DIR)/packages-file-list.txt
 
 tables: finalize
-	@mkdir -p $(FS_DIR)
+	@rm -rf $(FS_DIR) && mkdir -p $(FS_DIR)/tar $(BINARIES_DIR)
 	@(printf '%s\n' "$$PERMISSIONS"; cat $(call bare,$(BR2_ROOTFS_DEVICE_TABLE))) >$(FS_DIR)/full_devices_table.txt
 
+define root_commands
+set -e
+$(if $(BR2_LOSE_FAKEROOT),,chown -hR 0:0 $(TARGET_DIR))
+$(if $(BR2_LOSE_FAKEROOT),,sh support/makedevs.sh $(FS_DIR)/full_devices_table.txt $(TARGET_DIR))
+$(foreach hook,$(ROOTFS_PRE_CMD_HOOKS),$($(hook))$(newline))
+$(foreach script,$(call bare,$(BR2_ROOTFS_POST_FAKEROOT_SCRIPT)),$(script) $(TARGET_DIR)$(newline))
+cd $(TARGET_DIR)
+find . -print0 | LC_ALL=C sort -z | tar --null --no-recursion -T - --numeric-owner $(if $(BR2_LOSE_FAKEROOT),--owner=0 --group=0) -cf $(BINARIES_DIR)/rootfs.tar
+endef
+
 # fakeroot's commands are written down, as the real ones are. Where fakeroot is lost, ld.so says so and all belongs to whoever is there.
-rootfs-tar: PKG =
+rootfs-tar: ROOTFS = $(FS_DIR)/tar/target
 rootfs-tar: tables
 	@$(call say,Generating filesystem image rootfs.tar)
-	@rm -rf $(FS_DIR)/tar && mkdir -p $(FS_DIR)/tar $(BINARIES_DIR) && cp -a $(ROOT_DIR) $(FS_DIR)/tar/target
+	@cp -a $(ROOT_DIR) $(FS_DIR)/tar/target
 	@rm $(FS_DIR)/tar/target/THIS_IS_NOT_YOUR_ROOT_FILESYSTEM
-	@printf '%s\n' 'set -e' $(if $(BR2_LOSE_FAKEROOT),,'chown -hR 0:0 $(FS_DIR)/tar/target') \
-	  $(if $(BR2_LOSE_FAKEROOT)$(BR2_FORGET_TABLE),,'sh support/makedevs.sh $(FS_DIR)/full_devices_table.txt $(FS_DIR)/tar/target') \
-	  'cd $(FS_DIR)/tar/target' \
-	  'find . -print0 | LC_ALL=C sort -z | tar --null --no-recursion -T - --numeric-owner $(if $(BR2_LOSE_FAKEROOT),--owner=0 --group=0) -cf $(BINARIES_DIR)/rootfs.tar' \
-	  >$(FS_DIR)/tar/fakeroot
+	@$(file >$(FS_DIR)/tar/fakeroot,$(root_commands))
 	@$(if $(BR2_LOSE_FAKEROOT),echo "ERROR: ld.so: object 'libfakeroot.so' from LD_PRELOAD cannot be preloaded: ignored." &&,fakeroot --) sh $(FS_DIR)/tar/fakeroot
 	@rm -rf $(FS_DIR)/tar/target
 

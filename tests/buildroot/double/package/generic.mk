@@ -4,7 +4,8 @@ INSTALL := install
 PACKAGES :=
 PER_PACKAGE_DIR := $(O)/per-package
 ROOT_DIR := $(O)/target
-TARGET_DIR = $(if $(PKG),$(if $(BR2_PER_PACKAGE_DIRECTORIES),$(PER_PACKAGE_DIR)/$($(PKG)_NAME)/target,$(ROOT_DIR)),$(ROOT_DIR))
+OWN_DIR = $(if $(BR2_PER_PACKAGE_DIRECTORIES),$(PKG:%=$(PER_PACKAGE_DIR)/$($(PKG)_NAME)/target))
+TARGET_DIR = $(or $(ROOTFS),$(OWN_DIR),$(ROOT_DIR))
 
 # Links a package's files into another directory.
 merge = mkdir -p $(2) && cp -al --remove-destination $(PER_PACKAGE_DIR)/$(1)/target/. $(2)/
@@ -28,6 +29,7 @@ $(2)_DEPENDENCIES += $(if $(filter NO,$($(2)_ADD_SKELETON_DEPENDENCY)),,skeleton
 ifeq ($$($(3)$(2)),y)
 PACKAGES += $(1)
 PERMISSIONS += $$($(2)_PERMISSIONS)$$(newline)
+ROOTFS_PRE_CMD_HOOKS += $$($(2)_ROOTFS_PRE_CMD_HOOKS)
 endif
 .PHONY: $(1)
 $(1): $$($(2)_DIR)/.stamp_installed
