@@ -18,6 +18,7 @@ use minimg::board::Boards;
 use rustix::process::Signal;
 use site::{BUILD, HELLO, Site};
 use support::driven::{lines, text};
+use support::users::PLAIN;
 
 /// The same cases on the real Buildroot, one after the other in one store: what they have in common is compiled once. `./test` runs this where the
 /// variable names a tree, and else says that it was skipped.
@@ -119,6 +120,21 @@ fn the_tree_comes_from_the_profile_the_environment_or_the_configuration() {
     site.sandbox.write("config.toml", "[backends.buildroot]\ntree = '.'\n");
     let said = site.sandbox.fail(9, &[&BUILD[..], &["--config", "config.toml"]].concat());
     assert!(said.contains("is not a tree of Buildroot"), "{said}");
+}
+
+#[test]
+fn an_ordinary_user_builds_the_same() {
+    let mut site = Site::double();
+    site.own_tree();
+    site.sandbox.write("own.toml", &site.profile(&[HELLO]));
+    let build = |name: &str, store: &str| {
+        site.sandbox.copied_minimg(&["build", "./own.toml", "-q", "--no-record", "-o", name, "--store", store])
+    };
+    succeed(&mut build("root.tar", "of-root"));
+    PLAIN.own(site.sandbox.directory.path());
+    succeed(&mut PLAIN.run_as(&build("user.tar", "of-user")));
+    let [root, user] = ["root.tar", "user.tar"].map(|name| std::fs::read(site.sandbox.path(name)).unwrap());
+    assert!(root == user, "the images of root and of an ordinary user differ");
 }
 
 #[test]

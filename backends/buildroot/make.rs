@@ -111,6 +111,9 @@ impl Make<'_> {
         environment.push(("PATH".into(), Some(search_path(&self.path))));
         // Some configure scripts refuse to run as root otherwise, which one is in a container.
         environment.push(("FORCE_UNSAFE_CONFIGURE".into(), Some("1".into())));
+        // An ordinary user's namespace has but one id, and refuses the changes of owners that fakeroot only has to remember. Older
+        // releases do not say so to fakeroot themselves.
+        environment.push(("FAKEROOTDONTTRYCHOWN".into(), Some("1".into())));
         // What a make or shell around us set is not for this one.
         let foreign =
             ["O", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BR2_DEFCONFIG", "BR2_EXTERNAL", "PERL_MM_OPT", "CONFIG_SITE"];
