@@ -123,6 +123,34 @@ fn the_tree_comes_from_the_profile_the_environment_or_the_configuration() {
 }
 
 #[test]
+fn a_board_without_a_defconfig_says_so() {
+    let site = Site::double();
+    let text = "description = 'ours'\n[platform]\narchitecture = 'amd64'\n[names]\ndeb = 'amd64'\n";
+    site.sandbox.write("ours.toml", text);
+    site.sandbox.write("own.toml", &site.profile(&[]).replace("defconfig = 'minimg'\n", ""));
+    let said = site.sandbox.fail(3, &[&BUILD[..], &["--board", "./ours.toml"]].concat());
+    assert!(said.contains("names no defconfig of Buildroot") && said.contains("`defconfig`"), "{said}");
+}
+
+#[test]
+fn a_defconfig_becomes_a_root_of_glibc_for_any_kernel_and_nothing_else() {
+    let site = Site::double();
+    let config = |site: &Site| std::fs::read_to_string(site.outs()[0].join(".config")).unwrap();
+    site.build(&site.profile(&[]).replace("'minimg'\n", "'double'\n"));
+    assert_eq!(site.owner("/lib/libc.so.6"), "glibc");
+    let built = config(&site);
+    for line in ["BR2_PACKAGE_GLIBC_KERNEL_COMPAT=y", "# BR2_LINUX_KERNEL is not set", "# BR2_TARGET_UBOOT is not set"]
+    {
+        assert!(built.contains(line), "{line}: {built}");
+    }
+    // What something else needs stays.
+    let site = Site::double();
+    site.build(&site.profile(&["BR2_MINIMG_NEEDS_IMAGE=y"]));
+    let built = config(&site);
+    assert!(built.contains("BR2_TARGET_ROOTFS_EXT2=y"), "{built}");
+}
+
+#[test]
 fn an_ordinary_user_builds_the_same() {
     let mut site = Site::double();
     site.own_tree();
