@@ -219,6 +219,14 @@ pub trait Backend: Send + Sync {
     /// When the request cannot be satisfied or the archives cannot be read or trusted.
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins>;
 
+    /// As [`Backend::resolve`], for a tree that is made right afterwards: what it will most likely need may be fetched meanwhile.
+    ///
+    /// # Errors
+    /// As [`Backend::resolve`].
+    fn resolve_and_begin(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+        self.resolve(request, context)
+    }
+
     /// Fills in the addresses of archives that a lock left open; called when something must be fetched.
     ///
     /// # Errors

@@ -169,7 +169,7 @@ fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins
             .event(Event::Warning(&format!("the lock is not used: {why}; `minimg lock` brings it up to date")));
     }
     context.reporter.event(Event::Phase("resolve"));
-    Ok((job.backend.resolve(request, context)?, false))
+    Ok((job.backend.resolve_and_begin(request, context)?, false))
 }
 
 /// The layer that the store holds for this recipe, if its blob is there too.

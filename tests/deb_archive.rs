@@ -1,5 +1,7 @@
 //! Resolving and fetching from a small signed archive on a server that may misbehave.
 
+#[path = "deb_archive/guess.rs"]
+mod guess;
 #[path = "deb_archive/repository.rs"]
 mod repository;
 #[path = "deb_archive/server.rs"]
@@ -62,8 +64,11 @@ impl Bench {
     }
 
     fn resolve(&self) -> Result<Pins, Error> {
-        let request = Request { board: board(), source: self.source.clone(), packages: vec!["a".into()] };
-        self.with_context(|context| archive::resolve(&request, context))
+        self.with_context(|context| archive::resolve(&self.request(), context))
+    }
+
+    fn request(&self) -> Request {
+        Request { board: board(), source: self.source.clone(), packages: vec!["a".into()] }
     }
 
     /// What was handed over, as `name bytes`, sorted.

@@ -18,6 +18,16 @@ use crate::error::{Class, Error, Result};
 #[derive(Debug, Clone, Copy)]
 pub struct Deb;
 
+impl Deb {
+    fn refuse_options(&self, request: &Request) -> Result<()> {
+        if request.source.options.contains_key(self.name()) {
+            let message = "the profile's [source.options.deb] is wrong: it has no options; what it knows stands in [source] itself";
+            return Err(Error::new(Class::Profile, message));
+        }
+        Ok(())
+    }
+}
+
 impl Backend for Deb {
     fn name(&self) -> &str {
         "deb"
@@ -40,11 +50,13 @@ impl Backend for Deb {
     }
 
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
-        if request.source.options.contains_key(self.name()) {
-            let message = "the profile's [source.options.deb] is wrong: it has no options; what it knows stands in [source] itself";
-            return Err(Error::new(Class::Profile, message));
-        }
+        self.refuse_options(request)?;
         archive::resolve(request, context)
+    }
+
+    fn resolve_and_begin(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+        self.refuse_options(request)?;
+        archive::resolve_and_begin(request, context)
     }
 
     fn locate(&self, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Pins> {

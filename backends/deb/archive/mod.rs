@@ -9,6 +9,7 @@ mod deb822;
 mod early;
 mod error;
 mod explain;
+mod guess;
 mod index;
 mod indexes;
 mod keyring;
@@ -32,9 +33,11 @@ pub use locate::locate;
 pub(super) use plan::mirrors;
 
 use crate::backend::{Archive, Context, PinnedPackage, Pins, Request};
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::fetch::{self, Fetcher};
 use early::Early;
+use index::Package;
 use indexes::Wanted as WantedIndex;
 use plan::Suite;
 use release::Release;
@@ -66,10 +69,18 @@ pub fn check_release(text: &[u8]) -> Result<usize, String> {
 /// # Errors
 /// When no mirror is known, an index cannot be had or trusted, or the request cannot be satisfied; see [`ArchiveError`].
 pub fn resolve(request: &Request, context: &Context<'_>) -> Result<Pins> {
-    Ok(resolve_request(request, context)?)
+    Ok(resolve_request(request, false, context)?)
 }
 
-fn resolve_request(request: &Request, context: &Context<'_>) -> Result<Pins, ArchiveError> {
+/// As [`resolve`], for who wants the packages right afterwards: some may be in the store then already.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_and_begin(request: &Request, context: &Context<'_>) -> Result<Pins> {
+    Ok(resolve_request(request, true, context)?)
+}
+
+fn resolve_request(request: &Request, with_packages: bool, context: &Context<'_>) -> Result<Pins, ArchiveError> {
     let architecture = request.board.names.deb.as_deref();
     let architecture = architecture.ok_or_else(|| ArchiveError::Architecture { board: request.board.name.clone() })?;
     let wanted = request.packages.iter().map(|text| Wanted::parse(text)).collect::<Result<Vec<_>, _>>()?;
@@ -79,9 +90,13 @@ fn resolve_request(request: &Request, context: &Context<'_>) -> Result<Pins, Arc
     let fetcher = Fetcher::new(*context);
     let planned = planned_suites(request, architecture, context)?;
     std::thread::scope(|scope| {
-        let early = Early::begin(scope, &planned, architecture, &fetcher, context)?;
+        let plan =
+            early::Plan { suites: &planned, architecture, wanted: &wanted, source: &request.source, with_packages };
+        let early = Early::begin(scope, &plan, &fetcher, context)?;
         let suites = signed_suites(&planned, &fetcher, context)?;
-        choose(request, &wanted, &architectures, &suites, &early, &fetcher, context)
+        let pins = choose(request, &wanted, &architectures, &suites, &early, &fetcher, context)?;
+        early.settle(&pins);
+        Ok(pins)
     })
 }
 
@@ -91,7 +106,7 @@ fn choose(
     wanted: &[Wanted<'_>],
     architectures: &[&str],
     suites: &[(Suite, Release)],
-    early: &Early<'_>,
+    early: &Early,
     fetcher: &Fetcher<'_>,
     context: &Context<'_>,
 ) -> Result<Pins, ArchiveError> {
@@ -186,7 +201,7 @@ fn wanted_indexes<'s>(suites: &'s [(Suite, Release)], architectures: &[&str]) ->
 fn read_indexes(
     suites: &[(Suite, Release)],
     lists: &[List<'_>],
-    early: &Early<'_>,
+    early: &Early,
     fetcher: &Fetcher<'_>,
     context: &Context<'_>,
 ) -> Result<Vec<Indexed>, ArchiveError> {
@@ -240,13 +255,24 @@ fn pins(suites: &[(Suite, Release)], chosen: &[Candidate<'_>]) -> Result<Pins, A
             version: package.version.to_owned(),
             architecture: package.architecture.to_owned(),
             archive: candidate.archive,
-            path: package.filename.trim_start_matches("./").to_owned(),
+            path: package_path(package).to_owned(),
             size: package.size,
             sha256: package.sha256.into(),
         })
     });
     let epoch = suites.iter().map(|(_, release)| release.date).max().unwrap_or_default();
     Ok(Pins { archives, packages: packages.collect::<Result<_, _>>()?, epoch, root: None })
+}
+
+/// The path of a package below the address of its archive.
+fn package_path<'a>(package: &Package<'a>) -> &'a str {
+    package.filename.trim_start_matches("./")
+}
+
+/// The file of a package, as it is fetched.
+fn package_file(address: &str, path: &str, name: String, size: u64, sha256: Digest) -> fetch::Wanted {
+    // A percent sign in a path is part of a file's name, not of the address.
+    fetch::Wanted { name, url: format!("{address}/{}", path.replace('%', "%25")), size, sha256 }
 }
 
 /// Makes sure that every package is in the store, verified, and hands each to `consume` as soon as it is there, the largest first: its place in
@@ -261,13 +287,8 @@ pub fn fetch_packages(
 ) -> Result<()> {
     let wanted = pins.packages.iter().map(|package| {
         let address = pins.archives.get(package.archive).map_or("", |archive| archive.address.as_str());
-        fetch::Wanted {
-            name: format!("{} {}", package.name, package.version),
-            // A percent sign in a path is part of a file's name, not of the address.
-            url: format!("{address}/{}", package.path.replace('%', "%25")),
-            size: package.size,
-            sha256: package.sha256,
-        }
+        let name = format!("{} {}", package.name, package.version);
+        package_file(address, &package.path, name, package.size, package.sha256)
     });
     let wanted: Vec<_> = wanted.collect();
     Fetcher::new(*context).blobs(&wanted, |i, file| consume(i, &pins.packages[i], file))
