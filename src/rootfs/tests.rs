@@ -166,6 +166,35 @@ fn half_a_layout_is_an_error_and_no_root() {
 }
 
 #[test]
+fn of_an_index_the_best_that_fits_is_taken() {
+    let (amd64, arm) = (["linux", "amd64", ""], ["linux", "arm", "v7"]);
+    let (windows, newer) = (["windows", "amd64", ""], ["linux", "amd64", "v3"]);
+    for (there, wanted, expected) in [
+        (&[windows, amd64][..], amd64, Some(1)),
+        (&[newer, amd64], amd64, Some(1)),
+        (&[newer], amd64, Some(0)),
+        (&[amd64, newer], newer, Some(1)),
+        (&[["linux", "arm", "v6"], arm], arm, Some(1)),
+        (&[["linux", "arm", ""]], arm, Some(0)),
+        (&[windows, arm], amd64, None),
+        (&[], amd64, None),
+    ] {
+        let platform = |[os, architecture, variant]: [&str; 3]| {
+            let variant = Some(variant.to_owned()).filter(|variant| !variant.is_empty());
+            Platform { os: os.into(), architecture: architecture.into(), variant }
+        };
+        let digest = |at: usize| Digest::of(at.to_string());
+        let manifests = there.iter().enumerate().map(
+            |(at, there)| serde_json::json!({"digest": digest(at).to_string(), "size": 1, "platform": platform(*there)}),
+        );
+        let index = serde_json::json!({"manifests": manifests.collect::<Vec<_>>()}).to_string();
+        let found = leads("index", index.as_bytes(), Some(&platform(wanted)));
+        let expected = expected.map(|at| Leads::To(Blob { digest: digest(at), size: 1 }));
+        assert_eq!(found.ok(), expected, "{wanted:?} of {there:?}");
+    }
+}
+
+#[test]
 fn an_unpacked_docker_archive_is_an_image_and_no_root() {
     let config =
         br#"{"os":"linux","architecture":"amd64","config":{"Cmd":["x"]},"rootfs":{"type":"layers","diff_ids":[]}}"#;
