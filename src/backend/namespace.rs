@@ -87,8 +87,8 @@ impl Namespace {
         if namespace.try_out().is_ok() { namespace } else { without }
     }
 
-    /// Whether a namespace can be made, for `minimg doctor`.
-    pub fn survey(settings: &Settings) -> Vec<Part> {
+    /// Whether a namespace can be made, for `minimg doctor`, for tools that need owners other than root or do without.
+    pub fn survey(needs_owners: bool, settings: &Settings) -> Vec<Part> {
         let found = Self::find("tools", settings);
         let name = "namespaces".to_owned();
         let part = match &found {
@@ -107,7 +107,7 @@ impl Namespace {
             parts.push(Part {
                 name: "subordinate ids".into(),
                 found: None,
-                needed: false,
+                needed: needs_owners,
                 remedy:
                     "apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER"
                         .into(),
