@@ -173,7 +173,7 @@ fn install_tree(install: &Install<'_>, name: &'static str, context: &Context<'_>
     // The tool's cache of packages and indexes is not made for two that write at once.
     let _lock = context.store.lock("rpm-cache")?;
     std::fs::create_dir_all(install.cache).map_err(machine)?;
-    install.configure(workspace.path()).map_err(machine)?;
+    install.configure(workspace.path(), context.settings).map_err(machine)?;
     let mut tar = context.store.scratch()?;
     run(install, &namespace, workspace.path(), &tar, context)?;
     drop(workspace);
