@@ -19,7 +19,7 @@ use minimg::backends::deb::archive;
 use minimg::board::{ArchNames, Board, Platform};
 use minimg::digest::Digest;
 use minimg::fetch::{FetchError, Fetcher, Patience, Wanted};
-use minimg::report::Silent;
+use minimg::report::{Event, Reporter, Silent};
 use minimg::store::Store;
 use minimg::{Class, Error};
 use repository::Repository;
@@ -71,6 +71,15 @@ impl Bench {
         Request { board: board(), source: self.source.clone(), packages: vec!["a".into()] }
     }
 
+    /// What those are warned of who resolve.
+    fn warnings(&self) -> Vec<String> {
+        let (store, told) = (self.store(), Warnings::default());
+        let context = Context { store: &store, reporter: &told, offline: self.offline, settings: &self.settings };
+        let request = Request { board: board(), source: self.source.clone(), packages: vec!["a".into()] };
+        archive::resolve(&request, &context).unwrap();
+        told.0.into_inner().unwrap()
+    }
+
     /// What was handed over, as `name bytes`, sorted.
     fn fetch(&self, pins: &Pins) -> Result<Vec<String>, Error> {
         let got = Mutex::new(Vec::new());
@@ -93,6 +102,17 @@ impl Bench {
     fn failure(&self) -> (Class, String) {
         let error = self.resolve().and_then(|pins| self.fetch(&pins)).unwrap_err();
         (error.class(), error.to_string())
+    }
+}
+
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Reporter for Warnings {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
     }
 }
 
@@ -241,6 +261,49 @@ fn detached_signatures() {
             "" => assert_eq!(bench.resolve().unwrap().packages.len(), 2),
             part => assert_failure(bench.failure(), Class::Verification, part),
         }
+    }
+}
+
+#[test]
+fn a_pin_that_holds_nothing_is_told() {
+    let mut bench = Bench::new(&Repository::new());
+    for (name, warning) in [
+        ("a", None),
+        ("bb", Some("the pin of bb does nothing, since there is no package of that name; did you mean b?")),
+    ] {
+        bench.source.pins = [(name.to_owned(), "trixie".to_owned())].into();
+        assert_eq!(bench.warnings(), warning.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{name}");
+    }
+}
+
+#[test]
+fn plain_addresses_are_asked_of_a_proxy_whole() {
+    let repository = Repository::new();
+    let mut bench = Bench::new(&repository);
+    // The server knows whole addresses alone, and the mirror's name leads nowhere.
+    let proxy = Server::start();
+    proxy.put_all(
+        repository.files().into_iter().map(|(path, file)| (format!("http://mirror.invalid{path}"), file)).collect(),
+    );
+    bench.source.mirror = Some("http://mirror.invalid".into());
+    bench.settings.proxies = [("http_proxy".to_owned(), proxy.address.clone())].into();
+    let pins = bench.resolve().unwrap();
+    assert_eq!(bench.fetch(&pins).unwrap().len(), 2);
+    let log = proxy.log();
+    assert!(log.iter().all(|line| line.starts_with("http://mirror.invalid/") && line.ends_with(" 200")), "{log:?}");
+    proxy.behave("InRelease", Manner::Status { status: 503, times: 9 });
+    let (class, text) = bench.failure();
+    assert!(class == Class::Network && text.contains(", asked through the proxy 127.0.0.1:"), "{class:?}: {text}");
+}
+
+#[test]
+fn a_suite_that_the_mirror_lacks_is_named_with_what_was_meant() {
+    let mut bench = Bench::new(&Repository::new());
+    for (suite, near) in [("trixy", "; did you mean trixie? the suite is chosen"), ("noble", "; the suite is chosen")] {
+        bench.source.suite = suite.into();
+        let (class, text) = bench.failure();
+        let said = format!("{} has no suite {suite}: ", bench.server.address);
+        assert!(class == Class::Unsatisfiable && text.contains(&said) && text.contains(near), "{class:?}: {text}");
     }
 }
 

@@ -4,19 +4,25 @@
 //! configuration. [`Way::Dockerfile`] imports the bare files and lets a generated Dockerfile add the configuration; the engine stamps
 //! its own time on that, so the id differs from run to run. Both give the same files and the same configuration.
 
+mod remains;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, Seek, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::backend::namespace::Workspace;
 use crate::backend::{Part, Settings};
 use crate::board::Platform;
 use crate::digest::Digest;
 use crate::error::{Class, Error, Result};
 use crate::export::{self, Destination};
 use crate::image::{Compression, Image};
+use crate::interrupt::{self, Leftover};
 use crate::process::{self, Command, ProcessError};
 use crate::store::{Store, StoreError};
+
+use remains::Remains;
 
 /// After this long an engine is taken to hang.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -36,6 +42,8 @@ struct Kind {
     import: fn(&Platform) -> Vec<String>,
     build: fn(&Image) -> Vec<String>,
     untag: &'static [&'static str],
+    /// The command that lists the ids of all containers, those that builders make for themselves included.
+    containers: &'static [&'static str],
     /// The command that prints the version of what does the work.
     version: &'static [&'static str],
 }
@@ -49,6 +57,7 @@ const KINDS: &[Kind] = &[
         import: |platform| vec![format!("--platform={platform}")],
         build: |image| vec!["--pull=false".into(), format!("--platform={}", image.platform)],
         untag: &["rmi", "--no-prune"],
+        containers: &["ps", "--all", "--quiet", "--no-trunc"],
         version: &["version", "--format", "{{.Server.Version}}"],
     },
     Kind {
@@ -72,6 +81,7 @@ const KINDS: &[Kind] = &[
             ]
         },
         untag: &["untag"],
+        containers: &["ps", "--all", "--external", "--quiet", "--no-trunc"],
         version: &["info", "--format", "{{.Version.Version}}"],
     },
 ];
@@ -333,12 +343,15 @@ impl Engine {
         let rootfs = self.scratch(store, |out| export::write_rootfs(image, Compression::None, store, out))?;
         let options = (self.kind.import)(&image.platform);
         let import = [&["import"], &words(&options)[..], &["-", &bare]].concat();
+        let remains = Remains::new(self, &bare);
+        let take_out = remains.clone();
+        let guarded: Result<_> =
+            interrupt::guard(|| Ok(()), |()| Leftover::Elsewhere(Box::new(move || take_out.take_out())));
+        let ((), _guard) = guarded?;
         self.run(&import, Some(rootfs), store)?;
-        let built = self.build_from(image, &dockerfile, store);
+        self.build_from(image, &dockerfile, store).inspect_err(|_| remains.take_out())?;
         // The name was only for the builder; the image stays as what the new one was made from.
-        let untagged = self.run(&[self.kind.untag, &[&bare]].concat(), None, store);
-        built?;
-        untagged?;
+        self.run(&[self.kind.untag, &[&bare]].concat(), None, store)?;
         let found = self.inspect(&image.reference, "{{.Os}}/{{.Architecture}} {{.Id}}", store)?;
         let (platform, id) = found.split_once(' ').unwrap_or_default();
         let expected = format!("{}/{}", image.platform.os, image.platform.architecture);
@@ -351,7 +364,8 @@ impl Engine {
         let dockerfile =
             self.scratch(store, |out| Ok(out.write_all(dockerfile.as_bytes()).map_err(export::ExportError::Write)?))?;
         let options = (self.kind.build)(image);
-        let build = [&["build"], &words(&options)[..], &["--no-cache", "--tag", &image.reference, "-"]].concat();
+        let steps = ["--no-cache", "--force-rm", "--tag", &image.reference, "-"];
+        let build = [&["build"], &words(&options)[..], &steps].concat();
         self.run(&build, Some(dockerfile), store)
     }
 
@@ -381,7 +395,10 @@ impl Engine {
         output: std::fs::File,
         store: &Store,
     ) -> Result<Result<String, ProcessError>> {
-        let command = self.at_work(arguments.iter().map(OsString::from));
+        let mut command = self.at_work(arguments.iter().map(OsString::from));
+        // Podman, which has no daemon, would leave what it works with where nobody looks for it when it is killed.
+        let workspace = Workspace::plain(store)?;
+        command.environment.push(("TMPDIR".into(), Some(workspace.path().into())));
         Ok(process::run(&command, input, output, store.scratch()?))
     }
 

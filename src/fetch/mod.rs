@@ -1,13 +1,13 @@
 //! Fetching files over `http`, `https` and `file`.
 //!
 //! What has a digest goes into the store, and is looked for there first. A connection that is cut is taken up again where it ended; a server
-//! that fails is asked again after a pause that doubles; one that sends more than was promised is cut off. Proxies are those of the
-//! usual environment variables, as ureq reads them.
+//! that fails is asked again after a pause that doubles; one that sends more than was promised is cut off.
 
 mod agent;
 mod blobs;
 mod download;
 mod error;
+mod proxy;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub use error::FetchError;
 
 use crate::backend::Context;
 use crate::digest::Digest;
+use proxy::Proxies;
 
 /// A file that is wanted, with what is known of it beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +86,7 @@ pub struct Fetcher<'a> {
     context: Context<'a>,
     patience: Patience,
     agent: ureq::Agent,
+    proxies: Arc<Proxies>,
     headers: Vec<(&'static str, String)>,
     /// Bytes a second of the fastest document so far; 0 when there was none.
     rate: AtomicU64,
@@ -103,14 +105,9 @@ impl<'a> Fetcher<'a> {
 
     /// A fetcher that tries as long and as often as it is told.
     pub fn with_patience(context: Context<'a>, patience: Patience) -> Self {
-        Self {
-            context,
-            patience,
-            agent: agent::new(&patience),
-            headers: Vec::new(),
-            rate: AtomicU64::new(0),
-            stop: None,
-        }
+        let proxies = Arc::new(Proxies::new(&context.settings.proxies));
+        let agent = agent::new(&patience, &proxies);
+        Self { context, patience, agent, proxies, headers: Vec::new(), rate: AtomicU64::new(0), stop: None }
     }
 
     /// Sends these headers with each request. Who asks is not told to other hosts that a server redirects to, and an `https` address is
@@ -126,6 +123,7 @@ impl<'a> Fetcher<'a> {
             context: self.context,
             patience: Patience { attempts: 2, ..self.patience },
             agent: self.agent.clone(),
+            proxies: self.proxies.clone(),
             headers: self.headers.clone(),
             rate: AtomicU64::new(0),
             stop: Some(stop),

@@ -125,6 +125,7 @@ fn choose(
         let solution = solve::solve(&universe, wanted, request.source.recommends);
         let damaged: Vec<_> = (0..indexes.len()).filter(|&i| indexes[i].index.is_damaged()).collect();
         if damaged.is_empty() {
+            warn_of_idle_pins(&universe, context);
             return pins(suites, &solution.map_err(ArchiveError::Unsatisfiable)?);
         }
         for i in damaged {
@@ -135,6 +136,15 @@ fn choose(
         what: "the store".to_owned(),
         message: "its package indexes are damaged again and again".to_owned(),
     })
+}
+
+/// Tells of pins that hold nothing, since no suite has a package of their name.
+fn warn_of_idle_pins(universe: &Universe<'_>, context: &Context<'_>) {
+    for name in universe.pins.keys().filter(|name| universe.find(name).is_unknown()) {
+        let near = universe.nearest(name).first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let text = format!("the pin of {name} does nothing, since there is no package of that name{near}");
+        context.reporter.event(crate::report::Event::Warning(&text));
+    }
 }
 
 /// The suites of a request, in the order of preference.

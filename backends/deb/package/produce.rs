@@ -18,6 +18,9 @@ use crate::error::{Class, Error, Result};
 use crate::report::Event;
 use crate::tree::{Kind, RootTree};
 
+/// What follows the list of what scripts ask for and no rule can read.
+const UNDONE: &str = "what is left undone is known only to a shell that runs it: add what the image needs of it under [add], or build with \
+    `--backend debootstrap`";
 /// More decoders than this only take memory.
 const MAX_DECODERS: usize = 4;
 
@@ -49,8 +52,12 @@ pub fn produce(
     let newest = packages.iter().flat_map(|loaded| &loaded.listing.members).map(|member| member.meta.mtime).max();
     let epoch = newest.unwrap_or(pins.epoch);
     let mut tree = assemble(&packages, epoch)?;
-    for note in rules::apply(&mut tree, &packages, request, epoch)? {
+    let notes = rules::apply(&mut tree, &packages, request, epoch)?;
+    for note in &notes {
         context.reporter.event(Event::Detail(&note.to_string()));
+    }
+    if !notes.is_empty() {
+        context.reporter.event(Event::Detail(UNDONE));
     }
     let files = packages.into_iter().map(|loaded| loaded.files).collect();
     Ok(Produced { tree, retain: Some(Box::new(Packs { files, threads: decoders(context), prefetch })) })
