@@ -22,16 +22,18 @@ use crate::fetch::Fetcher;
 /// How many packages are fetched at once.
 const CONNECTIONS: usize = 6;
 
+/// Nobody has signed for the lengths yet: what is longer can wait.
+const LARGEST: u64 = 64 << 20;
+
 /// What is fetched by guess. Dropped before [`Guess::settle`], the fetching ends.
 pub(super) struct Guess(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    /// Whether it is known what is chosen: nothing more is begun.
-    settled: AtomicBool,
+    /// What was begun, until it is known what is chosen: then nothing more is.
+    begun: Mutex<Option<BTreeSet<Digest>>>,
     /// Set when nobody waits for what was begun either.
     stop: Arc<AtomicBool>,
-    begun: Mutex<BTreeSet<Digest>>,
 }
 
 impl Guess {
@@ -47,7 +49,7 @@ impl Guess {
         if !plan.source.pins.is_empty() || !plan.source.exclude.is_empty() {
             return None;
         }
-        let guess = Self(Arc::default());
+        let guess = Self(Arc::new(State { begun: Mutex::new(Some(BTreeSet::new())), ..State::default() }));
         let (sender, receiver) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..CONNECTIONS {
@@ -65,17 +67,15 @@ impl Guess {
 
     /// It is known what is chosen: what was not begun is left alone, and what was begun is awaited unless some of it was guessed wrong.
     pub(super) fn settle(&self, pins: &Pins) {
-        self.0.settled.store(true, Ordering::Relaxed);
         let chosen: BTreeSet<&Digest> = pins.packages.iter().map(|package| &package.sha256).collect();
-        if lock(&self.0.begun).iter().any(|digest| !chosen.contains(digest)) {
-            self.0.stop.store(true, Ordering::Relaxed);
-        }
+        let begun = lock(&self.0.begun).take().unwrap_or_default();
+        self.0.stop.store(begun.iter().any(|digest| !chosen.contains(digest)), Ordering::Relaxed);
     }
 }
 
 impl Drop for Guess {
     fn drop(&mut self) {
-        if !self.0.settled.swap(true, Ordering::Relaxed) {
+        if lock(&self.0.begun).take().is_some() {
             self.0.stop.store(true, Ordering::Relaxed);
         }
     }
@@ -94,16 +94,19 @@ impl State {
         let others: Option<Vec<Index>> = others.iter().map(|list| Index::open(list.wait()?.1)).collect();
         let Some(others) = others else { return };
         while let Some(guessed) = next(receiver) {
-            if self.settled.load(Ordering::Relaxed) {
-                return;
-            }
             let is_newer =
                 |found: Package<'_>| found.name == guessed.name && compare(found.version, &guessed.version).is_gt();
             let file = file_of(&guessed, address);
-            if fetcher.has(&file) || others.iter().any(|index| index.named_or_providing(&guessed.name).any(is_newer)) {
+            if guessed.size > LARGEST
+                || fetcher.has(&file)
+                || others.iter().any(|index| index.named_or_providing(&guessed.name).any(is_newer))
+            {
                 continue;
             }
-            lock(&self.begun).insert(guessed.sha256);
+            match &mut *lock(&self.begun) {
+                Some(begun) => _ = begun.insert(guessed.sha256),
+                None => return,
+            }
             // When it does not come, who needs the package will meet the same error, and tell it.
             if let Ok(file) = fetcher.blob(&file) {
                 ready(&guessed, file);
