@@ -53,6 +53,15 @@ pub struct ArchNames {
     pub gentoo: Option<String>,
 }
 
+impl Platform {
+    /// Whether what is made for this platform is what is wanted for the other; a variant counts only where both have one.
+    pub fn fits(&self, wanted: &Platform) -> bool {
+        self.os == wanted.os
+            && self.architecture == wanted.architecture
+            && (self.variant == wanted.variant || self.variant.is_none() || wanted.variant.is_none())
+    }
+}
+
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;

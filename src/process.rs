@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -22,6 +22,12 @@ const LAST_LINES: usize = 15;
 const MOST_OUTPUT: u64 = 1024 * 1024;
 /// The end of a log in which the last lines are looked for.
 const END_OF_LOG: u64 = 16 * 1024;
+/// The largest standard output that anything here can use: no archive may have more (`crate::archive::Limits::PACKAGE`).
+pub const LARGEST_OUTPUT: u64 = 16 << 30;
+/// How much a tool may write to standard error. Logs of whole distributions being compiled have some hundred MiB.
+const LARGEST_LOG: u64 = 1 << 30;
+/// How often it is looked at how much a tool has written.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// A tool with its arguments.
 #[derive(Debug, Clone)]
@@ -69,6 +75,16 @@ pub enum ProcessError {
         /// Its last lines, each after a line break.
         last: String,
     },
+    /// It wrote more than anybody can use.
+    #[error("{command} wrote more than {limit} bytes and was killed{last}")]
+    TooMuch {
+        /// The command line.
+        command: String,
+        /// How much it may write.
+        limit: u64,
+        /// Its last lines, each after a line break.
+        last: String,
+    },
 }
 
 /// Looks for a program in the directories of `path`, which has the form of the environment's PATH.
@@ -85,9 +101,9 @@ fn is_program(path: &Path) -> bool {
 /// it writes; they should have no name.
 ///
 /// # Errors
-/// When it cannot be run, fails, or takes too long: then with the last lines that it wrote.
+/// When it cannot be run, fails, takes too long, or writes too much: then with the last lines that it wrote.
 pub fn run(command: &Command, input: Option<File>, mut stdout: File, mut stderr: File) -> Result<String, ProcessError> {
-    match run_into(command, input, &stdout, &stderr) {
+    match run_into(command, input, &stdout, &stderr, LARGEST_OUTPUT) {
         Ok(()) => Ok(text(&mut stdout)),
         Err(ended) => Err(ended.explained(command, &(last_lines(&mut stdout) + &last_lines(&mut stderr)))),
     }
@@ -102,6 +118,8 @@ pub enum Ended {
     Failed(ExitStatus),
     /// It was killed since it took too long.
     Killed,
+    /// It was killed since it wrote more than so many bytes.
+    TooMuch(u64),
 }
 
 impl Ended {
@@ -112,15 +130,17 @@ impl Ended {
             Self::NotStarted(source) => ProcessError::Start { command: line, source },
             Self::Failed(status) => ProcessError::Failed { command: line, status, last },
             Self::Killed => ProcessError::Hangs { command: line, patience: command.patience, last },
+            Self::TooMuch(limit) => ProcessError::TooMuch { command: line, limit, last },
         }
     }
 }
 
-/// Runs the tool with `input`, or nothing, on its standard input, and lets it write to the two files.
+/// Runs the tool with `input`, or nothing, on its standard input, and lets it write to the two files: about so many bytes at `most` to
+/// standard output.
 ///
 /// # Errors
-/// When it cannot be run, fails, or takes too long.
-pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &File) -> Result<(), Ended> {
+/// When it cannot be run, fails, takes too long, or writes too much.
+pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &File, most: u64) -> Result<(), Ended> {
     let mut expression = duct::cmd(&command.program, &command.arguments)
         .stdout_file(stdout.try_clone().map_err(Ended::NotStarted)?)
         .stderr_file(stderr.try_clone().map_err(Ended::NotStarted)?)
@@ -148,19 +168,29 @@ pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &
     let started = interrupt::guard(|| expression.start(), |handle| Leftover::Groups(groups(handle)))
         .map_err(Ended::NotStarted)?;
     let (handle, _guard) = started;
-    let ended = handle.wait_timeout(command.patience).map_err(Ended::NotStarted)?.map(|output| output.status);
-    match ended {
-        Some(status) if status.success() => Ok(()),
-        Some(status) => Err(Ended::Failed(status)),
-        None => {
-            for group in groups(&handle) {
-                // It may have ended by itself meanwhile.
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            handle.wait().map_err(Ended::NotStarted)?;
-            Err(Ended::Killed)
+    let begun = Instant::now();
+    let killed = loop {
+        let left = command.patience.saturating_sub(begun.elapsed());
+        let ended = handle.wait_timeout(left.min(GLANCE)).map_err(Ended::NotStarted)?;
+        let too_much = [(stdout, most), (stderr, LARGEST_LOG)].into_iter().find(|(file, limit)| length(file) > *limit);
+        match (ended.map(|output| output.status), too_much) {
+            (Some(status), None) if status.success() => return Ok(()),
+            (Some(status), None) => return Err(Ended::Failed(status)),
+            (_, Some((_, limit))) => break Ended::TooMuch(limit),
+            (None, None) if left.is_zero() => break Ended::Killed,
+            (None, None) => {}
         }
+    };
+    for group in groups(&handle) {
+        // It may have ended by itself meanwhile.
+        let _ = kill_process_group(group, Signal::KILL);
     }
+    handle.wait().map_err(Ended::NotStarted)?;
+    Err(killed)
+}
+
+fn length(file: &File) -> u64 {
+    file.metadata().map_or(0, |meta| meta.len())
 }
 
 fn shown(command: &Command) -> String {
@@ -186,8 +216,7 @@ fn text(file: &mut File) -> String {
 /// What a file ends with, as text: the lines in which tools say what went wrong.
 pub fn last_lines(file: &mut File) -> String {
     let mut bytes = Vec::new();
-    let length = file.metadata().map_or(0, |meta| meta.len());
-    let end = SeekFrom::Start(length.saturating_sub(END_OF_LOG));
+    let end = SeekFrom::Start(length(file).saturating_sub(END_OF_LOG));
     if file.seek(end).and_then(|_| file.take(END_OF_LOG).read_to_end(&mut bytes)).is_err() {
         return String::new();
     }
@@ -251,6 +280,20 @@ mod tests {
             }),
             "{pid:?} lives"
         );
+    }
+
+    #[test]
+    fn a_tool_that_writes_without_end_is_killed() {
+        let command = Command {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), "cat /dev/zero".into()],
+            environment: vec![],
+            directory: None,
+            patience: LONG,
+        };
+        let file = tempfile::tempfile().unwrap();
+        let ended = run_into(&command, None, &file, &tempfile::tempfile().unwrap(), 1000);
+        assert!(matches!(ended, Err(Ended::TooMuch(1000))), "{ended:?}");
     }
 
     #[test]

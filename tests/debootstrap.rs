@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use common::{Sandbox, succeed};
+use minimg::process;
 use minimg::tree::{RootPath, RootTree};
 use rustix::process::{Pid, Signal, kill_process};
 use support::docker::DOCKER;
@@ -144,6 +145,30 @@ fn without_subordinate_ids_it_says_how_to_get_them() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(9), "{said}");
     assert!(said.contains("usermod --add-subuids"), "{said}");
+    let output = users::PLAIN.run_as(&sandbox.copied_minimg(&["doctor", "debootstrap"])).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(9), "{said}");
+    assert!(said.contains("cannot work") && said.contains("usermod --add-subuids"), "{said}");
+}
+
+/// What the build would refuse is no tool that is there.
+#[test]
+fn to_an_ordinary_user_the_doctor_says_that_debootstrap_itself_will_not_do() {
+    let sandbox = Sandbox::cold();
+    std::fs::create_dir(sandbox.path("bin")).unwrap();
+    for program in ["unshare", "setpriv", "newuidmap", "newgidmap", "true", "debootstrap"] {
+        let place = process::find(program, "/usr/sbin:/usr/bin".as_ref()).expect(program);
+        std::os::unix::fs::symlink(place, sandbox.path("bin").join(program)).unwrap();
+    }
+    let mut command = sandbox.copied_minimg(&["doctor", "debootstrap"]);
+    command.env("PATH", sandbox.path("bin"));
+    users::WITH_IDS.own(sandbox.directory.path());
+    for (mut command, code) in [(users::WITH_IDS.run_as(&command), 9), (command, 0)] {
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(said.contains("  mmdebstrap: missing\n    apt-get install mmdebstrap"), code == 9, "{said}");
+    }
 }
 
 #[test]

@@ -137,6 +137,17 @@ fn a_program_that_does_not_keep_to_the_protocol_is_refused() {
         ("echo hello".to_owned(), 9, "cannot understand what `"),
         ("echo told why >&2; exit 3".to_owned(), 9, "told why"),
         ("echo '{\"protocol\": 1, \"description\": \"d\", \"family\": \"dib\"}'".to_owned(), 9, "did you mean `deb`?"),
+        (
+            "echo '{\"error\": {\"message\": \"no way\", \"class\": \"network\"}}'; exit 1".to_owned(),
+            5,
+            "minimg-backend-bad says: no way",
+        ),
+        (
+            "echo '{\"protocol\": 1, \"description\": \"d\", \"needs\": [\"no-such-tool\"]}'".to_owned(),
+            9,
+            "it needs no-such-tool, which no directory of PATH has",
+        ),
+        (format!("{described}cat /dev/zero"), 9, "bytes and was killed"),
         (format!("{described}echo '{{}}'"), 9, "missing field `key`"),
         (format!("{described}seq 100; echo last >&2; exit 1"), 9, "last\nthe whole log is "),
         (
@@ -146,9 +157,8 @@ fn a_program_that_does_not_keep_to_the_protocol_is_refused() {
         ),
         (format!("{described}[ $1 = resolve ] && echo '{{\"key\": \"k\", \"origin\": \"o\"}}' || echo no tar"), 7, ""),
         (
-            format!(
-                "{described}[ $1 = resolve ] && echo '{{\"key\": \"k\", \"origin\": \"o\"}}' || tar -c -T /dev/null"
-            ),
+            // The directory that it starts in is empty.
+            format!("{described}[ $1 = resolve ] && echo '{{\"key\": \"k\", \"origin\": \"o\"}}' || tar -c ."),
             9,
             "the root file system is empty",
         ),
@@ -159,6 +169,17 @@ fn a_program_that_does_not_keep_to_the_protocol_is_refused() {
         let said = fail(&sandbox, code, &["build", "./own.toml"]);
         assert!(said.contains(expected), "{script}: {said}");
     }
+}
+
+#[test]
+fn what_a_program_starts_to_describe_itself_ends_with_it() {
+    let sandbox = Sandbox::cold();
+    let script = "#!/bin/sh\ncd \"${0%/*}\"\nsleep 1000 &\nsetsid sleep 1000 &\ntouch begun\n\
+        echo '{\"protocol\": 1, \"description\": \"d\"}'\n";
+    program(&sandbox, "busy", script);
+    succeed(&mut minimg(&sandbox, &["list", "backends"]));
+    assert!(sandbox.path("begun").exists());
+    wait_for("the end of all processes", || processes_in(sandbox.directory.path()).is_empty());
 }
 
 #[test]

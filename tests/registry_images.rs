@@ -177,6 +177,13 @@ fn what_a_damaged_registry_sends_is_refused() {
     }
     assert_eq!(blobs.len(), 4);
     sample.take(&root, "amd64", false).unwrap();
+    // Lies about what is in the store already.
+    let whole = &blobs.iter().find(|(bytes, _)| manifest(bytes)).unwrap().0;
+    let mut lying: serde_json::Value = serde_json::from_slice(whole).unwrap();
+    lying["layers"][0]["size"] = 5.into();
+    registry.push_manifest("a", "2", &lying.to_string());
+    let (class, said) = failure(sample.take(&format!("registry:{}/a:2", registry.host()), "amd64", false));
+    assert!(class == Class::Verification && said.contains("and not 5"), "{class:?}: {said}");
 }
 
 #[test]

@@ -318,6 +318,29 @@ fn streams_of_modules_are_enabled_and_disabled() {
 }
 
 #[test]
+fn blanks_and_commas_in_names_of_directories_do_no_harm() {
+    let sandbox = Sandbox::cold();
+    let place = "my own, 100% \u{e4}";
+    std::fs::create_dir(sandbox.path(place)).unwrap();
+    std::os::unix::fs::symlink(REPOSITORIES.path("plain"), sandbox.path(place).join("repo sitory")).unwrap();
+    let profile = profile("'busybox', 'owned'", "plain", "gpgcheck = false");
+    let named = profile.replace(&format!("file://{}", REPOSITORIES.path("plain").display()), "repo sitory");
+    sandbox.write(&format!("{place}/named.toml"), &named);
+    let (before, _) = profile.split_once("[[").unwrap();
+    sandbox.write(&format!("{place}/found.toml"), &format!("{before}source.options.yum.reposdir = 'repos, all'\n"));
+    std::fs::create_dir(sandbox.path(place).join("repos, all")).unwrap();
+    let text = format!("[a]\nname=a\nbaseurl=file://{}\ngpgcheck=0\n", REPOSITORIES.path("plain").display());
+    sandbox.write(&format!("{place}/repos, all/a.repo"), &text);
+    for name in ["named", "found"] {
+        let profile = format!("./{place}/{name}.toml");
+        let mut build = sandbox.minimg(&["build", &profile, "-q", "-o", "rootfs:root.tar"]);
+        succeed(build.env("MINIMG_STORE", sandbox.path("a store, too")));
+        check_owned(&tree(&sandbox.path("root.tar"), &sandbox.store));
+        std::fs::remove_file(sandbox.path("root.tar")).unwrap();
+    }
+}
+
+#[test]
 fn a_directory_of_repositories_counts_besides_those_that_are_named() {
     let sandbox = Sandbox::cold();
     let repository = own_repository(&sandbox, Some("owned-1.x86_64.rpm"));

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use command::Install;
 use options::{Options, Tool};
+use rustix::process::geteuid;
 
 use super::deb::archive::apt::{AptSource, apt_sources};
 use crate::backend::namespace::{Ids, Namespace, Workspace};
@@ -109,7 +110,9 @@ impl Backend for Debootstrap {
             remedy: "apt-get install arch-test qemu-user-static".into(),
             ..arch_test.survey(&settings.path)
         };
-        [EITHER.survey(&settings.path)].into_iter().chain(Namespace::survey(settings)).chain([emulators]).collect()
+        // debootstrap itself makes device nodes.
+        let tool = if geteuid().is_root() { EITHER } else { MMDEBSTRAP };
+        [tool.survey(&settings.path)].into_iter().chain(Namespace::survey(true, settings)).chain([emulators]).collect()
     }
 
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {

@@ -32,6 +32,14 @@ pub enum ExecError {
         /// What there is.
         help: String,
     },
+    /// A program that it runs is not on this machine.
+    #[error("cannot run {program}: it needs {need}, which no directory of PATH has; install it, or what has it")]
+    Needs {
+        /// The program.
+        program: String,
+        /// What it runs.
+        need: String,
+    },
     /// Its answer is not what the protocol wants.
     #[error(
         "cannot understand what `{program} {verb}` answered: {message}; the protocol is described in backends/README.md"

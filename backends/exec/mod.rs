@@ -18,6 +18,7 @@ use protocol::{Description, Question, Resolved};
 use crate::backend::{Backend, Context, Part, Pins, Produced, Request, Settings, driven, fixed, ownership};
 use crate::digest::Digest;
 use crate::error::{Class, Error, Result};
+use crate::process;
 use crate::report::Event;
 use crate::rootfs;
 use crate::suggest;
@@ -52,7 +53,7 @@ impl Exec {
     /// When its program cannot be run, takes too long, or does not describe itself as the protocol wants.
     pub fn find(name: &str, settings: &Settings) -> Result<Option<Self>> {
         let Some(program) = Program::find(name, settings)? else { return Ok(None) };
-        let description = program.describe()?;
+        let description = program.describe(settings)?;
         if let Some(family) = description.family.clone().filter(|family| !FAMILIES.contains(&family.as_str())) {
             let help = suggest::help(&family, FAMILIES).unwrap_or_default();
             return Err(ExecError::Family { program: program.shown(), family, help }.into());
@@ -86,7 +87,7 @@ impl Backend for Exec {
         let own =
             Part { name: "program".into(), found: Some(self.program.shown()), needed: true, remedy: String::new() };
         let needs = self.description.needs.iter().map(|name| {
-            let found = crate::process::find(name, &settings.path).map(|path| path.display().to_string());
+            let found = process::find(name, &settings.path).map(|path| path.display().to_string());
             Part {
                 name: name.clone(),
                 found,
@@ -99,6 +100,10 @@ impl Backend for Exec {
 
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
         let name = self.name();
+        let missing = |need: &&String| process::find(need, &context.settings.path).is_none();
+        if let Some(need) = self.description.needs.iter().find(missing) {
+            return Err(ExecError::Needs { program: self.program.shown(), need: need.clone() }.into());
+        }
         let question = Question::new(name, request, context.offline, context.settings.jobs);
         let asked = self.question(&question)?;
         let resolved: Resolved = self.program.ask("resolve", &asked, context)?;
@@ -111,7 +116,7 @@ impl Backend for Exec {
             context.reporter.event(Event::Phase("produce"));
             let question =
                 self.question(&Question::new(name, request, context.offline, context.settings.jobs).with(&resolved))?;
-            let tar = self.program.call("produce", &question, context)?;
+            let tar = self.program.call("produce", &question, process::LARGEST_OUTPUT, context)?;
             let mut tree = rootfs::read(tar, Some(&request.board.platform), context.store)?.tree;
             if tree.is_empty() {
                 let (program, message) = (self.program.shown(), "the root file system is empty".to_owned());

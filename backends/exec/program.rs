@@ -1,7 +1,7 @@
 //! Running an outside backend's program.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,11 +70,28 @@ impl Program {
     }
 
     /// Asks the program what it is. This needs no store: nothing is logged.
-    pub(super) fn describe(&self) -> Result<Description> {
-        let command = self.command("describe", PATIENCE_TO_DESCRIBE, Path::new("/"), None);
+    pub(super) fn describe(&self, settings: &Settings) -> Result<Description> {
+        let namespace = Namespace::of_processes(settings);
+        let command = self.command("describe", PATIENCE_TO_DESCRIBE, None, &namespace);
         let file = || tempfile::tempfile().map_err(|source| Error::new(crate::error::Class::Machine, source));
-        let failed = |source| Error::new(crate::error::Class::Tool, source);
-        let answer = process::run(&command, None, file()?, file()?).map_err(failed)?;
+        let (mut stdout, mut stderr) = (file()?, file()?);
+        let ended = match self.file.metadata() {
+            Ok(_) => process::run_into(&command, None, &stdout, &stderr, LONGEST_ANSWER),
+            Err(missing) => Err(process::Ended::NotStarted(missing)),
+        };
+        let mut answer = String::new();
+        let read = stdout.rewind().and_then(|()| (&stdout).take(LONGEST_ANSWER).read_to_string(&mut answer));
+        ended.map_err(|ended| {
+            self.reported(&answer).map_or_else(
+                || {
+                    let last = process::last_lines(&mut stdout) + &process::last_lines(&mut stderr);
+                    let shown = Command { program: self.file.clone(), arguments: vec!["describe".into()], ..command };
+                    Error::new(crate::error::Class::Tool, ended.explained(&shown, &last))
+                },
+                Error::from,
+            )
+        })?;
+        read.map_err(|error| self.misunderstood("describe", &error.to_string()))?;
         // The version first: the rest may look different in another one.
         #[derive(serde::Deserialize)]
         struct Speaks {
@@ -95,35 +112,37 @@ impl Program {
         question: &str,
         context: &Context<'_>,
     ) -> Result<T> {
-        let answer = self.call(verb, question, context)?;
+        let answer = self.call(verb, question, LONGEST_ANSWER, context)?;
         let mut text = String::new();
         let unreadable = |error: std::io::Error| self.misunderstood(verb, &error.to_string());
         answer.take(LONGEST_ANSWER).read_to_string(&mut text).map_err(unreadable)?;
         Ok(serde_json::from_str(&text).map_err(|error| self.misunderstood(verb, &error.to_string()))?)
     }
 
-    /// Asks it a question, and returns the file that it wrote its answer to, at its beginning.
-    pub(super) fn call(&self, verb: &'static str, question: &str, context: &Context<'_>) -> Result<File> {
+    /// Asks it a question, and returns the file that it wrote its answer to, at its beginning: so many bytes at `most`.
+    pub(super) fn call(&self, verb: &'static str, question: &str, most: u64, context: &Context<'_>) -> Result<File> {
         let workspace = Workspace::plain(context.store)?;
         let namespace = Namespace::of_processes(context.settings);
-        let command = self.command(verb, self.patience, workspace.path(), Some(&namespace));
+        let command = self.command(verb, self.patience, Some(workspace.path()), &namespace);
         let machine = |source| StoreError::Io { path: context.store.path().to_owned(), source };
         let mut input = context.store.scratch()?;
         input.write_all(question.as_bytes()).and_then(|()| input.rewind()).map_err(machine)?;
         let mut output = context.store.scratch()?;
         let log = format!("{}-{verb}.log", self.name);
         let mut tell = |line: &str| context.reporter.event(Event::Activity(line));
-        let ended = tool::run_with(&command, &log, Some(input), Some(&output), context, &mut tell);
-        output.seek(SeekFrom::Start(0)).map_err(machine)?;
-        ended.map_err(|error| self.reported(&mut output).map_or(error, Error::from))?;
+        let ended = tool::run_with(&command, &log, Some(input), Some((&output, most)), context, &mut tell);
+        output.rewind().map_err(machine)?;
+        ended.map_err(|error| {
+            let mut text = String::new();
+            let read = (&output).take(LONGEST_FAILURE).read_to_string(&mut text);
+            read.ok().and_then(|_| self.reported(&text)).map_or(error, Error::from)
+        })?;
         Ok(output)
     }
 
     /// The program's own explanation of its failure.
-    fn reported(&self, output: &mut File) -> Option<ExecError> {
-        let mut text = String::new();
-        output.take(LONGEST_FAILURE).read_to_string(&mut text).ok()?;
-        let Failure { error } = serde_json::from_str(&text).ok()?;
+    fn reported(&self, output: &str) -> Option<ExecError> {
+        let Failure { error } = serde_json::from_str(output).ok()?;
         Some(ExecError::Reported { program: self.shown(), class: error.class(), message: error.message })
     }
 
@@ -131,18 +150,15 @@ impl Program {
         ExecError::Answer { program: self.shown(), verb, message: message.to_owned() }
     }
 
-    fn command(&self, verb: &str, patience: Duration, directory: &Path, namespace: Option<&Namespace>) -> Command {
+    fn command(&self, verb: &str, patience: Duration, work: Option<&Path>, namespace: &Namespace) -> Command {
         let file = self.file.clone().into_os_string();
-        let mut words = match namespace {
-            Some(namespace) => namespace.wrap(&file, [verb.into()]),
-            None => vec![file, verb.into()],
-        };
+        let mut words = namespace.wrap(&file, [verb.into()]);
         Command {
             program: words.remove(0).into(),
             arguments: words,
             // Its home and language are its own affair, unlike those of tools that we drive; its temporary files are not.
-            environment: vec![("TMPDIR".into(), Some(directory.into()))],
-            directory: Some(directory.to_owned()),
+            environment: work.map(|work| ("TMPDIR".into(), Some(work.into()))).into_iter().collect(),
+            directory: Some(work.unwrap_or(Path::new("/")).to_owned()),
             patience,
         }
     }

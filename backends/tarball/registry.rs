@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Class, Error, Result};
 use crate::fetch::{Document, FetchError, Fetcher, Wanted};
 use crate::recipe::digest_of;
-use crate::rootfs::{self, Blob, Leads, Rootfs};
+use crate::rootfs::{self, Blob, Leads, Rootfs, RootfsError};
 use crate::tree::{Content, HostFiles, Node, RootPath, RootTree};
 
 /// The kind of the store's entries that say what a reference stood for when it was asked last.
@@ -62,7 +62,7 @@ impl<'a> Registry<'a> {
     /// Reads the image that a manifest, or an index by way of the platform, leads to.
     pub(super) fn open(mut self, top: Digest, platform: &Platform) -> Result<Rootfs> {
         let name = self.reference.to_string();
-        let malformed = |error: rootfs::RootfsError| Error::from(error.within(name.as_ref()));
+        let malformed = |error: RootfsError| Error::from(error.within(name.as_ref()));
         let mut manifest = top;
         for _ in 0..DEEPEST {
             let bytes = self.manifest(&manifest)?;
@@ -143,7 +143,12 @@ impl<'a> Registry<'a> {
         let mut wanted: Vec<Wanted> = Vec::new();
         for blob in blobs {
             let again = wanted.iter().any(|wanted| wanted.sha256 == blob.digest);
-            if !again && self.context.store.open_blob(&blob.digest)?.is_none() {
+            let there = self.context.store.open_blob(&blob.digest)?.and_then(|file| Some(file.metadata().ok()?.len()));
+            if let Some(found) = there.filter(|length| *length != blob.size) {
+                let wrong = RootfsError::Size { digest: blob.digest, expected: blob.size, found };
+                return Err(wrong.within(self.reference.to_string().as_ref()).into());
+            }
+            if !again && there.is_none() {
                 let name = format!("layer {}", blob.digest.short());
                 let url = format!("{address}/blobs/{}", blob.digest);
                 wanted.push(Wanted { name, url, size: blob.size, sha256: blob.digest });

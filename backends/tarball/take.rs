@@ -8,7 +8,6 @@ use super::location::Location;
 use super::open::{self, Expected};
 use super::options::Options;
 use crate::backend::{Context, Pins, Request, fixed, ownership};
-use crate::board::Platform;
 use crate::error::{Class, Error, Result};
 use crate::image::Config;
 use crate::recipe::digest_of;
@@ -17,7 +16,7 @@ use crate::report::Event;
 /// The kind of the store's entries that say what a file or image became when it was taken in.
 const TAKEN: &str = "taken-root";
 /// Raised when the same file would be read as another tree than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// A root file system that was taken in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,7 +50,7 @@ pub fn take(request: &Request, context: &Context<'_>) -> Result<Taken> {
         return Ok(taken);
     }
     let mut rootfs = found.open(platform, context)?;
-    if let Some(there) = rootfs.platform.filter(|there| !fits(there, platform)) {
+    if let Some(there) = rootfs.platform.filter(|there| !there.fits(platform)) {
         let (there, wanted) = (there.to_string(), platform.to_string());
         return Err(TarballError::Platform { origin: location.to_string(), there, wanted }.into());
     }
@@ -65,10 +64,4 @@ pub fn take(request: &Request, context: &Context<'_>) -> Result<Taken> {
         context.store.put_entry(TAKEN, key, &bytes)?;
     }
     Ok(taken)
-}
-
-/// Whether what is made for one machine is what is wanted for the other; a variant counts only where both have one.
-fn fits(there: &Platform, wanted: &Platform) -> bool {
-    there.architecture == wanted.architecture
-        && (there.variant == wanted.variant || there.variant.is_none() || wanted.variant.is_none())
 }

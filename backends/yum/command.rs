@@ -1,7 +1,7 @@
 //! What the tool is told: its configuration files and its command line.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::options::Options;
 use crate::backend::namespace::Ids;
@@ -11,6 +11,10 @@ use crate::backend::{Request, Settings};
 const DATABASE: &str = "/var/lib/rpm";
 /// Where Fedora and SUSE have it.
 const DATABASE_OF_FEDORA: &str = "/usr/lib/sysimage/rpm";
+
+/// The directory of our own `.repo` files, and a name of the other that counts; the tool starts where they are.
+const OWN: &str = "repos";
+const OTHER: &str = "other-repos";
 
 /// Prepares a root in which scripts can run, installs, and writes the root as a tar. The devices are those of the machine, mounted for as
 /// long as the tool runs, in the namespace alone; so is /proc, but not for an ordinary user, as whom rpm could not give it its mode. The
@@ -52,13 +56,16 @@ pub(super) struct Install<'a> {
 
 impl Install<'_> {
     /// Writes the tool's configuration into its workspace.
-    pub(super) fn configure(&self, workspace: &Path) -> std::io::Result<()> {
+    pub(super) fn configure(&self, workspace: &Path, settings: &Settings) -> std::io::Result<()> {
         let directory = &self.request.source.directory;
-        for name in ["repos", "home", "root"] {
+        for name in [OWN, "home", "root"] {
             std::fs::create_dir_all(workspace.join(name))?;
         }
+        if let Some(other) = self.options.directory_of_repositories(&self.request.source, settings) {
+            std::os::unix::fs::symlink(std::path::absolute(other)?, workspace.join(OTHER))?;
+        }
         let sections: Vec<String> = self.options.repositories.iter().map(|r| r.section(directory)).collect();
-        std::fs::write(workspace.join("repos/minimg.repo"), sections.join("\n"))?;
+        std::fs::write(workspace.join(OWN).join("minimg.repo"), sections.join("\n"))?;
         let weak = if self.request.source.recommends { "True" } else { "False" };
         // Whether to ask at all is decided before: what runs sees the repositories as they are now, and fetches only what is new.
         let mut main = format!(
@@ -83,13 +90,16 @@ impl Install<'_> {
         std::fs::write(workspace.join("home/.rpmmacros"), format!("%_dbpath {}\n", self.database()))
     }
 
-    /// The directories of `.repo` files: our own, and another that counts.
+    /// The directories of `.repo` files: our own, and another that counts. A blank or a comma ends a name in this list, and nothing can
+    /// quote it: such a place is named from where the tool starts.
     fn repositories(&self, workspace: &Path, settings: &Settings) -> String {
-        let own = workspace.join("repos");
-        match self.options.directory_of_repositories(&self.request.source, settings) {
-            Some(other) => format!("{},{}", own.display(), other.display()),
-            None => own.display().to_string(),
-        }
+        let other = self.options.directory_of_repositories(&self.request.source, settings);
+        let places = [(Some(workspace.join(OWN)), OWN), (other, OTHER)];
+        let name = |(place, short): (Option<PathBuf>, &str)| {
+            let place = place?.display().to_string();
+            Some(if place.contains(|c: char| c == ',' || c.is_whitespace()) { short.to_owned() } else { place })
+        };
+        places.into_iter().filter_map(name).collect::<Vec<_>>().join(",")
     }
 
     /// Where the root has rpm's database.

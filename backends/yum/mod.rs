@@ -103,13 +103,14 @@ impl Backend for Yum {
 
     fn survey(&self, settings: &Settings) -> Vec<Part> {
         let rpm = Need { programs: &["rpm"], package: "rpm" };
+        let without_ids = Namespace::find(NAME, settings).is_ok_and(|namespace| namespace.ids == Ids::Root);
         let fakeroot = Part {
             name: "fakeroot, for users without subordinate ids".into(),
-            needed: false,
+            needed: without_ids,
             ..FAKEROOT.survey(&settings.path)
         };
         let tools = [TOOL.survey(&settings.path), rpm.survey(&settings.path)];
-        tools.into_iter().chain(Namespace::survey(settings)).chain([fakeroot]).collect()
+        tools.into_iter().chain(Namespace::survey(false, settings)).chain([fakeroot]).collect()
     }
 
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
@@ -172,7 +173,7 @@ fn install_tree(install: &Install<'_>, name: &'static str, context: &Context<'_>
     // The tool's cache of packages and indexes is not made for two that write at once.
     let _lock = context.store.lock("rpm-cache")?;
     std::fs::create_dir_all(install.cache).map_err(machine)?;
-    install.configure(workspace.path()).map_err(machine)?;
+    install.configure(workspace.path(), context.settings).map_err(machine)?;
     let mut tar = context.store.scratch()?;
     run(install, &namespace, workspace.path(), &tar, context)?;
     drop(workspace);

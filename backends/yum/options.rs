@@ -152,10 +152,6 @@ impl Options {
         if let Some(module) = self.modules.iter().chain(&self.disabled_modules).find(|text| !is_word(text)) {
             return Err(wrong(format!("{module:?} cannot be a module's name")));
         }
-        // A comma would end a directory's name in the tool's configuration.
-        if let Some(path) = self.reposdir.as_deref().filter(|path| path.contains(',')) {
-            return Err(wrong(format!("`reposdir` cannot be {path:?}: there may be no comma in it")));
-        }
         let words = self.releasever.iter().chain(&self.reposdir).map(String::as_str);
         let mut all = keys.chain(addresses.map(String::as_str)).chain(settings).chain(words);
         if let Some(text) = all.find(|text| text.is_empty() || text.starts_with('-') || text.contains(char::is_control))
@@ -218,19 +214,27 @@ impl Repository {
 
     /// The files of this machine that decide what is installed, besides the packages themselves.
     pub(super) fn local_files(&self, directory: &Path) -> Vec<PathBuf> {
-        let of = |text: &String| address(text, directory).strip_prefix("file://").map(PathBuf::from);
+        let of = |text: &String| match text.strip_prefix("file://") {
+            Some(path) => Some(PathBuf::from(path)),
+            None => (!text.contains("://")).then(|| directory.join(text)),
+        };
         let index = self.baseurl.as_ref().and_then(of).map(|base| base.join("repodata/repomd.xml"));
         self.gpgkey.iter().filter_map(of).chain(index).collect()
     }
 }
 
-/// An address, or a file as one.
+/// An address, or a file as one. Blanks and commas would end it in the tool's list; `$releasever` and the like stay what they are.
 fn address(text: &str, directory: &Path) -> String {
     if text.contains("://") {
         return text.to_owned();
     }
     let path = directory.join(text);
-    format!("file://{}", std::path::absolute(&path).unwrap_or(path).display())
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let escape = |byte: &u8| match byte {
+        b if b.is_ascii_alphanumeric() || b"/._-+~:@=$".contains(b) => char::from(*b).to_string(),
+        b => format!("%{b:02X}"),
+    };
+    format!("file://{}", path.as_os_str().as_encoded_bytes().iter().map(escape).collect::<String>())
 }
 
 #[cfg(test)]
@@ -248,6 +252,7 @@ mod tests {
         assert_eq!(options.age(), Duration::ZERO);
         let section = options.repositories[0].section(Path::new("/where"));
         assert!(section.contains("gpgcheck=1\n") && section.contains("gpgkey=file:///where/k.asc\n"), "{section}");
+        assert_eq!(address("a b,%c/$basearch", Path::new("/\u{e9}")), "file:///%C3%A9/a%20b%2C%25c/$basearch");
         for (text, expected) in [
             ("relesever = '9'", "there is no `relesever`; did you mean `releasever`?"),
             ("repositories = [{ name = 'a', baseulr = 'x' }]", "there is no `baseulr`; did you mean `baseurl`?"),
@@ -258,7 +263,6 @@ mod tests {
             ("dbpath = 'var/lib/rpm'", "`dbpath` cannot be"),
             ("modules = ['a b']", "cannot be a module's name"),
             ("disabled-modules = ['--help']", "cannot be a module's name"),
-            ("reposdir = 'a,b'", "there may be no comma in it"),
             ("repositories = [{ name = 'a', baseurl = 'x' }]", "names no `gpgkey`"),
             ("repositories = [{ name = 'a', gpgcheck = false }]", "needs one of `baseurl`"),
             ("repositories = [{ name = 'a]', baseurl = 'x', gpgcheck = false }]", "cannot be a repository's name"),

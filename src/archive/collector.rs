@@ -79,11 +79,7 @@ impl Collector {
         let kind = match kind {
             EntryKind::Directory => MemberKind::Directory,
             EntryKind::File => MemberKind::File(size),
-            EntryKind::Hardlink(target) => {
-                let file = self.file_behind(&path, target)?;
-                self.linked.insert(file.clone());
-                MemberKind::Hardlink(file)
-            }
+            EntryKind::Hardlink(target) => self.other_name(&path, target)?,
             EntryKind::Symlink(target) => MemberKind::Symlink(target),
             EntryKind::CharDevice(major, minor) => MemberKind::CharDevice(major, minor),
             EntryKind::BlockDevice(major, minor) => MemberKind::BlockDevice(major, minor),
@@ -141,13 +137,46 @@ impl Collector {
         Ok(())
     }
 
-    /// The file that a hard link is another name of, through links to links.
-    fn file_behind(&self, path: &RootPath, target: RootPath) -> Result<RootPath, TarError> {
-        let dangling = |target: RootPath| TarError::Hardlink { path: path.clone(), target };
-        match self.places.get(&target).map(|&at| &self.members[at].kind) {
-            Some(MemberKind::File(_)) if target != *path => Ok(target),
-            Some(MemberKind::Hardlink(file)) if file != path => Ok(file.clone()),
-            _ => Err(dangling(target)),
+    /// What a hard link makes, through links to links. What has no content has no need of another name: engines write links to symbolic
+    /// links and devices, too, which become as many of them.
+    fn other_name(&mut self, path: &RootPath, target: RootPath) -> Result<MemberKind, TarError> {
+        let there = self.places.get(&target).map(|&at| &self.members[at].kind);
+        let file = match there.filter(|_| target != *path) {
+            Some(MemberKind::File(_)) => target,
+            Some(MemberKind::Hardlink(file)) if file != path => file.clone(),
+            None | Some(MemberKind::Hardlink(_) | MemberKind::Directory) => {
+                return Err(TarError::Hardlink { path: path.clone(), target });
+            }
+            Some(copied) => return Ok(copied.clone()),
+        };
+        self.linked.insert(file.clone());
+        Ok(MemberKind::Hardlink(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_names_of_what_has_no_content_are_as_many_of_it() {
+        let path = |name: &str| RootPath::new(name).unwrap();
+        let link = EntryKind::Symlink((*b"x").into());
+        let device = EntryKind::CharDevice(1, 3);
+        for (first, expected) in [
+            (link, Some(MemberKind::Symlink((*b"x").into()))),
+            (device, Some(MemberKind::CharDevice(1, 3))),
+            (EntryKind::Fifo, Some(MemberKind::Fifo)),
+            (EntryKind::File, Some(MemberKind::Hardlink(path("a")))),
+            (EntryKind::Directory, None),
+        ] {
+            let entry = |name, kind| Entry { path: path(name), kind, meta: Meta::default(), size: 0 };
+            let mut collector = Collector::default();
+            collector.add(entry("a", first)).unwrap();
+            let added = collector.add(entry("b", EntryKind::Hardlink(path("a"))));
+            assert_eq!(added.is_ok(), expected.is_some(), "{added:?}");
+            let last = collector.into_members().pop().unwrap();
+            assert!(expected.is_none_or(|expected| last.kind == expected), "{last:?}");
         }
     }
 }

@@ -15,7 +15,7 @@ pub use collector::{Collector, Member, MemberKind};
 pub use compression::{Codec, Limits};
 pub use spill::{Scratch, Spill, Spilled, copy_region};
 pub use tar::TarError;
-pub use tree::read_tree;
+pub use tree::{read_entries, read_tree};
 
 use crate::error::{Class, Error};
 

@@ -14,6 +14,16 @@ use crate::tree::{Content, ContentSource, Node, RootTree};
 /// # Errors
 /// When the archive is malformed, hostile or beyond the limits, or the scratch file cannot be written.
 pub fn read_tree(reader: impl Read + Send, limits: Limits, scratch: &Arc<Scratch>) -> Result<RootTree, TarError> {
+    let mut tree = read_entries(reader, limits, scratch)?;
+    tree.add_missing_parents();
+    Ok(tree)
+}
+
+/// As [`read_tree`], but with no other directories than those that the archive has entries of.
+///
+/// # Errors
+/// Those of [`read_tree`].
+pub fn read_entries(reader: impl Read + Send, limits: Limits, scratch: &Arc<Scratch>) -> Result<RootTree, TarError> {
     let mut reader = BufReader::with_capacity(128 * 1024, reader);
     let codec = Codec::detect(reader.fill_buf().map_err(TarError::Io)?);
     let mut tar = Reader::new(codec.decode(reader, limits).map_err(TarError::Io)?);
@@ -31,6 +41,5 @@ pub fn read_tree(reader: impl Read + Send, limits: Limits, scratch: &Arc<Scratch
         let kind = member.kind.to_node(|size| Content::lazy(source.clone(), key as u64, size));
         tree.insert(member.path, Node { kind, meta: member.meta, package: None });
     }
-    tree.add_missing_parents();
     Ok(tree)
 }

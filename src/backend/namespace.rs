@@ -88,8 +88,8 @@ impl Namespace {
         if namespace.try_out().is_ok() { namespace } else { without }
     }
 
-    /// Whether a namespace can be made, for `minimg doctor`.
-    pub fn survey(settings: &Settings) -> Vec<Part> {
+    /// Whether a namespace can be made, for `minimg doctor`, for tools that need owners other than root or do without.
+    pub fn survey(needs_owners: bool, settings: &Settings) -> Vec<Part> {
         let found = Self::find("tools", settings);
         let name = "namespaces".to_owned();
         let part = match &found {
@@ -108,7 +108,7 @@ impl Namespace {
             parts.push(Part {
                 name: "subordinate ids".into(),
                 found: None,
-                needed: false,
+                needed: needs_owners,
                 remedy:
                     "apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER"
                         .into(),
@@ -193,11 +193,9 @@ impl Drop for Workspace {
     }
 }
 
-/// The file in a workspace that is locked while its process lives.
-const HELD: &str = ".held";
-
+/// Locks a workspace while its process lives: the directory itself, so that nothing is in it but what a tool makes.
 fn hold(directory: &Path) -> std::io::Result<File> {
-    let file = File::create(directory.join(HELD))?;
+    let file = File::open(directory)?;
     file.lock()?;
     Ok(file)
 }
@@ -206,7 +204,7 @@ fn hold(directory: &Path) -> std::io::Result<File> {
 fn sweep(parent: &Path, remover: &impl Fn(&Path) -> Vec<OsString>) -> std::io::Result<()> {
     for entry in parent.read_dir()? {
         let path = entry?.path();
-        let is_held = File::open(path.join(HELD)).is_ok_and(|file| file.try_lock().is_err());
+        let is_held = File::open(&path).is_ok_and(|file| file.try_lock().is_err());
         if !is_held {
             run_quietly(&remover(&path));
         }
@@ -239,6 +237,7 @@ mod tests {
         std::fs::create_dir_all(work.join("root-old/deep")).unwrap();
         let workspace = Workspace::new(&namespace, &context).unwrap();
         let other = Workspace::new(&namespace, &context).unwrap();
+        assert_eq!(std::fs::read_dir(workspace.path()).unwrap().count(), 0);
         assert_eq!(std::fs::read_dir(&work).unwrap().count(), 2);
         let script = "mkdir -m 0 $0/locked && mount -t tmpfs none $0/locked && touch $0/locked/file && id -u";
         let command = namespace.wrap("sh".as_ref(), ["-c".into(), script.into(), workspace.path().into()]);

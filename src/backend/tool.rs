@@ -2,19 +2,21 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{Context, Part};
 use crate::error::{Class, Error, Result};
-use crate::process::{self, Command, ProcessError};
+use crate::process::{self, Command, LARGEST_OUTPUT, ProcessError};
 
 /// Where a machine's administration programs are, which an ordinary user's PATH leaves out.
 const ADMINISTRATION: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 /// How often a log is looked at for what is new in it.
 const GLANCE: Duration = Duration::from_millis(100);
+/// A longer line is told in parts.
+const LONGEST_LINE: u64 = 64 << 10;
 
 /// A program that a backend cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +142,7 @@ pub fn environment(home: &Path) -> Vec<(OsString, Option<OsString>)> {
 /// `each_line` is given every line of the log as it comes, for progress.
 ///
 /// # Errors
-/// When it cannot be run, fails, or takes too long: with its last lines and the log's place.
+/// When it cannot be run, fails, takes too long, or writes too much: with its last lines and the log's place.
 pub fn run(
     command: &Command,
     name: &str,
@@ -148,10 +150,10 @@ pub fn run(
     context: &Context<'_>,
     each_line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<()> {
-    run_with(command, name, None, output, context, each_line)
+    run_with(command, name, None, output.map(|output| (output, LARGEST_OUTPUT)), context, each_line)
 }
 
-/// [`run`] with a file on the tool's standard input.
+/// [`run`] with a file on the tool's standard input, and a limit to its output.
 ///
 /// # Errors
 /// Those of [`run`].
@@ -159,7 +161,7 @@ pub fn run_with(
     command: &Command,
     name: &str,
     input: Option<File>,
-    output: Option<&File>,
+    output: Option<(&File, u64)>,
     context: &Context<'_>,
     each_line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<()> {
@@ -172,7 +174,8 @@ pub fn run_with(
     let over = AtomicBool::new(false);
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| follow(reader, &over, each_line));
-        let ended = process::run_into(command, input, output.unwrap_or(&log), &log);
+        let (output, most) = output.unwrap_or((&log, LARGEST_OUTPUT));
+        let ended = process::run_into(command, input, output, &log, most);
         over.store(true, Ordering::Release);
         ended
     });
@@ -189,7 +192,7 @@ fn follow(log: File, over: &AtomicBool, each_line: &mut dyn FnMut(&str)) {
     loop {
         let last = over.load(Ordering::Acquire);
         // A line without its end will grow.
-        while log.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) && (last || line.ends_with(b"\n")) {
+        while read_line(&mut log, &mut line) && (last || line.ends_with(b"\n") || line.len() as u64 == LONGEST_LINE) {
             each_line(String::from_utf8_lossy(&line).trim_end());
             line.clear();
         }
@@ -198,6 +201,11 @@ fn follow(log: File, over: &AtomicBool, each_line: &mut dyn FnMut(&str)) {
         }
         std::thread::sleep(GLANCE);
     }
+}
+
+/// Reads more of a line; whether there was any.
+fn read_line(log: &mut impl BufRead, line: &mut Vec<u8>) -> bool {
+    log.by_ref().take(LONGEST_LINE - line.len() as u64).read_until(b'\n', line).is_ok_and(|count| count > 0)
 }
 
 #[cfg(test)]
@@ -231,6 +239,13 @@ mod tests {
         assert_eq!(ended, Ok(()));
         assert_eq!(lines, ["one", "two", "three"]);
         assert_eq!(log, "one\ntwo\nthree");
+    }
+
+    #[test]
+    fn a_line_without_end_is_told_in_parts() {
+        let (ended, lines, _) = run_sh("head -c 150000 /dev/zero | tr '\\0' a; sleep 0.3; echo; echo b", None);
+        assert_eq!(ended, Ok(()));
+        assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [65536, 65536, 150_000 - 2 * 65536, 1]);
     }
 
     #[test]

@@ -215,6 +215,9 @@ impl<'f> Download<'f> {
 impl Read for Download<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            if self.fetcher.is_stopped() {
+                return Err(self.network(&"nobody waits for it any more").into());
+            }
             match self.read_body(buffer) {
                 Ok(count) => {
                     self.position += count as u64;

@@ -11,7 +11,7 @@ mod proxy;
 
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use download::Download;
@@ -90,6 +90,8 @@ pub struct Fetcher<'a> {
     headers: Vec<(&'static str, String)>,
     /// Bytes a second of the fastest document so far; 0 when there was none.
     rate: AtomicU64,
+    /// Set when nobody waits any more.
+    stop: Option<Arc<AtomicBool>>,
 }
 
 /// Shorter documents do not tell how fast the network is.
@@ -105,13 +107,31 @@ impl<'a> Fetcher<'a> {
     pub fn with_patience(context: Context<'a>, patience: Patience) -> Self {
         let proxies = Arc::new(Proxies::new(&context.settings.proxies));
         let agent = agent::new(&patience, context.settings.authorities, &proxies);
-        Self { context, patience, agent, proxies, headers: Vec::new(), rate: AtomicU64::new(0) }
+        Self { context, patience, agent, proxies, headers: Vec::new(), rate: AtomicU64::new(0), stop: None }
     }
 
     /// Sends these headers with each request. Who asks is not told to other hosts that a server redirects to, and an `https` address is
     /// never left for an `http` one.
     pub fn with_headers(self, headers: Vec<(&'static str, String)>) -> Self {
         Self { headers, ..self }
+    }
+
+    /// One that shares this one's connections, for what may turn out not to be wanted: it tries everything twice at most, and ends with an
+    /// error as soon as `stop` is set.
+    pub fn speculative(&self, stop: Arc<AtomicBool>) -> Self {
+        Self {
+            context: self.context,
+            patience: Patience { attempts: 2, ..self.patience },
+            agent: self.agent.clone(),
+            proxies: self.proxies.clone(),
+            headers: self.headers.clone(),
+            rate: AtomicU64::new(0),
+            stop: Some(stop),
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     /// Begins to fetch something of at most `limit` bytes; where `size` is known, exactly that many must come.

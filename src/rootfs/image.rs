@@ -207,15 +207,14 @@ pub(super) fn of_docker_archive(files: &Files, store: &Store) -> Result<Rootfs, 
 
 fn choose<'a>(manifests: &'a [Descriptor], wanted: Option<&Platform>) -> Result<&'a Descriptor, RootfsError> {
     let fits = |descriptor: &&Descriptor| match (&descriptor.platform, wanted) {
-        (Some(there), Some(wanted)) => {
-            there.architecture == wanted.architecture
-                && (there.variant == wanted.variant || there.variant.is_none() || wanted.variant.is_none())
-        }
+        (Some(there), Some(wanted)) => there.fits(wanted),
         // Attestations and the like have a platform that no machine has.
         (Some(there), None) => there.architecture != "unknown",
         (None, _) => true,
     };
-    manifests.iter().find(fits).ok_or_else(|| RootfsError::Platform {
+    // There may be variants for newer machines before that which is for all.
+    let exact = wanted.and_then(|wanted| manifests.iter().find(|there| there.platform.as_ref() == Some(wanted)));
+    exact.or_else(|| manifests.iter().find(fits)).ok_or_else(|| RootfsError::Platform {
         wanted: wanted.map_or_else(|| "manifest".to_owned(), ToString::to_string),
         there: manifests
             .iter()

@@ -16,7 +16,7 @@ pub use error::RootfsError;
 pub use image::{Blob, Leads, leads};
 pub use overlay::apply_layer;
 
-use crate::archive::{Limits, Scratch, read_tree};
+use crate::archive::{Limits, Scratch, read_entries, read_tree};
 use crate::board::Platform;
 use crate::image::Config;
 use crate::store::Store;
@@ -160,9 +160,10 @@ impl Files {
     }
 }
 
-/// Decodes one layer into a tree of its own.
+/// Decodes one layer into a tree of its own, with the entries that it has.
 fn read_layer(bytes: &Bytes, store: &Store) -> Result<RootTree, RootfsError> {
-    unpack(std::io::Cursor::new(bytes.clone()), store)
+    let scratch = Scratch::new(store, IN_MEMORY);
+    Ok(read_entries(std::io::Cursor::new(bytes.clone()), Limits::PACKAGE, &scratch)?)
 }
 
 #[cfg(test)]

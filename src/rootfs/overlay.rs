@@ -13,20 +13,38 @@ const WHITEOUT: &[u8] = b".wh.";
 /// Applies a layer to the tree of those below it. Whiteouts hide only what is below, whatever their place in the layer. A file that is
 /// hidden or replaced lives on under its other names.
 ///
+/// The layer has the entries of its archive and no others: a directory that it names takes the place of anything else, and one that only
+/// the paths in it imply is that of the layers below, also where a link leads to it.
+///
 /// # Errors
 /// When the layer contradicts itself: a file below something that is not a directory.
-pub fn apply_layer(tree: &mut RootTree, layer: RootTree) -> Result<(), RootfsError> {
+pub fn apply_layer(tree: &mut RootTree, mut layer: RootTree) -> Result<(), RootfsError> {
+    let ancestors = layer.iter().flat_map(|(path, _)| path.ancestors());
+    let implied: BTreeSet<RootPath> = ancestors.filter(|path| !layer.contains(path)).collect();
+    layer.add_missing_parents();
     let mut lower = Lower::new(tree);
+    // Before the whiteouts, which must not follow a link that is no more.
+    for (path, node) in layer.iter().filter(|(path, node)| is_directory(node) && !is_whiteout(path)) {
+        lower.put_directory(path, node, implied.contains(path))?;
+    }
     for (path, _) in &layer {
         lower.hide(path);
     }
-    for (path, node) in &layer {
-        if path.file_name().starts_with(WHITEOUT) {
-            continue;
+    for (path, node) in layer.iter().filter(|(path, _)| !is_whiteout(path)) {
+        match node.kind {
+            Kind::Directory => lower.put_directory(path, node, implied.contains(path))?,
+            _ => lower.put(path, node.clone())?,
         }
-        lower.put(path, node.clone())?;
     }
     Ok(())
+}
+
+fn is_directory(node: &Node) -> bool {
+    matches!(node.kind, Kind::Directory)
+}
+
+fn is_whiteout(path: &RootPath) -> bool {
+    path.file_name().starts_with(WHITEOUT)
 }
 
 /// What is below a layer, with the other names of each file.
@@ -60,21 +78,22 @@ impl<'a> Lower<'a> {
         }
     }
 
-    fn put(&mut self, path: &RootPath, mut node: Node) -> Result<(), RootfsError> {
-        let is_directory = |node: &Node| matches!(node.kind, Kind::Directory);
-        match self.tree.get(path) {
-            // A layer's tar may lack a directory's own entry: the reader made one up, and a lower link to a directory stays good.
-            Some(lower)
-                if is_directory(&node)
-                    && matches!(lower.kind, Kind::Symlink(_))
-                    && leads_to_directory(self.tree, path) =>
-            {
-                return Ok(());
-            }
-            Some(lower) if is_directory(lower) && !is_directory(&node) => self.remove_below(path),
-            _ => {}
+    fn put_directory(&mut self, path: &RootPath, node: &Node, is_implied: bool) -> Result<(), RootfsError> {
+        if is_implied && leads_to_directory(self.tree, path) {
+            return Ok(());
         }
         let place = real_place(self.tree, path)?;
+        self.remove(&place);
+        self.tree.insert(place, node.clone());
+        Ok(())
+    }
+
+    /// Puts what is no directory.
+    fn put(&mut self, path: &RootPath, mut node: Node) -> Result<(), RootfsError> {
+        let place = real_place(self.tree, path)?;
+        if self.tree.get(&place).is_some_and(is_directory) {
+            self.remove_below(&place);
+        }
         self.remove(&place);
         if let Kind::Hardlink(file) = &mut node.kind {
             *file = real_place(self.tree, file)?;

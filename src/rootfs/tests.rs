@@ -21,15 +21,25 @@ fn tree(lines: &[&str]) -> RootTree {
     tree
 }
 
+/// A layer with no other entries than these.
+fn layer(lines: &[&str]) -> RootTree {
+    let mut layer = tree(lines);
+    let named =
+        |path: &RootPath| lines.iter().any(|line| RootPath::new(line.split(' ').next().unwrap()).unwrap() == *path);
+    let implied: Vec<RootPath> = layer.iter().map(|(path, _)| path.clone()).filter(|path| !named(path)).collect();
+    implied.iter().for_each(|path| drop(layer.remove(path)));
+    layer
+}
+
 fn overlay(lower: &[&str], upper: &[&str]) -> Result<Vec<String>, String> {
     let mut lower = tree(lower);
-    apply_layer(&mut lower, tree(upper)).map_err(|error| error.to_string())?;
+    apply_layer(&mut lower, layer(upper)).map_err(|error| error.to_string())?;
     Ok(lower.iter().map(|(path, _)| path.to_string()).collect())
 }
 
 #[test]
 fn layers_are_put_over_one_another() {
-    let cases: [(&[&str], &[&str], &[&str]); 7] = [
+    let cases: [(&[&str], &[&str], &[&str]); 12] = [
         (&["a", "b"], &["b", "c"], &["/a", "/b", "/c"]),
         (&["d/a", "d/b"], &["d/.wh.a"], &["/d", "/d/b"]),
         (&["d/a/x", "d/b"], &["d/.wh.a", "d/c"], &["/d", "/d/b", "/d/c"]),
@@ -37,11 +47,27 @@ fn layers_are_put_over_one_another() {
         (&["d/x/y"], &["d"], &["/d"]),
         (&["d"], &["d/x"], &["/d", "/d/x"]),
         (&["usr/bin/", "bin -> usr/bin"], &["bin/x"], &["/bin", "/usr", "/usr/bin", "/usr/bin/x"]),
+        (&["usr/d/x", "bin -> usr"], &["bin/d"], &["/bin", "/usr", "/usr/d"]),
+        // What engines write for `rm link && mkdir link`.
+        (&["data/x", "link -> data"], &["link/", "link/y"], &["/data", "/data/x", "/link", "/link/y"]),
+        (&["data/x", "link -> data"], &["link/", "link/.wh..wh..opq"], &["/data", "/data/x", "/link"]),
+        (&["data/x", "link -> data"], &["link/", "link/.wh.x"], &["/data", "/data/x", "/link"]),
+        (&["a", "d -> a"], &["d/x"], &["/a", "/d", "/d/x"]),
     ];
     for (lower, upper, expected) in cases {
         let expected: Vec<String> = expected.iter().map(|&path| path.to_owned()).collect();
         assert_eq!(overlay(lower, upper), Ok(expected), "{lower:?} + {upper:?}");
     }
+}
+
+#[test]
+fn a_directory_that_a_layer_does_not_name_stays_as_it_is() {
+    let mut lower = tree(&["tmp/", "etc/"]);
+    lower.get_mut(&RootPath::new("tmp").unwrap()).unwrap().meta.mode = 0o1777;
+    lower.get_mut(&RootPath::new("etc").unwrap()).unwrap().meta.mode = 0o700;
+    apply_layer(&mut lower, layer(&["tmp/x", "etc/", "etc/x"])).unwrap();
+    let mode = |path| lower.get(&RootPath::new(path).unwrap()).unwrap().meta.mode;
+    assert_eq!((mode("tmp"), mode("etc")), (0o1777, 0o755));
 }
 
 #[test]
@@ -61,7 +87,7 @@ fn other_names_of_a_file_outlive_it() {
     ];
     for (lower, upper, expected) in cases {
         let mut lower = tree(lower);
-        apply_layer(&mut lower, tree(upper)).unwrap();
+        apply_layer(&mut lower, layer(upper)).unwrap();
         let content = |(path, _): (&RootPath, &Node)| match lower.content_node(path)?.1.kind {
             Kind::File(ref content) => Some(format!("{path} {}", String::from_utf8_lossy(&content.map().unwrap()))),
             _ => None,
@@ -137,6 +163,35 @@ fn half_a_layout_is_an_error_and_no_root() {
     root.remove("oci-layout");
     root.insert("etc/passwd".into(), Vec::new());
     assert!(opened(&root).unwrap().config.is_none(), "a root that happens to have such files");
+}
+
+#[test]
+fn of_an_index_the_best_that_fits_is_taken() {
+    let (amd64, arm) = (["linux", "amd64", ""], ["linux", "arm", "v7"]);
+    let (windows, newer) = (["windows", "amd64", ""], ["linux", "amd64", "v3"]);
+    for (there, wanted, expected) in [
+        (&[windows, amd64][..], amd64, Some(1)),
+        (&[newer, amd64], amd64, Some(1)),
+        (&[newer], amd64, Some(0)),
+        (&[amd64, newer], newer, Some(1)),
+        (&[["linux", "arm", "v6"], arm], arm, Some(1)),
+        (&[["linux", "arm", ""]], arm, Some(0)),
+        (&[windows, arm], amd64, None),
+        (&[], amd64, None),
+    ] {
+        let platform = |[os, architecture, variant]: [&str; 3]| {
+            let variant = Some(variant.to_owned()).filter(|variant| !variant.is_empty());
+            Platform { os: os.into(), architecture: architecture.into(), variant }
+        };
+        let digest = |at: usize| Digest::of(at.to_string());
+        let manifests = there.iter().enumerate().map(
+            |(at, there)| serde_json::json!({"digest": digest(at).to_string(), "size": 1, "platform": platform(*there)}),
+        );
+        let index = serde_json::json!({"manifests": manifests.collect::<Vec<_>>()}).to_string();
+        let found = leads("index", index.as_bytes(), Some(&platform(wanted)));
+        let expected = expected.map(|at| Leads::To(Blob { digest: digest(at), size: 1 }));
+        assert_eq!(found.ok(), expected, "{wanted:?} of {there:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use minimg::backend::{Context, PinnedPackage, Pins, Produced, Request, Settings, Source};
-use minimg::backends::deb::package::{Fetch, produce};
+use minimg::backends::deb::package::{Fetch, Unpacker, produce};
 use minimg::board::{ArchNames, Board, Platform};
 use minimg::report::{Event, Reporter, Silent};
 use minimg::store::Store;
@@ -187,7 +187,7 @@ impl World {
         let fetch: Fetch = Arc::new(|pins, _, _| {
             Err(Error::new(Class::Network, format!("{} is not in the store", pins.packages[0].name)))
         });
-        produce(&request(), &self.pins, &context, &fetch)
+        produce(&request(), &self.pins, Unpacker::new(&self.store), &context, &fetch)
     }
 
     pub(crate) fn tree(&self) -> RootTree {

@@ -69,6 +69,14 @@ impl Registry {
         run(push.arg(source).arg(format!("docker://{}/{name}", self.host())));
     }
 
+    /// Puts a manifest of the OCI's kind there, of blobs that it has.
+    pub fn push_manifest(&self, name: &str, tag: &str, manifest: &str) {
+        let kind = "Content-Type: application/vnd.oci.image.manifest.v1+json";
+        let put = ["-fsS", "-X", "PUT", "-H", kind, "-d", manifest];
+        let address = format!("http://{}/v2/{name}/manifests/{tag}", self.host());
+        run(command(tool("curl", "curl"), &put).arg(address));
+    }
+
     /// The files of all blobs that it has.
     pub fn blobs(&self) -> Vec<PathBuf> {
         let blobs = self.daemon.directory().join("data/docker/registry/v2/blobs/sha256");

@@ -1,7 +1,7 @@
 //! Alpine's database: one file with a paragraph for each package, a letter, a colon and a value on each line (apk-tools, `database.c`).
 
-use super::{Installed, OwnershipError, content, fixed_path};
-use crate::tree::{Content, Kind, Package, RootPath, RootTree};
+use super::{Installed, MOST_PATHS, OwnershipError, collect, content, fixed_path};
+use crate::tree::{Content, Kind, PATH_MAX, Package, RootPath, RootTree};
 
 /// Where the database is; newer releases keep it below /usr.
 pub(crate) const PLACES: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
@@ -10,7 +10,10 @@ pub(crate) const PLACES: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/in
 pub(super) fn read(tree: &mut RootTree) -> Result<Vec<Installed>, OwnershipError> {
     match database(tree) {
         None => Ok(Vec::new()),
-        Some(path) => Ok(content(tree, &path)?.map(|bytes| parse(&bytes)).unwrap_or_default()),
+        Some(path) => {
+            let parsed = content(tree, &path)?.map(|bytes| parse(&bytes)).transpose();
+            parsed.map(Option::unwrap_or_default).map_err(|message| OwnershipError::Malformed { path, message })
+        }
     }
 }
 
@@ -22,8 +25,11 @@ fn database(tree: &RootTree) -> Option<RootPath> {
 }
 
 /// Reads a database. Paragraphs without name, version or architecture name no package and are passed over.
-pub fn parse(bytes: &[u8]) -> Vec<Installed> {
-    let mut all = Vec::new();
+///
+/// # Errors
+/// In words, when it names more than can be.
+pub fn parse(bytes: &[u8]) -> Result<Vec<Installed>, String> {
+    let (mut all, mut left) = (Vec::new(), MOST_PATHS);
     for paragraph in paragraphs(bytes) {
         let value = |key: &[u8]| {
             let line = paragraph.iter().find_map(|line| line.strip_prefix(key))?;
@@ -32,10 +38,10 @@ pub fn parse(bytes: &[u8]) -> Vec<Installed> {
         let (Some(name), Some(version), Some(architecture)) = (value(b"P:"), value(b"V:"), value(b"A:")) else {
             continue;
         };
-        let paths = Files::new(&paragraph).filter_map(|(_, path)| path).collect();
+        let paths = collect(Files::new(&paragraph).filter_map(|(_, path)| path), &mut left)?;
         all.push(Installed { package: Package { name, version, architecture }, paths });
     }
-    all
+    Ok(all)
 }
 
 /// Shortens the database in a pruned tree to the packages and files that are there.
@@ -97,7 +103,8 @@ impl<'a> Iterator for Files<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let line: &'a [u8] = self.lines.next()?;
         if let Some(directory) = line.strip_prefix(b"F:") {
-            self.directory = directory;
+            // None in a tree is longer.
+            self.directory = directory.get(..PATH_MAX).unwrap_or(directory);
         }
         let name = line.strip_prefix(b"R:").filter(|name| !name.is_empty() && !name.contains(&b'/'));
         Some((line, name.map(|name| [self.directory, b"/", name].concat().into())))

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Installed, OwnershipError, content, fixed_path};
+use super::{Installed, MOST_PATHS, OwnershipError, collect, content, fixed_path};
 use crate::backends::deb::package::Control;
 use crate::tree::{Node, Package, RootPath, RootTree};
 
@@ -82,7 +82,7 @@ fn joint(tree: &mut RootTree, controls: &[Control]) -> Result<Vec<Installed>, Ow
     let moved = content(tree, &fixed_path(DIVERSIONS))?.map(|file| diversions(&file)).unwrap_or_default();
     let (lists, separate) = (fixed_path(LISTS), fixed_path(SEPARATE));
     let time = tree.get(&fixed_path(STATUS)).map_or(0, |node| node.meta.mtime);
-    let (mut all, mut names) = (Vec::new(), BTreeSet::new());
+    let (mut all, mut names, mut left) = (Vec::new(), BTreeSet::new(), MOST_PATHS);
     for control in controls {
         let package = package(control);
         // Packages of which several architectures may be installed have theirs in the name of the list.
@@ -98,7 +98,8 @@ fn joint(tree: &mut RootTree, controls: &[Control]) -> Result<Vec<Installed>, Ow
             Some(Diversion { to, by }) if *by != package.name => to.clone(),
             _ => path.into(),
         };
-        let mut paths: Vec<Box<[u8]>> = listing(&list).map(place).collect();
+        let too_many = |message| OwnershipError::Malformed { path: lists.clone(), message };
+        let mut paths = collect(listing(&list).map(place), &mut left).map_err(too_many)?;
         let name = match names.insert(package.name.clone()) {
             true => package.name.clone(),
             false => format!("{}:{}", package.name, package.architecture),
@@ -124,7 +125,7 @@ fn separate(tree: &RootTree) -> Result<Vec<Installed>, OwnershipError> {
     let directory = fixed_path(SEPARATE);
     let is_extra =
         |path: &RootPath| [&b".md5sums"[..], b".conffiles"].iter().any(|end| path.file_name().ends_with(end));
-    let mut all = Vec::new();
+    let (mut all, mut left) = (Vec::new(), MOST_PATHS);
     for (path, _) in
         tree.below(&directory).filter(|(path, _)| path.parent().as_ref() == Some(&directory) && !is_extra(path))
     {
@@ -134,7 +135,7 @@ fn separate(tree: &RootTree) -> Result<Vec<Installed>, OwnershipError> {
         let sums_file = content(tree, &list)?.unwrap_or_default();
         for control in paragraphs(&bytes).map_err(malformed)? {
             let own = [path.as_bytes(), list.as_bytes()].into_iter();
-            let paths = sums(&sums_file).chain(own).map(Into::into).collect();
+            let paths = collect(sums(&sums_file).chain(own).map(Into::into), &mut left).map_err(malformed)?;
             all.push(Installed { package: package(&control), paths });
         }
     }

@@ -15,10 +15,13 @@ use std::io;
 use bytes::Bytes;
 
 use crate::error::{Class, Error};
-use crate::tree::{Kind, Node, Package, RootPath, RootTree, resolve};
+use crate::tree::{Kind, Node, PATH_MAX, Package, RootPath, RootTree, resolve};
 
 /// The largest file of a database that is read; the status of ten thousand packages takes a tenth of this.
 const LARGEST: u64 = 256 << 20;
+/// What the paths of all packages of a database may take, in bytes; those of the largest installations take a tenth of this. Few bytes of a
+/// database can stand for many: a directory that each file in it repeats, a list that several packages share.
+const MOST_PATHS: usize = 512 << 20;
 
 /// A package and the paths that its database gives it, as they stand there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +124,23 @@ impl Places {
         });
         Some(directory.as_ref()?.child(path.file_name()))
     }
+}
+
+/// Collects the paths of a package, while those of all packages together have bytes `left`. A path that no tree can have is left out.
+fn collect(paths: impl Iterator<Item = Box<[u8]>>, left: &mut usize) -> Result<Vec<Box<[u8]>>, String> {
+    let mut all = Vec::new();
+    for path in paths.filter(|path| path.len() <= PATH_MAX) {
+        take(path.len(), left)?;
+        all.push(path);
+    }
+    Ok(all)
+}
+
+/// Takes what a path of this length needs from what is left.
+fn take(length: usize, left: &mut usize) -> Result<(), String> {
+    let needed = length + size_of::<Box<[u8]>>();
+    *left = left.checked_sub(needed).ok_or_else(|| format!("the paths in it take more than {MOST_PATHS} bytes"))?;
+    Ok(())
 }
 
 fn directory_of(path: &[u8]) -> Option<&[u8]> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Installed, OwnershipError, content, fixed_path};
+use super::{Installed, MOST_PATHS, OwnershipError, collect, content, fixed_path};
 use crate::tree::{Content, Kind, Package, RootPath, RootTree};
 
 /// Where the database is: `CATEGORY/NAME-VERSION` below this.
@@ -19,7 +19,7 @@ pub(super) fn read(tree: &mut RootTree) -> Result<Vec<Installed>, OwnershipError
         .filter_map(|(path, _)| path.parent())
         .filter(|path| path.components().count() == depth)
         .collect();
-    let mut all = Vec::new();
+    let (mut all, mut left) = (Vec::new(), MOST_PATHS);
     for directory in directories {
         let Some(contents) = content(tree, &directory.child("CONTENTS"))? else { continue };
         let category = directory.parent().map(|parent| String::from_utf8_lossy(parent.file_name()).into_owned());
@@ -28,12 +28,14 @@ pub(super) fn read(tree: &mut RootTree) -> Result<Vec<Installed>, OwnershipError
         let machine = content(tree, &directory.child("CHOST"))?.unwrap_or_default();
         let machine = String::from_utf8_lossy(&machine).trim().split('-').next().unwrap_or_default().to_owned();
         let own = tree.below(&directory).map(|(path, _)| path.as_bytes().into());
+        let paths = collect(parse(&contents).into_iter().chain(own), &mut left);
+        let paths = paths.map_err(|message| OwnershipError::Malformed { path: place.clone(), message })?;
         let package = Package {
             name: format!("{}/{name}", category.unwrap_or_default()),
             version: version.to_owned(),
             architecture: machine,
         };
-        all.push(Installed { package, paths: parse(&contents).into_iter().chain(own).collect() });
+        all.push(Installed { package, paths });
     }
     Ok(all)
 }

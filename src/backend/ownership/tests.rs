@@ -166,6 +166,77 @@ fn a_database_too_large_is_refused() {
     assert!(matches!(error, OwnershipError::TooLarge { .. }), "{error}");
 }
 
+/// A header of rpm's with these texts and numbers by tag.
+fn rpm_header(texts: &[(u32, &[u8])], numbers: &[(u32, &[u32])]) -> Vec<u8> {
+    let (mut index, mut data) = (Vec::new(), Vec::new());
+    let mut entry = |tag: u32, kind: u32, at: usize, count: usize| {
+        index.extend([tag, kind, at as u32, count as u32].into_iter().flat_map(u32::to_be_bytes));
+    };
+    for (tag, values) in numbers {
+        entry(*tag, 4, data.len(), values.len());
+        data.extend(values.iter().flat_map(|value| value.to_be_bytes()));
+    }
+    for (tag, text) in texts {
+        entry(*tag, 8, data.len(), text.split(|byte| *byte == 0).count() - 1);
+        data.extend_from_slice(text);
+    }
+    let counts = [(index.len() / 16) as u32, data.len() as u32];
+    [counts.into_iter().flat_map(u32::to_be_bytes).collect(), index, data].concat()
+}
+
+fn sqlite(statements: &str, blob: &[u8]) -> Vec<u8> {
+    let mut database = rusqlite::Connection::open_in_memory().unwrap();
+    database.execute_batch(statements).unwrap();
+    if !blob.is_empty() {
+        database.execute("INSERT INTO Packages VALUES (1, ?)", [blob]).unwrap();
+    }
+    database.serialize("main").unwrap().to_vec()
+}
+
+/// Few bytes that stand for more than any machine has.
+#[test]
+fn a_database_that_grows_when_it_is_read_is_refused() {
+    const TABLE: &str = "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB)";
+    let view = "CREATE VIEW Packages AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)
+        SELECT x AS hnum, zeroblob(1000000) AS blob FROM c";
+    let generated = "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB AS (zeroblob(900000000)));
+        INSERT INTO Packages(hnum) VALUES (1)";
+    let named: &[(u32, &[u8])] = &[(1000, b"n\0"), (1001, b"1\0"), (1117, &b"a\0".repeat(300_000))];
+    let places: &[(u32, &[u32])] = &[(1116, &[0; 300_000])];
+    let header = |directory: usize| {
+        let directory = [&b"/".repeat(directory)[..], b"\0"].concat();
+        rpm_header(&[named, &[(1118, &directory)]].concat(), places)
+    };
+    let slots: Vec<u8> =
+        (0..254).flat_map(|_| [&b"Slot"[..], &[1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat()).collect();
+    let small = header(1);
+    let ndb = [b"RpmP\0\0\0\0\0\0\0\0\x01\0\0\0", &[0; 16][..], &slots, b"BlbS\x01\0\0\0\0\0\0\0"].concat();
+    let ndb = [&ndb[..], &(small.len() as u32).to_le_bytes(), &small].concat();
+    let apk = format!("P:p\nV:1\nA:x\nF:{}\n{}", "d".repeat(4000), "R:a\n".repeat(200_000));
+    let status = "Package: p\nVersion: 1\nArchitecture: x\n\n".repeat(2_000);
+    let list = "/aaaaaaaaaaaaaaaa\n".repeat(10_000);
+    let cases: [&[(&str, &[u8])]; 8] = [
+        &[("lib/apk/db/installed", apk.as_bytes())],
+        &[("var/lib/dpkg/status", status.as_bytes()), ("var/lib/dpkg/info/p.list", list.as_bytes())],
+        &[("var/lib/rpm/rpmdb.sqlite", &sqlite(view, b""))],
+        &[("var/lib/rpm/rpmdb.sqlite", &sqlite(generated, b""))],
+        &[("var/lib/rpm/rpmdb.sqlite", &sqlite(TABLE, &header(4000)))],
+        &[("var/lib/rpm/rpmdb.sqlite", &sqlite(TABLE, &header(5000)))],
+        &[("var/lib/rpm/Packages.db", &ndb)],
+        &[("var/lib/rpm/Packages.db", &ndb[..100])],
+    ];
+    for files in cases {
+        let mut tree = RootTree::new();
+        for (path, content) in files {
+            tree.insert(fixed_path(path), Node::file(0o644, content.to_vec()));
+        }
+        tree.add_missing_parents();
+        let error = assign(&mut tree).unwrap_err();
+        assert!(matches!(error, OwnershipError::Malformed { .. }), "{}: {error}", files[0].0);
+    }
+    assert_eq!(rpm::of_sqlite(&sqlite(TABLE, &small).into()).map(|blobs| blobs.len()), Ok(1));
+}
+
 proptest! {
     /// Whatever the databases hold, no file gets two owners, directories get none, and nothing is lost or moved.
     #[test]
@@ -197,7 +268,7 @@ proptest! {
         let sums: String = paths.iter().map(|path| format!("{sum}  {path}\n")).collect();
         prop_assert_eq!(dpkg::sums(sums.as_bytes()).map(Into::into).collect::<Vec<Box<[u8]>>>(), expected.clone());
         let files: String = names.iter().map(|name| format!("R:{name}\n")).collect();
-        let installed = apk::parse(format!("P:p\nV:1\nA:x\nF:/usr/lib\n{files}").as_bytes());
+        let installed = apk::parse(format!("P:p\nV:1\nA:x\nF:/usr/lib\n{files}").as_bytes()).unwrap();
         prop_assert_eq!(&installed[0].paths, &expected);
     }
 }

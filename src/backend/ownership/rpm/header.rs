@@ -2,6 +2,9 @@
 //!
 //! Two counts, an index of 16 bytes for each tag, and the data that the index points into; all numbers are big-endian.
 
+use super::super::{MOST_PATHS, take};
+use crate::tree::PATH_MAX;
+
 /// A header with more tags than this is no package's; rpm's own limit.
 const MOST_TAGS: usize = 0xffff;
 /// The longest data of a header; rpm's own limit.
@@ -180,7 +183,7 @@ impl<'a> Raw<'a> {
         let (mut users, mut groups) = (self.texts(tag::FILE_USERS), self.texts(tag::FILE_GROUPS));
         let mut capabilities = self.texts(tag::FILE_CAPABILITIES);
         let mut indexes = self.numbers(tag::DIRECTORY_INDEXES);
-        let mut files = Vec::new();
+        let (mut files, mut left) = (Vec::new(), MOST_PATHS);
         let text = |text: Option<&[u8]>| String::from_utf8_lossy(text.unwrap_or_default()).into_owned();
         for name in self.texts(tag::BASENAMES) {
             if files.len() >= MOST_FILES {
@@ -188,6 +191,10 @@ impl<'a> Raw<'a> {
             }
             let directory = indexes.next().and_then(|at| directories.get(at as usize));
             let Some(directory) = directory else { return Err("a file of it is in no directory".to_owned()) };
+            if directory.len() + name.len() > PATH_MAX {
+                return Err("a path of it is longer than any that a system accepts".to_owned());
+            }
+            take(directory.len() + name.len(), &mut left)?;
             files.push(File {
                 path: [directory, name].concat(),
                 mode: modes.next().unwrap_or_default() as u16,

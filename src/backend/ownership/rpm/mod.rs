@@ -15,7 +15,7 @@ pub use manifest::PLACE as MANIFEST;
 pub(crate) use manifest::trim;
 pub use ndb::blobs;
 
-use super::{Installed, OwnershipError, content, fixed_path};
+use super::{Installed, MOST_PATHS, OwnershipError, content, fixed_path, take};
 use crate::tree::{Package, RootPath, RootTree};
 
 /// Where distributions have it: the usual place, that of Fedora and SUSE, that of image-based systems.
@@ -46,11 +46,10 @@ pub fn headers(tree: &RootTree) -> Result<Vec<Header>, OwnershipError> {
         let (sqlite, ndb) = (directory.child("rpmdb.sqlite"), directory.child("Packages.db"));
         let malformed = |path: &RootPath, message: String| OwnershipError::Malformed { path: path.clone(), message };
         if let Some(bytes) = content(tree, &sqlite)? {
-            let blobs = of_sqlite(&bytes).map_err(|error| malformed(&sqlite, error.to_string()))?;
-            let parsed = blobs.iter().map(|blob| Header::parse(blob));
-            headers = parsed.collect::<Result<_, _>>().map_err(|message| malformed(&sqlite, message))?;
+            let parsed = of_sqlite(&bytes).and_then(|blobs| parse(blobs.iter().map(Vec::as_slice)));
+            headers = parsed.map_err(|message| malformed(&sqlite, message))?;
         } else if let Some(bytes) = content(tree, &ndb)? {
-            let parsed = blobs(&bytes).and_then(|blobs| blobs.into_iter().map(Header::parse).collect());
+            let parsed = blobs(&bytes).and_then(|blobs| parse(blobs.into_iter()));
             headers = parsed.map_err(|message| malformed(&ndb, message))?;
         }
         if !headers.is_empty() {
@@ -62,21 +61,45 @@ pub fn headers(tree: &RootTree) -> Result<Vec<Header>, OwnershipError> {
     Ok(headers)
 }
 
+fn parse<'a>(blobs: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Header>, String> {
+    let (mut headers, mut left) = (Vec::new(), MOST_PATHS);
+    for blob in blobs {
+        let header = Header::parse(blob)?;
+        header.files.iter().try_for_each(|file| take(file.path.len(), &mut left))?;
+        headers.push(header);
+    }
+    Ok(headers)
+}
+
 /// The headers in a database of SQLite.
 ///
 /// # Errors
-/// When it is none, or is damaged.
-pub fn of_sqlite(bytes: &Bytes) -> rusqlite::Result<Vec<Vec<u8>>> {
-    let mut connection = Connection::open_in_memory()?;
-    // rpm writes with a log beside the database, which is empty once it has closed it; in memory there can be none. Bytes 18 and 19 of the
-    // file say which it is (SQLite's file format, section 1.3.3).
-    let (head, tail) = bytes.split_at(bytes.len().min(18));
-    let plain: &[u8] = if tail.starts_with(&[2, 2]) { &[1, 1] } else { &[] };
-    let file = head.chain(plain).chain(&tail[plain.len()..]);
-    connection.deserialize_read_exact(rusqlite::MAIN_DB, file, bytes.len(), true)?;
-    let mut statement = connection.prepare("SELECT blob FROM Packages ORDER BY hnum")?;
-    let rows = statement.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
-    rows.collect()
+/// In words, when it is none, is damaged, or has more to it than tables: what stands in a table takes no more than the file.
+pub fn of_sqlite(bytes: &Bytes) -> Result<Vec<Vec<u8>>, String> {
+    let read = || -> rusqlite::Result<Option<Vec<Vec<u8>>>> {
+        let mut connection = Connection::open_in_memory()?;
+        // rpm writes with a log beside the database, which is empty once it has closed it; in memory there can be none. Bytes 18 and 19
+        // of the file say which it is (SQLite's file format, section 1.3.3).
+        let (head, tail) = bytes.split_at(bytes.len().min(18));
+        let plain: &[u8] = if tail.starts_with(&[2, 2]) { &[1, 1] } else { &[] };
+        let file = head.chain(plain).chain(&tail[plain.len()..]);
+        connection.deserialize_read_exact(rusqlite::MAIN_DB, file, bytes.len(), true)?;
+        let more =
+            "SELECT count(*) FROM sqlite_schema WHERE sql NOT LIKE 'CREATE TABLE %' AND sql NOT LIKE 'CREATE INDEX %'";
+        if connection.query_row(more, [], |row| row.get::<_, u32>(0))? > 0 {
+            return Ok(None);
+        }
+        let mut statement = connection.prepare("SELECT length(blob), blob FROM Packages")?;
+        let (mut rows, mut all, mut left) = (statement.query([])?, Vec::new(), bytes.len() as u64);
+        while let Some(row) = rows.next()? {
+            let Some(rest) = left.checked_sub(row.get::<_, u32>(0)?.into()) else { return Ok(None) };
+            left = rest;
+            all.push(row.get(1)?);
+        }
+        Ok(Some(all))
+    };
+    let blobs = read().map_err(|error| error.to_string())?;
+    blobs.ok_or_else(|| "it has more to it than tables with what is in the file".to_owned())
 }
 
 fn package(header: &Header) -> Package {

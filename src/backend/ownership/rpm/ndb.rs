@@ -25,7 +25,13 @@ pub fn blobs(bytes: &[u8]) -> Result<Vec<&[u8]>, String> {
         return Err("its slots are cut off".to_owned());
     };
     let used = slots.chunks_exact(SLOT_SIZE).filter(|slot| slot.starts_with(SLOT) && le32(slot, 4) != 0);
-    used.map(|slot| blob(bytes, le32(slot, 4), le32(slot, 8) as usize)).collect()
+    let (mut all, mut left) = (Vec::new(), bytes.len());
+    for slot in used {
+        let blob = blob(bytes, le32(slot, 4), le32(slot, 8) as usize)?;
+        left = left.checked_sub(BLOB_HEADER + blob.len()).ok_or("entries of it lie over one another")?;
+        all.push(blob);
+    }
+    Ok(all)
 }
 
 fn blob(bytes: &[u8], package: u32, block: usize) -> Result<&[u8], String> {
