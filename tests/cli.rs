@@ -86,6 +86,21 @@ fn extra_suites_can_be_chosen_or_done_without() {
 }
 
 #[test]
+fn what_cannot_end_well_is_not_begun() {
+    let sandbox = Sandbox::cold();
+    for (arguments, part) in [
+        (&["-o", "no/such/a.tar"][..], "there is no directory "),
+        (&["-t", "Team/App"], "in small letters"),
+        (&["-o", "a.tar", "-o", "./a.tar"], "two outputs go to the same place"),
+    ] {
+        let said = sandbox.fail(2, &[&["build", "busybox-glibc"], arguments].concat());
+        assert!(said.contains(part) && !said.contains("resolve"), "{said}");
+    }
+    let said = sandbox.fail(2, &[]);
+    assert!(said.contains("Build an image") && said.contains("Examples:"), "all verbs are explained: {said}");
+}
+
+#[test]
 fn what_is_no_text_in_the_environment_and_the_arguments_does_no_harm() {
     use std::os::unix::ffi::OsStrExt;
     let sandbox = Sandbox::cold();

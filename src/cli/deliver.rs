@@ -53,17 +53,13 @@ impl Delivery {
     /// The image's name; it is `usual` when the command line gives none.
     pub(super) fn reference(&self, usual: &str) -> anyhow::Result<String> {
         let Some(tag) = &self.tag else { return Ok(format!("{usual}:latest")) };
-        let name = tag.rsplit('/').next().unwrap_or(tag);
-        let allowed =
-            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:".contains(c) || c.is_ascii_uppercase();
-        if name.is_empty()
-            || tag.starts_with(['.', '-', '/', ':'])
-            || tag.ends_with(['/', ':'])
-            || !tag.chars().all(allowed)
-        {
-            return Err(super::usage(format!("{tag:?} is no image name; write it like team/{usual}:1.0")));
+        if !export::is_reference(tag) {
+            return Err(super::usage(format!(
+                "{tag:?} is no image name; write it like team/{usual}:1.0, in small letters but for the tag"
+            )));
         }
-        Ok(if name.contains(':') { tag.clone() } else { format!("{tag}:latest") })
+        let has_tag = tag.rsplit('/').next().is_some_and(|name| name.contains(':'));
+        Ok(if has_tag { tag.clone() } else { format!("{tag}:latest") })
     }
 
     /// How layers are compressed.
@@ -192,6 +188,14 @@ fn check_outputs(outputs: &[Output], images: usize) -> anyhow::Result<()> {
             Target::Path(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
             Target::Stdout => PathBuf::from("-"),
         };
+        if let Some(directory) =
+            place.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.is_dir())
+        {
+            return Err(super::usage(format!(
+                "there is no directory {} for {output}; make it first",
+                directory.display()
+            )));
+        }
         if !places.insert(place) {
             return Err(super::usage(format!("two outputs go to the same place, the second being {output}")));
         }

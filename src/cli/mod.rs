@@ -147,7 +147,12 @@ pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            // Whoever names no verb wants to know which there are. clap's own setting for this takes a variable for an argument.
+            if error.kind() == clap::error::ErrorKind::MissingSubcommand && std::env::args_os().len() <= 1 {
+                eprint!("{}", Cli::command().render_help());
+            } else {
+                let _ = error.print();
+            }
             if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
                 print_error_document(&error.render().to_string(), Class::Usage);
             }

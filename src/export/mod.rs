@@ -21,6 +21,7 @@ pub use documents::{DEFAULT_PATH, DOCUMENTS_VERSION, Identity, identity};
 pub use error::ExportError;
 pub use output::{Output, Target, parse_output};
 pub use place::{Destination, Sum};
+pub use reference::is_reference;
 pub(crate) use rootfs::write_to as write_rootfs;
 
 use crate::digest::Digest;
