@@ -375,6 +375,8 @@ fn mistakes_are_named() {
         ),
         (2, &["shrink", "gentoo"], "gentoo does not say what it starts: name the programs to keep with --program"),
         (8, &["shrink", "gentoo", "-p", "nonesuch"], "cannot keep the program nonesuch"),
+        (8, &["shrink", "gentoo", "-p", "/usr"], "cannot keep the program /usr: what is there is no file"),
+        (3, &["shrink", "https://mirror.example/a.tar", "-p", "x"], "or fetch it yourself and name the file"),
         (7, &["shrink", "empty", "-p", "x"], "empty holds no files at all"),
         (7, &["shrink", "bad.tar", "-p", "x"], "bad.tar"),
         (3, &["shrink", "docker:--help", "-p", "x"], "does not name a root file system"),
