@@ -157,6 +157,8 @@ pub struct Settings {
     pub docker_config: Option<PathBuf>,
     /// What the configuration file says of single backends, by name.
     pub backends: BTreeMap<String, toml::Table>,
+    /// Whether this machine says which authorities it trusts with `https`; else those count that are built in.
+    pub authorities: bool,
     /// The environment's variables of proxies, such as `http_proxy` and `no_proxy`, by their names in small letters.
     pub proxies: BTreeMap<String, String>,
     /// The directory of the configuration file, at which relative paths in it start.

@@ -32,6 +32,15 @@ struct Leftovers {
     by_number: BTreeMap<u64, Leftover>,
 }
 
+impl Leftovers {
+    fn insert(&mut self, leftover: Leftover) -> Guard {
+        let number = self.next;
+        self.next += 1;
+        self.by_number.insert(number, leftover);
+        Guard(number)
+    }
+}
+
 static LEFTOVERS: Mutex<Leftovers> = Mutex::new(Leftovers { next: 0, by_number: BTreeMap::new() });
 
 /// Keeps something registered while it lives.
@@ -54,10 +63,13 @@ pub fn guard<T, E>(
 ) -> Result<(T, Guard), E> {
     let mut leftovers = lock();
     let made = make()?;
-    let number = leftovers.next;
-    leftovers.next += 1;
-    leftovers.by_number.insert(number, leftover(&made));
-    Ok((made, Guard(number)))
+    let guard = leftovers.insert(leftover(&made));
+    Ok((made, guard))
+}
+
+/// Registers what may come to be left.
+pub fn register(leftover: Leftover) -> Guard {
+    lock().insert(leftover)
 }
 
 /// Removes everything that is registered. From then on nothing new can be registered, nor anything made that would have to be: whoever

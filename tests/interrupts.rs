@@ -168,6 +168,24 @@ fn an_interrupted_import_leaves_no_name_image_or_container_in_the_engine() {
 }
 
 #[test]
+fn an_interrupted_test_leaves_no_image_or_container_in_the_engine() {
+    let sandbox = Sandbox::shared();
+    let profile =
+        "extends = 'busybox-glibc'\n[[tests]]\nname = 'it waits'\ncommand = ['/usr/bin/busybox', 'sleep', '1000']\n";
+    sandbox.write("waits.toml", profile);
+    let mut child = sandbox.minimg(&["test", "waits.toml", "-q"]).env("DOCKER_HOST", DOCKER.host()).spawn().unwrap();
+    let begun = Instant::now();
+    while DOCKER.run(&["ps", "--quiet"]).is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "the test ended");
+        assert!(begun.elapsed() < Duration::from_secs(120), "the container was never started");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(interrupt(&mut child, Signal::TERM).signal(), Some(Signal::TERM.as_raw()));
+    let left = ["minimg-test/waits", "minimg-import"].map(|name| DOCKER.run(&["image", "ls", "--quiet", name]));
+    assert_eq!((DOCKER.run(&["ps", "--all", "--quiet"]), left), (String::new(), ["", ""].map(str::to_owned)));
+}
+
+#[test]
 fn what_nohup_ignores_stays_ignored() {
     let sandbox = Sandbox::shared();
     let command = sandbox.minimg(&["build", "busybox-glibc", "-q", "-o", "a.tar"]);

@@ -82,6 +82,7 @@ impl UserSettings {
                 path,
                 docker_config: docker_config(),
                 backends,
+                authorities: has_authorities(),
                 proxies: proxies(),
                 directory: file.directory,
             },
@@ -130,6 +131,18 @@ fn configuration(global: &Global) -> anyhow::Result<File> {
 /// The variables of the environment that are text; nobody asks for others.
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Whether there are certificates of authorities where programs look for them.
+fn has_authorities() -> bool {
+    const BUNDLES: [&str; 4] = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ];
+    let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    named("SSL_CERT_FILE") || named("SSL_CERT_DIR") || BUNDLES.iter().any(|bundle| Path::new(bundle).exists())
 }
 
 /// The variables of proxies. Where one is there in small and in capital letters, the small ones win.

@@ -9,7 +9,7 @@ use minimg::pipeline::Built;
 use super::deliver::{Delivery, Subject};
 use super::output::{pairs, print_json, say};
 use super::progress::Sums;
-use super::{Session, style};
+use super::{Session, select, style};
 
 /// An output, and whether it was there already.
 pub(super) struct Done {
@@ -134,7 +134,10 @@ impl Summary<'_> {
 
     /// The command that runs the image, for whoever made it for this machine.
     fn how_to_run(&self) -> Option<String> {
-        let image = &self.built.first()?.image;
+        let images: Vec<Image> = self.built.iter().map(|built| built.image.clone()).collect();
+        let own = select::boards(self.session).ok()?.host().ok().map(|board| board.platform);
+        let at = images.iter().position(|image| Some(&image.platform) == own.as_ref()).unwrap_or(0);
+        let (image, name) = (images.get(at)?, export::tags(&images).nth(at)?);
         let terminal = if image.config.ports.is_empty() { "-it " } else { "" };
         let ports: String = image
             .config
@@ -145,7 +148,7 @@ impl Summary<'_> {
                 format!("-p {number}:{port} ")
             })
             .collect();
-        let run = |engine: &str| format!("{engine} run --rm {terminal}{ports}{}", image.reference);
+        let run = |engine: &str| format!("{engine} run --rm {terminal}{ports}{name}");
         if let Some(engine) = self.delivery.import.iter().chain(&self.delivery.load).next() {
             return Some(run(engine));
         }

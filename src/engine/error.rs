@@ -63,7 +63,8 @@ pub enum EngineError {
     },
     /// The engine has another image under the name than was put there.
     #[error(
-        "{name} says that {reference} is {found} where {expected} was put; try the other way, or load a file by hand"
+        "{name} says that {reference} is {found} where {expected} was put; try the other one of --load and --import, or load a file by hand \
+         (an old Docker imports for no machine but its own)"
     )]
     Differs {
         /// The program.

@@ -196,9 +196,7 @@ impl Engine {
         let import = [&["import"], &words(&options)[..], &["-", &bare]].concat();
         let remains = Remains::new(self, &bare);
         let take_out = remains.clone();
-        let guarded: Result<_> =
-            interrupt::guard(|| Ok(()), |()| Leftover::Elsewhere(Box::new(move || take_out.take_out())));
-        let ((), _guard) = guarded?;
+        let _guard = interrupt::register(Leftover::Elsewhere(Box::new(move || take_out.take_out())));
         self.run(&import, Some(rootfs), store)?;
         self.build_from(image, &dockerfile, store).inspect_err(|_| remains.take_out())?;
         // The name was only for the builder; the image stays as what the new one was made from.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ureq::config::{Config, RedirectAuthHeaders};
 use ureq::http::Uri;
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{Connector, DefaultConnector, NextTimeout};
 
@@ -15,10 +16,13 @@ use super::proxy::{Forwarding, Proxies};
 pub(super) const CONNECTIONS: usize = 8;
 
 /// A client for whoever asks these proxies; where one makes a tunnel, the request names it.
-pub(super) fn new(patience: &Patience, proxies: &Arc<Proxies>) -> ureq::Agent {
+/// With `authorities` those of the machine are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), else those that are built in.
+pub(super) fn new(patience: &Patience, authorities: bool, proxies: &Arc<Proxies>) -> ureq::Agent {
+    let roots = if authorities { RootCerts::PlatformVerifier } else { RootCerts::WebPki };
     let config = Config::builder()
         .http_status_as_error(false)
         .proxy(None)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .user_agent(concat!("minimg/", env!("CARGO_PKG_VERSION")))
         .redirect_auth_headers(RedirectAuthHeaders::Never)
         .accept_encoding("identity")

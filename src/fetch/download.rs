@@ -169,6 +169,11 @@ impl<'f> Download<'f> {
             ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => {
                 Failure::Final(self.network(&"it redirects without end"))
             }
+            // What TLS says of a certificate it will say again.
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let message = error.to_string();
+                Failure::Final(FetchError::Untrusted { url: self.url.clone(), message })
+            }
             error => Failure::Passing(error.to_string()),
         }
     }

@@ -106,7 +106,7 @@ impl<'a> Fetcher<'a> {
     /// A fetcher that tries as long and as often as it is told.
     pub fn with_patience(context: Context<'a>, patience: Patience) -> Self {
         let proxies = Arc::new(Proxies::new(&context.settings.proxies));
-        let agent = agent::new(&patience, &proxies);
+        let agent = agent::new(&patience, context.settings.authorities, &proxies);
         Self { context, patience, agent, proxies, headers: Vec::new(), rate: AtomicU64::new(0), stop: None }
     }
 
