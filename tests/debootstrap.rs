@@ -172,6 +172,16 @@ fn to_an_ordinary_user_the_doctor_says_that_debootstrap_itself_will_not_do() {
 }
 
 #[test]
+fn a_store_that_apt_cannot_name_is_refused_before_anything_is_installed() {
+    let sandbox = Sandbox::shared();
+    let mut build = sandbox.minimg(&["build", "busybox-glibc", "--backend", "debootstrap", "-o", "a.tar"]);
+    let output = build.env("MINIMG_STORE", sandbox.path("my store")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(9), "{said}");
+    assert!(said.contains("there is a blank") && said.contains("--store"), "{said}");
+}
+
+#[test]
 fn debootstrap_itself_works_too() {
     let sandbox = Sandbox::shared();
     let profile = PROFILE.replace("include =", "tool = 'debootstrap'\ninclude =");

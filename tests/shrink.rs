@@ -362,6 +362,18 @@ fn a_root_of_the_command_line_takes_the_place_of_the_packages() {
 }
 
 #[test]
+fn a_root_may_come_through_a_pipe() {
+    let sandbox = Sandbox::cold();
+    gentoo(&sandbox);
+    let script = "tar -C gentoo -c . | \"$0\" shrink /dev/stdin -p hello -q -o rootfs:piped.tar";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_minimg")]).current_dir(sandbox.directory.path());
+    succeed(shell.env("MINIMG_STORE", &sandbox.store));
+    sandbox.run(&["shrink", "gentoo", "-p", "hello", "-q", "-o", "rootfs:direct.tar"]);
+    assert_eq!(members(&sandbox.path("piped.tar")), members(&sandbox.path("direct.tar")));
+}
+
+#[test]
 fn mistakes_are_named() {
     let sandbox = Sandbox::cold();
     gentoo(&sandbox);
@@ -375,6 +387,8 @@ fn mistakes_are_named() {
         ),
         (2, &["shrink", "gentoo"], "gentoo does not say what it starts: name the programs to keep with --program"),
         (8, &["shrink", "gentoo", "-p", "nonesuch"], "cannot keep the program nonesuch"),
+        (8, &["shrink", "gentoo", "-p", "/usr"], "cannot keep the program /usr: what is there is no file"),
+        (3, &["shrink", "https://mirror.example/a.tar", "-p", "x"], "or fetch it yourself and name the file"),
         (7, &["shrink", "empty", "-p", "x"], "empty holds no files at all"),
         (7, &["shrink", "bad.tar", "-p", "x"], "bad.tar"),
         (3, &["shrink", "docker:--help", "-p", "x"], "does not name a root file system"),

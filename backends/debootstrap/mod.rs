@@ -69,6 +69,14 @@ pub enum DebootstrapError {
         /// Its name.
         package: String,
     },
+    /// apt has no way to name a keyring in such a directory.
+    #[error("{tool} cannot work in {path}: there is a blank or one of `,[]\"%` in it; name another store with --store")]
+    Place {
+        /// The tool.
+        tool: &'static str,
+        /// The store.
+        path: String,
+    },
     /// The tree has no package database.
     #[error("{tool} made a root file system without a package database; its log may say why: {log}")]
     NoPackages {
@@ -162,6 +170,10 @@ fn find(options: &Options, settings: &Settings) -> Result<(Tool, std::path::Path
 /// Runs the tool and fixes what it made.
 fn install_tree(install: &Install<'_>, context: &Context<'_>) -> Result<Pins> {
     let name = install.tool.name();
+    let path = context.store.path().display().to_string();
+    if path.contains(|c: char| c.is_whitespace() || ",[]\"%".contains(c)) {
+        return Err(DebootstrapError::Place { tool: name, path }.into());
+    }
     let namespace = Namespace::find(name, context.settings)?;
     match (namespace.ids, install.tool) {
         (Ids::Root, _) => return Err(DebootstrapError::NoSubordinateIds.into()),

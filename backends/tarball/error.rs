@@ -92,7 +92,7 @@ pub enum TarballError {
     /// Fetched without a digest.
     #[error(
         "{0} may be anything: say what it must be with `sha256 = \"...\"`, or `digests` and `keyring`, under \
-         [source.options.tarball]"
+         [source.options.tarball], or fetch it yourself and name the file"
     )]
     Unverified(String),
     /// It is an image for another machine.

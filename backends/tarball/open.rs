@@ -19,7 +19,7 @@ use crate::recipe::digest_of;
 use crate::rootfs::{self, Rootfs};
 use crate::store::StoreError;
 
-/// The largest file that is fetched.
+/// The largest file that is fetched, or read from a pipe.
 const LARGEST_FETCHED: u64 = 16 << 30;
 
 /// The kind of the store's entries that say which blob is the file of a signed list.
@@ -62,6 +62,9 @@ pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context:
                 _ => TarballError::Read { path: path.clone(), source },
             };
             let mut file = File::open(path).map_err(unreadable)?;
+            if !file.metadata().map_err(unreadable)?.is_file() {
+                file = spooled(file, context).map_err(unreadable)?;
+            }
             let mut out =
                 HashingWriter::new(Checked { out: io::sink(), checker: expected.listed.map(Listed::checker) });
             io::copy(&mut file, &mut out).map_err(unreadable)?;
@@ -88,6 +91,16 @@ pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context:
             Ok(Found { identity: Some(sha256), place: Place::File(file) })
         }
     }
+}
+
+/// What comes out of a pipe, such as `docker save NAME | minimg shrink /dev/stdin`, as a file that can be read twice.
+fn spooled(pipe: File, context: &Context<'_>) -> io::Result<File> {
+    let mut file = context.store.scratch().map_err(io::Error::other)?;
+    if io::copy(&mut pipe.take(LARGEST_FETCHED), &mut file)? == LARGEST_FETCHED {
+        return Err(io::Error::other(format!("it has more than the {LARGEST_FETCHED} bytes that are accepted")));
+    }
+    file.rewind()?;
+    Ok(file)
 }
 
 /// The advice of an engine that images are put into is of no use where one is taken out.

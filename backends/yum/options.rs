@@ -115,18 +115,27 @@ impl Options {
         for repository in value.get("repositories").and_then(toml::Value::as_array).into_iter().flatten() {
             known(repository, &KEYS_OF_REPOSITORIES)?;
         }
-        let options: Self = value.clone().try_into().map_err(|error: toml::de::Error| wrong(error.message()))?;
+        // The first line says what is wrong, the second of which key.
+        let whole = |error: toml::de::Error| wrong(error.to_string().trim().replace('\n', " "));
+        let options: Self = value.clone().try_into().map_err(whole)?;
         options.check()?;
         Ok(options)
     }
 
     /// What becomes part of the tool's configuration must not say more there than here.
     fn check(&self) -> Result<(), OptionsError> {
-        for repository in &self.repositories {
+        if self.time_limit.is_some_and(|Span(limit)| limit.is_zero()) {
+            return Err(wrong("`time-limit` leaves no time at all; write `90s`, `30m` or `2h`"));
+        }
+        for (at, repository) in self.repositories.iter().enumerate() {
             let Repository { name, baseurl, metalink, mirrorlist, .. } = repository;
             let is_id = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
             if name.is_empty() || !name.chars().all(is_id) {
                 return Err(wrong(format!("{name:?} cannot be a repository's name: use letters, digits and `-_.:`")));
+            }
+            // The tool would take the last one, or its own settings for it, without a word.
+            if name == "main" || self.repositories.iter().take(at).any(|before| before.name == *name) {
+                return Err(wrong(format!("the repository {name} needs a name of its own, which is not `main`")));
             }
             if [baseurl, metalink, mirrorlist].into_iter().flatten().count() != 1 {
                 let message = format!("the repository {name} needs one of `baseurl`, `metalink` and `mirrorlist`");
@@ -254,6 +263,13 @@ mod tests {
         assert!(section.contains("gpgcheck=1\n") && section.contains("gpgkey=file:///where/k.asc\n"), "{section}");
         assert_eq!(address("a b,%c/$basearch", Path::new("/\u{e9}")), "file:///%C3%A9/a%20b%2C%25c/$basearch");
         for (text, expected) in [
+            ("releasever = 9", "invalid type: integer `9`, expected a string in `releasever`"),
+            ("time-limit = '0s'", "leaves no time at all"),
+            ("repositories = [{ name = 'main', baseurl = 'x', gpgcheck = false }]", "a name of its own"),
+            (
+                "repositories = [{ name = 'a', baseurl = 'x', gpgcheck = false }, { name = 'a', baseurl = 'y', gpgcheck = false }]",
+                "the repository a needs a name of its own",
+            ),
             ("relesever = '9'", "there is no `relesever`; did you mean `releasever`?"),
             ("repositories = [{ name = 'a', baseulr = 'x' }]", "there is no `baseulr`; did you mean `baseurl`?"),
             (

@@ -162,10 +162,6 @@ impl<'r, R: Root + ?Sized> Walker<'r, R> {
     }
 
     fn no_program(&self, name: &str) -> ClosureError {
-        let searched = match name.contains('/') {
-            true => "the root has no such file".to_owned(),
-            false => format!("no directory of PATH ({}) has it", self.path()),
-        };
         let mut names: BTreeSet<String> = BTreeSet::new();
         let (directories, base): (Vec<&str>, &str) = match name.rsplit_once('/') {
             Some((directory, base)) => (vec![directory], base),
@@ -179,6 +175,12 @@ impl<'r, R: Root + ?Sized> Walker<'r, R> {
                 names.extend(list.iter().map(|name| super::show(name)));
             }
         }
+        // What is there under this very name is no file.
+        let searched = match (names.remove(base), name.contains('/')) {
+            (true, _) => "what is there is no file, or a link that leads to none".to_owned(),
+            (false, true) => "the root has no such file".to_owned(),
+            (false, false) => format!("no directory of PATH ({}) has it", self.path()),
+        };
         let nearest = advice::nearest(base, names.iter().map(String::as_str));
         let nearest =
             nearest.map(|n| name.rsplit_once('/').map_or(n.clone(), |(directory, _)| format!("{directory}/{n}")));

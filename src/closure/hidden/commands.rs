@@ -5,11 +5,34 @@ use std::collections::BTreeSet;
 use crate::closure::Shebang;
 use crate::closure::loader::base_name;
 
-/// Words after which another command follows.
-const BEFORE_COMMANDS: [&str; 20] = [
-    "then", "do", "else", "elif", "if", "while", "until", "!", "{", "exec", "command", "env", "nohup", "sudo", "time",
-    "xargs", "nice", "gosu", "su-exec", "setsid",
+/// Words of the shell's own after which a command follows.
+const BEFORE_COMMANDS: [&str; 11] = ["then", "do", "else", "elif", "if", "while", "until", "!", "{", "exec", "command"];
+/// Programs that run another, some with a user or a number before it.
+const RUN_OTHERS: [&str; 21] = [
+    "env",
+    "nohup",
+    "sudo",
+    "time",
+    "xargs",
+    "nice",
+    "gosu",
+    "su-exec",
+    "setsid",
+    "timeout",
+    "chroot",
+    "ionice",
+    "stdbuf",
+    "setpriv",
+    "runuser",
+    "chpst",
+    "s6-setuidgid",
+    "tini",
+    "dumb-init",
+    "doas",
+    "taskset",
 ];
+/// How many words after such a program may be the one that it runs.
+const RUN: usize = 2;
 /// More commands than this in one script are no guess any more.
 const MOST: usize = 1024;
 
@@ -33,10 +56,12 @@ pub(super) fn in_script(text: &str) -> BTreeSet<&str> {
     let mut lines = text.lines().skip(1);
     while let Some(line) = lines.next() {
         for part in parts(line) {
-            let (function, word) = command(part);
+            let (function, words) = commands(part);
             functions.extend(function);
-            if is_plain(word) && found.len() < MOST {
-                found.insert(word);
+            for word in words.into_iter().filter(|word| is_plain(word)) {
+                if found.len() < MOST {
+                    found.insert(word);
+                }
             }
         }
         if let Some(end) = here_document(line) {
@@ -85,23 +110,32 @@ fn parts(line: &str) -> Vec<&str> {
     parts
 }
 
-/// The function that begins in a part, and its command: the first word that is neither an assignment nor a word before commands.
-fn command(part: &str) -> (Option<&str>, &str) {
-    let mut words = part.split_whitespace();
+/// The function that begins in a part, and its command: the first word that is neither an assignment nor a word before commands. Of a
+/// program that runs another, that too.
+fn commands(part: &str) -> (Option<&str>, Vec<&str>) {
     let mut function = None;
-    loop {
-        let Some(word) = words.next() else { return (function, "") };
+    let (mut found, mut most) = (Vec::new(), 1);
+    for word in part.split_whitespace() {
         if let Some(name) = word.strip_suffix("()") {
             function = Some(name);
             continue;
         }
-        let passed = BEFORE_COMMANDS.contains(&word)
+        let passed = BEFORE_COMMANDS.contains(&word) && found.is_empty()
             || word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && is_name(name))
             || word.starts_with('-');
-        if !passed {
-            return (function, word.trim_end_matches([')', '"']));
+        if passed {
+            continue;
+        }
+        let word = word.trim_end_matches([')', '"']);
+        found.push(word);
+        if RUN_OTHERS.contains(&word.rsplit('/').next().unwrap_or(word)) {
+            most = found.len() + RUN;
+        }
+        if found.len() >= most {
+            break;
         }
     }
+    (function, found)
 }
 
 fn is_name(word: &str) -> bool {
@@ -129,11 +163,32 @@ mod tests {
     fn commands_of_a_script() {
         let text = "#!/bin/sh\n# rm nothing\nset -e\nA=1 B=2 grep -q x /etc/passwd && sed -e 's/;cut/x/' | awk '{print}'\n\
                     if [ -x /usr/bin/id ]; then /usr/bin/id; fi\nuser=$(stat -c %u .) # tar\nexec gosu redis \"$0\" \"$@\"\n\
+                    nice -n 5 env X=1 make; timeout 5 /bin/ping $host # and no more\n\
                     helper() { echo \"$(date)\"; }\nhelper\ncat <<EOF\nwget x\nEOF\nx=`uname -m`\n";
         let found: Vec<&str> = in_script(text).into_iter().collect();
         assert_eq!(
             found,
-            ["/usr/bin/id", "awk", "cat", "date", "echo", "fi", "grep", "redis", "sed", "set", "stat", "uname"]
+            [
+                "/bin/ping",
+                "/usr/bin/id",
+                "5",
+                "awk",
+                "cat",
+                "date",
+                "echo",
+                "env",
+                "fi",
+                "gosu",
+                "grep",
+                "make",
+                "nice",
+                "redis",
+                "sed",
+                "set",
+                "stat",
+                "timeout",
+                "uname"
+            ]
         );
     }
 }
