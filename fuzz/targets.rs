@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 
 use minimg::archive::{Codec, Limits, tar};
 use minimg::backend::ownership::{apk, dpkg, portage, rpm};
-use minimg::backends::deb::archive::{check_packages, check_release, sources};
+use minimg::backends::deb::archive::{check_openpgp, check_packages, check_release, sources};
 use minimg::backends::deb::package::{self, Control, Listing};
+use minimg::backends::tarball::check_digests;
 use minimg::board::Boards;
 use minimg::closure::elf::{Facts, SymbolTable, dlopen_notes, referenced_symbols};
 use minimg::closure::{Shebang, ldcache};
@@ -32,6 +33,8 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("control", |data| drop(Control::parse(&String::from_utf8_lossy(data)))),
     ("packages", |data| drop(check_packages(data))),
     ("release", |data| drop(check_release(data))),
+    ("openpgp", |data| _ = check_openpgp(data)),
+    ("digests", |data| _ = check_digests("a", &String::from_utf8_lossy(data))),
     ("sources", |data| drop(sources::parse(&String::from_utf8_lossy(data)))),
     ("ownership", ownership),
     ("rpm", rpm_database),

@@ -83,6 +83,11 @@ impl Keyring {
         all
     }
 
+    /// How many certificates it has.
+    pub(crate) fn len(&self) -> usize {
+        self.certificates().count()
+    }
+
     fn helper(&self) -> Helper<'_> {
         Helper { keyring: self }
     }
@@ -148,5 +153,33 @@ impl VerificationHelper for Helper<'_> {
         } else {
             problems.join("; ")
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// A packet in the new format: its tag, a length of four bytes, its body. RFC 9580, section 4.2.
+    fn packet(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [&[0xc0 | tag, 0xff], &length[..], body].concat()
+    }
+
+    #[test]
+    fn compressed_messages_are_not_unpacked() {
+        let literal = packet(11, &[&b"b\0\0\0\0\0"[..], &vec![b'x'; 100 << 20]].concat());
+        let mut deflated = flate2::write::DeflateEncoder::new(vec![1], flate2::Compression::fast());
+        deflated.write_all(&literal).unwrap();
+        let bomb = packet(8, &deflated.finish().unwrap());
+        assert!(bomb.len() < 1 << 20);
+        let keyring = Keyring::new(Vec::new(), Vec::new());
+        // Else it would be said that it is not a plainly signed message, which is known at its end.
+        let refused = keyring.verify_inline(&bomb).unwrap_err();
+        assert!(refused.contains("Malformed"), "{refused}");
+        let refused = keyring.verify_inline(&packet(11, b"b\0\0\0\0\0text")).unwrap_err();
+        assert!(refused.contains("not a plainly signed message") || refused.contains("not signed"), "{refused}");
     }
 }

@@ -17,6 +17,8 @@ fn sample(target: &str) -> Vec<u8> {
         "control" | "listing" => b"Package: a\nVersion: 1\nArchitecture: amd64\nReplaces: b (<< 2), c\n".to_vec(),
         "packages" => b"Package: a\nVersion: 1:2-3\nArchitecture: amd64\nDepends: b (>= 1) | c, d\nProvides: e (= 1)\nFilename: pool/a.deb\nSize: 3\nSHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n\nPackage: b\nVersion: 1\nArchitecture: all\nFilename: pool/b.deb\nSize: 3\nSHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n".to_vec(),
         "release" => b"Origin: Debian\nSuite: stable\nCodename: trixie\nDate: Sat, 12 Sep 2026 07:55:41 UTC\nValid-Until: Sat, 19 Sep 2026 07:55:41 UTC\nArchitectures: amd64\nComponents: main\nSHA256:\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/binary-amd64/Packages\n".to_vec(),
+        "openpgp" => std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/backends/deb/assets/debian-archive-keyring.pgp")).expect("a keyring"),
+        "digests" => b"# SHA512 HASH\n12ab a\n# BLAKE2B HASH\n34cd *a\n# WHIRLPOOL HASH\n56ef a\n".to_vec(),
         "sources" => b"Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie trixie-updates\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n".to_vec(),
         "ownership" => b"Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\nP:b\nV:1\nA:x86_64\nF:bin\nR:b\n\nobj /bin/c d41d8cd98f00b204e9800998ecf8427e 1\nsym /bin/d -> c 1\n".to_vec(),
         "rpm" => rpm_database(),

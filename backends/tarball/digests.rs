@@ -88,6 +88,11 @@ pub(super) fn listed(
     Ok(Some(Listed { list, hashes }))
 }
 
+/// Reads a list of digests and returns how many it has of this file. It does not look at signatures.
+pub fn check_digests(name: &str, list: &str) -> usize {
+    hashes_of(name, list).len()
+}
+
 fn get(list: &Location, context: &Context<'_>) -> Result<Vec<u8>> {
     match list {
         Location::Path(path) => {

@@ -13,6 +13,7 @@ pub mod reference;
 mod registry;
 mod take;
 
+pub use digests::check_digests;
 pub use error::TarballError;
 pub use take::{Taken, take};
 

@@ -35,6 +35,7 @@ pub(super) use plan::mirrors;
 use crate::backend::{Archive, Context, PinnedPackage, Pins, Request};
 use crate::error::Result;
 use crate::fetch::{self, Fetcher};
+use crate::openpgp::Keyring;
 use early::Early;
 use index::Package;
 use indexes::Wanted as WantedIndex;
@@ -61,6 +62,14 @@ pub fn check_packages(text: &[u8]) -> Result<usize, String> {
 /// What is wrong with it, in words.
 pub fn check_release(text: &[u8]) -> Result<usize, String> {
     Release::parse(text).map(|release| release.packages.len())
+}
+
+/// Reads a keyring, and the same bytes as what its keys may have signed; returns how many certificates it has.
+pub fn check_openpgp(data: &[u8]) -> usize {
+    let keyring = Keyring::new(vec![data.to_vec()], Vec::new());
+    // Nobody has signed it; what counts is that this is found out.
+    let _ = (keyring.verify_inline(data), keyring.verify_detached(data, data));
+    keyring.len()
 }
 
 /// Chooses the packages of a request. Asks the mirrors whether their indexes have changed, unless the context is offline.
