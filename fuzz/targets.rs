@@ -2,14 +2,20 @@
 //! `tests/fuzz_targets.rs` runs them on mutated samples in every test run.
 
 use std::io::Read;
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use minimg::archive::{Codec, Limits, tar};
 use minimg::backend::ownership::{apk, dpkg, portage, rpm};
 use minimg::backends::deb::archive::{check_packages, check_release, sources};
 use minimg::backends::deb::package::{self, Control, Listing};
+use minimg::board::Boards;
 use minimg::closure::elf::{Facts, SymbolTable, dlopen_notes, referenced_symbols};
 use minimg::closure::{Shebang, ldcache};
 use minimg::lock::Lock;
+use minimg::profile::Catalogue;
+use minimg::rootfs;
+use minimg::store::Store;
 
 /// A parser that takes bytes.
 pub(crate) type Target = fn(&[u8]);
@@ -30,6 +36,9 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("ownership", ownership),
     ("rpm", rpm_database),
     ("lock", |data| drop(Lock::parse(data))),
+    ("profile", profile),
+    ("board", board),
+    ("image", image),
 ];
 
 /// Runs the target of this name.
@@ -39,6 +48,37 @@ pub(crate) fn run(name: &str, data: &[u8]) {
         Some((_, target)) => target(data),
         None => panic!("there is no target {name}"),
     }
+}
+
+/// A file of this process with these bytes; what reads a file looks at its kind and place too.
+fn file(name: &str, data: &[u8]) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("minimg-fuzz-{}-{name}", std::process::id()));
+    std::fs::write(&path, data).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    path
+}
+
+fn profile(data: &[u8]) {
+    static KNOWN: LazyLock<Catalogue> = LazyLock::new(Catalogue::built_in);
+    let path = file("profile.toml", data);
+    if let Ok(definition) = KNOWN.get(&path.to_string_lossy()) {
+        drop(definition.profile(Some("bookworm"), None).explain());
+    }
+    let _ = std::fs::remove_file(path);
+}
+
+fn board(data: &[u8]) {
+    static KNOWN: LazyLock<Boards> = LazyLock::new(Boards::built_in);
+    let path = file("board.toml", data);
+    drop(KNOWN.get(&path.to_string_lossy()));
+    let _ = std::fs::remove_file(path);
+}
+
+fn image(data: &[u8]) {
+    let path = std::env::temp_dir().join(format!("minimg-fuzz-{}-store", std::process::id()));
+    if let Ok(store) = Store::open(&path) {
+        drop(rootfs::read(data, None, &store));
+    }
+    let _ = std::fs::remove_dir_all(path);
 }
 
 fn elf(data: &[u8]) {

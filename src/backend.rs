@@ -157,6 +157,10 @@ pub struct Settings {
     pub docker_config: Option<PathBuf>,
     /// What the configuration file says of single backends, by name.
     pub backends: BTreeMap<String, toml::Table>,
+    /// Whether this machine says which authorities it trusts with `https`; else those count that are built in.
+    pub authorities: bool,
+    /// The environment's variables of proxies, such as `http_proxy` and `no_proxy`, by their names in small letters.
+    pub proxies: BTreeMap<String, String>,
     /// The directory of the configuration file, at which relative paths in it start.
     pub directory: PathBuf,
 }
@@ -172,6 +176,22 @@ pub struct Part {
     pub needed: bool,
     /// What to do when it is missing; a command where there is one.
     pub remedy: String,
+}
+
+/// What a backend has begun of a root tree that is not asked for yet; nothing, or a value that it knows itself. Dropped, it ends.
+#[derive(Default)]
+pub struct Begun(Option<Box<dyn std::any::Any + Send>>);
+
+impl Begun {
+    /// This value is what has begun.
+    pub fn with(value: impl std::any::Any + Send) -> Self {
+        Self(Some(Box::new(value)))
+    }
+
+    /// The value, where there is one of this type.
+    pub fn take<T: 'static>(self) -> Option<T> {
+        self.0?.downcast().ok().map(|value| *value)
+    }
 }
 
 /// A root tree as a backend made it.
@@ -219,6 +239,15 @@ pub trait Backend: Send + Sync {
     /// When the request cannot be satisfied or the archives cannot be read or trusted.
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins>;
 
+    /// As [`Backend::resolve`], for a tree that is made right afterwards by [`Backend::finish`]: what it will most likely need may be begun
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// As [`Backend::resolve`].
+    fn begin(&self, request: &Request, context: &Context<'_>) -> Result<(Pins, Begun)> {
+        Ok((self.resolve(request, context)?, Begun::default()))
+    }
+
     /// Fills in the addresses of archives that a lock left open; called when something must be fetched.
     ///
     /// # Errors
@@ -233,4 +262,13 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// When a package cannot be had, is not what was pinned, or is malformed.
     fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced>;
+
+    /// As [`Backend::produce`], with what [`Backend::begin`] has begun of it.
+    ///
+    /// # Errors
+    /// As [`Backend::produce`].
+    fn finish(&self, request: &Request, pins: &Pins, begun: Begun, context: &Context<'_>) -> Result<Produced> {
+        drop(begun);
+        self.produce(request, pins, context)
+    }
 }

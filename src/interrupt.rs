@@ -1,4 +1,5 @@
-//! What must not stay behind when the program is interrupted: temporary files and directories, and the children that it started.
+//! What must not stay behind when the program is interrupted: temporary files and directories, the children that it started, and what
+//! other programs keep for it.
 //!
 //! Destructors do not run when a signal ends a process, so whoever makes such a thing registers it here, in the same breath
 //! ([`guard`]), and [`clean_up`] removes what is registered. One list for the whole process, since a signal is for the whole process.
@@ -13,7 +14,6 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Something that is removed when the program is interrupted.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leftover {
     /// A file, or a directory with all that is in it.
     Path(PathBuf),
@@ -21,12 +21,24 @@ pub enum Leftover {
     Foreign(PathBuf, Vec<OsString>),
     /// Process groups, all members of which are killed.
     Groups(Vec<Pid>),
+    /// Something that another program keeps, and that this call takes out of it, within seconds. The call must not guard anything, nor
+    /// start anything by [`crate::process`], which does: it would wait for ever.
+    Elsewhere(Box<dyn Fn() + Send>),
 }
 
 #[derive(Default)]
 struct Leftovers {
     next: u64,
     by_number: BTreeMap<u64, Leftover>,
+}
+
+impl Leftovers {
+    fn insert(&mut self, leftover: Leftover) -> Guard {
+        let number = self.next;
+        self.next += 1;
+        self.by_number.insert(number, leftover);
+        Guard(number)
+    }
 }
 
 static LEFTOVERS: Mutex<Leftovers> = Mutex::new(Leftovers { next: 0, by_number: BTreeMap::new() });
@@ -51,10 +63,13 @@ pub fn guard<T, E>(
 ) -> Result<(T, Guard), E> {
     let mut leftovers = lock();
     let made = make()?;
-    let number = leftovers.next;
-    leftovers.next += 1;
-    leftovers.by_number.insert(number, leftover(&made));
-    Ok((made, Guard(number)))
+    let guard = leftovers.insert(leftover(&made));
+    Ok((made, guard))
+}
+
+/// Registers what may come to be left.
+pub fn register(leftover: Leftover) -> Guard {
+    lock().insert(leftover)
 }
 
 /// Removes everything that is registered. From then on nothing new can be registered, nor anything made that would have to be: whoever
@@ -72,6 +87,7 @@ pub fn clean_up() {
         match leftover {
             Leftover::Path(path) => remove(path),
             Leftover::Foreign(path, remover) => remove_by(path, remover),
+            Leftover::Elsewhere(take_out) => take_out(),
             Leftover::Groups(_) => {}
         }
     }

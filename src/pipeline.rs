@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Backend, Context, Pins, Produced, Request};
+use crate::backend::{Backend, Begun, Context, Pins, Produced, Request};
 use crate::board::Board;
 use crate::closure::check::CheckSettings;
 use crate::closure::{self, Closure, Finding, Severity};
@@ -74,13 +74,13 @@ struct Made {
 /// Those of every step, each with its class.
 pub fn build(job: &Job<'_>, context: &Context<'_>) -> Result<Built> {
     let request = request(job)?;
-    let (pins, locked) = pins(job, &request, context)?;
+    let (pins, begun, locked) = pins(job, &request, context)?;
     let recipe = Recipe::new(job.profile, &request, &pins, job.epoch, job.compression);
     let (made, reused) = match stored(&recipe, context)? {
         Some(made) => (made, true),
         None => {
             tell_miss(job, &recipe, context)?;
-            let made = make(job, &request, pins, &recipe, context)?;
+            let made = make(job, &request, (pins, begun), &recipe, context)?;
             (made, false)
         }
     };
@@ -120,8 +120,8 @@ pub fn lock(job: &Job<'_>, lock: &mut Lock, context: &Context<'_>) -> Result<Pin
 /// Those of resolving, producing and walking.
 pub fn explain(job: &Job<'_>, context: &Context<'_>) -> Result<(RootTree, Closure)> {
     let request = request(job)?;
-    let (pins, _) = pins(job, &request, context)?;
-    let Produced { mut tree, .. } = produce(job, &request, pins, context)?;
+    let (pins, begun, _) = pins(job, &request, context)?;
+    let Produced { mut tree, .. } = produce(job, &request, (pins, begun), context)?;
     let (closure, _) = prune(job, &mut tree)?;
     Ok((tree, closure))
 }
@@ -150,10 +150,10 @@ fn request(job: &Job<'_>) -> Result<Request> {
     request_of(job.profile, job.board, job.backend)
 }
 
-/// The pins from the lock, or else chosen now; and whether the lock had them.
-fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins, bool)> {
+/// The pins from the lock, or else chosen now; what has begun of their tree; and whether the lock had them.
+fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins, Begun, bool)> {
     let why = match job.lock.map(|lock| lock.pins(job.backend.name(), request)) {
-        Some(Found::Pins(pins)) => return Ok((pins.clone(), true)),
+        Some(Found::Pins(pins)) => return Ok((pins.clone(), Begun::default(), true)),
         Some(Found::Stale(why)) => Some(why),
         None => None,
     };
@@ -169,7 +169,8 @@ fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins
             .event(Event::Warning(&format!("the lock is not used: {why}; `minimg lock` brings it up to date")));
     }
     context.reporter.event(Event::Phase("resolve"));
-    Ok((job.backend.resolve(request, context)?, false))
+    let (pins, begun) = job.backend.begin(request, context)?;
+    Ok((pins, begun, false))
 }
 
 /// The layer that the store holds for this recipe, if its blob is there too.
@@ -185,8 +186,14 @@ fn stored(recipe: &Recipe, context: &Context<'_>) -> Result<Option<Made>> {
     Ok(Some(made))
 }
 
-fn make(job: &Job<'_>, request: &Request, pins: Pins, recipe: &Recipe, context: &Context<'_>) -> Result<Made> {
-    let Produced { mut tree, retain } = produce(job, request, pins, context)?;
+fn make(
+    job: &Job<'_>,
+    request: &Request,
+    chosen: (Pins, Begun),
+    recipe: &Recipe,
+    context: &Context<'_>,
+) -> Result<Made> {
+    let Produced { mut tree, retain } = produce(job, request, chosen, context)?;
     context.reporter.event(Event::Phase("prune"));
     let (closure, epoch) = prune(job, &mut tree)?;
     let kept = kept_tree(&tree, &closure, epoch)?;
@@ -211,9 +218,9 @@ fn make(job: &Job<'_>, request: &Request, pins: Pins, recipe: &Recipe, context: 
     Ok(made)
 }
 
-fn produce(job: &Job<'_>, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Produced> {
+fn produce(job: &Job<'_>, request: &Request, (pins, begun): (Pins, Begun), context: &Context<'_>) -> Result<Produced> {
     context.reporter.event(Event::Phase("fetch and unpack"));
-    job.backend.produce(request, &pins, context)
+    job.backend.finish(request, &pins, begun, context)
 }
 
 /// Completes the tree and marks what stays of it; the second value is the time that no file of the image exceeds.

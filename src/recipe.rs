@@ -36,7 +36,8 @@ impl Recipe {
             pins.packages.iter().map(|p| (&p.name, &p.version, &p.architecture, &p.sha256)).collect();
         let Board { platform, names, cpu_level, .. } = &request.board;
         let parts = [
-            ("the backend", digest_of(&(&profile.backend, &request.source.options, &request.source.suite))),
+            ("the backend", digest_of(&(&profile.backend, &request.source.options))),
+            ("the suite", digest_of(&request.source.suite)),
             ("the packages", digest_of(&(&packages, pins.root.as_ref().map(|root| &root.sha256)))),
             ("the board", digest_of(&(platform, names, cpu_level))),
             ("what the profile keeps", digest_of(&profile.keep)),

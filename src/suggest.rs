@@ -28,6 +28,40 @@ pub fn help<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str> + Clone) -
     (!names.is_empty()).then(|| format!("one of: {}", names.join(", ")))
 }
 
+/// Suites of Debian and Ubuntu that people name.
+const SUITES: [&str; 20] = [
+    "trixie",
+    "bookworm",
+    "bullseye",
+    "buster",
+    "forky",
+    "duke",
+    "sid",
+    "stable",
+    "oldstable",
+    "testing",
+    "unstable",
+    "experimental",
+    "noble",
+    "jammy",
+    "focal",
+    "bionic",
+    "plucky",
+    "questing",
+    "xenial",
+    "oracular",
+];
+
+/// The suite that a name was most likely meant to be. Distributions have many more than are known here, so only what is a typing mistake
+/// by its looks has an answer.
+pub fn suite(wrong: &str) -> Option<&'static str> {
+    let is_free = wrong.len() > LONGEST || wrong.contains(['-', '/', '.']) || SUITES.contains(&wrong);
+    let first = wrong.chars().next().filter(|_| !is_free && wrong.len() >= 4)?;
+    let near = SUITES.iter().filter(|name| name.starts_with(first.to_ascii_lowercase()));
+    let near = near.map(|name| (strsim::damerau_levenshtein(&wrong.to_lowercase(), name), *name));
+    near.filter(|(distance, _)| *distance <= 2).min().map(|(_, name)| name)
+}
+
 /// People mix up case, `-` and `_`: such differences count for nothing.
 fn plain(name: &str) -> Option<String> {
     (!name.is_empty() && name.len() <= LONGEST).then(|| name.to_lowercase().replace('_', "-"))
@@ -59,6 +93,25 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(nearest(wrong, names), right, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn finds_the_suite_that_was_meant() {
+        for (wrong, right) in [
+            ("trixy", Some("trixie")),
+            ("Trixie", Some("trixie")),
+            ("bookwrom", Some("bookworm")),
+            ("trixie", None),
+            ("questing", None),
+            ("trusty", None),
+            ("kali-rolling", None),
+            ("bookworm-backports", None),
+            ("43", None),
+            ("sit", None),
+            ("", None),
+        ] {
+            assert_eq!(suite(wrong), right, "{wrong}");
         }
     }
 

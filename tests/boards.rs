@@ -1,10 +1,12 @@
 //! `minimg build busybox-glibc --board X` for every generic board, and the foreign ones run under qemu-user.
 
 mod common;
+mod support;
 
 use std::path::Path;
 
 use common::{Sandbox, succeed, text, tool};
+use support::docker::DOCKER;
 
 /// The generic boards, the suite that serves each, and the emulator; this machine runs its own kind without one.
 const BOARDS: [(&str, &str, &str); 9] = [
@@ -104,6 +106,26 @@ fn several_boards_become_one_index() {
             reference,
         ]);
         assert_eq!(text(succeed(skopeo.current_dir(sandbox.directory.path()))).trim(), architecture, "{reference}");
+    }
+}
+
+#[test]
+fn several_boards_have_names_of_their_own_in_an_engine() {
+    let sandbox = Sandbox::shared();
+    let profile = sandbox.write("busybox-main.toml", PROFILE);
+    let build = |more: &[&str]| -> serde_json::Value {
+        let all =
+            [&["build", profile.to_str().unwrap(), "--board", "arm64,amd64", "-t", "two:1", "--json"], more].concat();
+        serde_json::from_slice(&succeed(sandbox.minimg(&all).env("DOCKER_HOST", DOCKER.host())).stdout).unwrap()
+    };
+    let run = build(&["-o", "two.tar"])["run"].as_str().unwrap().to_owned();
+    assert!(run.ends_with(" two:1-amd64"), "the image for this machine: {run}");
+    build(&["--load", "docker"]);
+    for (tag, architecture) in [("1-amd64", "amd64"), ("1-arm64-v8", "arm64")] {
+        let name = format!("two:{tag}");
+        let found = DOCKER.run(&["image", "inspect", "--format", "{{.Architecture}}", &name]);
+        assert_eq!(found.trim(), architecture, "{name}");
+        DOCKER.run(&["rmi", &name]);
     }
 }
 

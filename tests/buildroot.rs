@@ -1,364 +1,296 @@
-//! The Buildroot backend on a contract double, which `tests/buildroot/double` is and calls itself: a few dozen lines that behave towards a
-//! front end as Buildroot does, traps included. The last test builds with the real one, where MINIMG_BUILDROOT_DIR names it.
+//! The Buildroot backend. `suite` is what holds with any tree: it runs on the contract double that `tests/buildroot/double` is and calls itself, a
+//! small tree that behaves towards a front end as Buildroot does, traps included; and on a real tree where MINIMG_BUILDROOT_DIR names one. What only
+//! a tree that one may spoil can show is here.
 
 mod common;
+#[path = "buildroot/site.rs"]
+mod site;
+#[path = "buildroot/suite.rs"]
+mod suite;
 mod support;
 
 use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
-use common::{Sandbox, succeed};
-use minimg::tree::RootPath;
-use rustix::process::{Pid, Signal, kill_process};
-use support::docker::DOCKER;
-use support::driven::{left_in, lines, processes_in, tree, wait_for};
-use support::tool;
+use common::succeed;
+use minimg::board::Boards;
+use rustix::process::Signal;
+use site::{BUILD, HELLO, Site};
+use support::driven::{lines, text};
+use support::users::PLAIN;
 
-fn double() -> PathBuf {
-    for (name, package) in [("make", "make"), ("fakeroot", "fakeroot"), ("cc", "gcc"), ("busybox", "busybox")] {
-        tool(name, package);
+/// The same cases on the real Buildroot, one after the other in one store: what they have in common is compiled once. `./test` runs this where the
+/// variable names a tree, and else says that it was skipped.
+#[test]
+#[ignore = "needs a tree of Buildroot in MINIMG_BUILDROOT_DIR"]
+fn the_suite_on_the_real_buildroot() {
+    let site = Site::real();
+    let failed = suite::CASES.iter().filter(|(name, case)| {
+        let begun = std::time::Instant::now();
+        let ended = catch_unwind(AssertUnwindSafe(|| case(&site)));
+        let result = if ended.is_ok() { "ok" } else { "FAILED" };
+        println!("{name} ... {result}, {} s", begun.elapsed().as_secs());
+        ended.is_err()
+    });
+    let failed: Vec<&str> = failed.map(|(name, _)| *name).collect();
+    assert!(failed.is_empty(), "failed on {}: {failed:?}", site.tree.display());
+}
+
+/// The defconfigs that the built-in boards name, and the architecture that each sets. Somebody saw every one of them in Buildroot: one that is added
+/// here was looked up before, and the test below looks again where there is a tree.
+const SEEN: [(&str, &str); 25] = [
+    ("beaglebone", "BR2_arm"),
+    ("beagleplay", "BR2_aarch64"),
+    ("hifive_unmatched", "BR2_riscv"),
+    ("olimex_a20_olinuxino_lime2", "BR2_arm"),
+    ("pine64", "BR2_aarch64"),
+    ("qemu_aarch64_virt", "BR2_aarch64"),
+    ("qemu_arm_versatile", "BR2_arm"),
+    ("qemu_arm_vexpress", "BR2_arm"),
+    ("qemu_mips64el_malta", "BR2_mips64el"),
+    ("qemu_ppc64le_pseries", "BR2_powerpc64le"),
+    ("qemu_riscv64_virt", "BR2_riscv"),
+    ("qemu_s390x", "BR2_s390x"),
+    // kconfig's usual architecture, of which this is a kind.
+    ("qemu_x86", "BR2_x86_pentiumpro"),
+    ("qemu_x86_64", "BR2_x86_64"),
+    ("raspberrypi", "BR2_arm"),
+    ("raspberrypi0w", "BR2_arm"),
+    ("raspberrypi2", "BR2_arm"),
+    ("raspberrypi3_64", "BR2_aarch64"),
+    ("raspberrypi4_64", "BR2_aarch64"),
+    ("raspberrypi5", "BR2_aarch64"),
+    ("raspberrypizero2w_64", "BR2_aarch64"),
+    ("rock5b", "BR2_aarch64"),
+    ("rockpro64", "BR2_aarch64"),
+    ("sheevaplug", "BR2_arm"),
+    ("visionfive2", "BR2_riscv"),
+];
+
+#[test]
+fn boards_name_defconfigs_that_were_seen_in_buildroot() {
+    let boards = Boards::built_in();
+    let mut named = Vec::new();
+    for board in boards.names().map(|name| boards.get(name).unwrap()) {
+        let defconfig = board.buildroot_defconfig.expect("each built-in board has one");
+        let seen = SEEN.iter().find(|(name, _)| *name == defconfig);
+        let (_, machine) = seen.unwrap_or_else(|| panic!("nobody saw the {defconfig} of {}", board.name));
+        let expected = match board.platform.architecture.as_str() {
+            "386" => "BR2_x86_pentiumpro",
+            "amd64" => "BR2_x86_64",
+            "arm" => "BR2_arm",
+            "arm64" => "BR2_aarch64",
+            "mips64le" => "BR2_mips64el",
+            "ppc64le" => "BR2_powerpc64le",
+            "riscv64" => "BR2_riscv",
+            "s390x" => "BR2_s390x",
+            other => panic!("which architecture of Buildroot is {other}?"),
+        };
+        assert_eq!(*machine, expected, "{}", board.name);
+        named.push(defconfig);
     }
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/buildroot/double")
-}
-
-/// A copy of the double that a test may change.
-fn own_double(sandbox: &Sandbox) -> PathBuf {
-    let copy = sandbox.path("tree");
-    support::run(Command::new("cp").arg("-r").arg(double()).arg(&copy));
-    copy
-}
-
-/// A profile that builds with the double; `options` are lines of its options.
-fn profile(options: &str) -> String {
-    format!(
-        "backend = 'buildroot'\npackages.buildroot = ['busybox']\nkeep.programs = ['busybox']\nkeep.optional-programs = ['hello']\n\
-         keep.globs = {{ '/srv/**' = 'the test' }}\n\
-         [source.options.buildroot]\ntree = '{}'\ndefconfig = 'double'\n{options}\n",
-        double().display()
-    )
-}
-
-const BUILD: [&str; 5] = ["build", "./own.toml", "-q", "-o", "rootfs:root.tar"];
-
-/// The directory in which the one build of a store was made.
-fn out(sandbox: &Sandbox) -> PathBuf {
-    let mut all = std::fs::read_dir(sandbox.store.join("v1/buildroot")).unwrap();
-    let out = all.next().unwrap().unwrap().path();
-    assert!(all.next().is_none(), "more than one output directory");
-    out
+    assert!(SEEN.iter().all(|(name, _)| named.iter().any(|defconfig| defconfig == name)), "no board names one of them");
 }
 
 #[test]
-fn a_root_is_built_pruned_and_knows_its_packages() {
-    let sandbox = Sandbox::cold();
-    sandbox.write("own.toml", &profile("options = ['BR2_PACKAGE_HELLO=y']"));
-    sandbox.run(&BUILD);
-    let built = tree(&sandbox.path("root.tar"), &sandbox.store);
-    let lines = lines(&built);
-    assert!(lines["/bin/busybox"].starts_with("f 4755 0:0 "), "{lines:#?}");
-    assert!(lines["/srv/owned"].starts_with("f 0640 33:42 "), "{lines:#?}");
-    assert_eq!(lines["/lib64"], "l 0777 0:0 /lib64 -> lib");
-    for (path, is_there) in [("/lib/libc.so.6", true), ("/usr/bin/hello", true), ("/usr/lib/libunneeded.so", false)] {
-        assert_eq!(lines.contains_key(path), is_there, "{path}: {lines:#?}");
-    }
-    assert!(built.get(&RootPath::new("bin/busybox").unwrap()).is_some());
-    assert!(sandbox.run(&["why", "./own.toml", "/bin/busybox"]).contains("[busybox]"));
-    assert!(sandbox.run(&["why", "./own.toml", "/lib/libc.so.6"]).contains("[toolchain]"));
-    let config = std::fs::read_to_string(out(&sandbox).join(".config")).unwrap();
-    assert!(config.contains("# BR2_LINUX_KERNEL is not set"), "a kernel is no part of a root: {config}");
-}
-
-#[test]
-fn the_shipped_busybox_runs_under_docker() {
-    let sandbox = Sandbox::cold();
-    let text = format!(
-        "extends = 'busybox-glibc'\nbackend = 'buildroot'\n[source.options.buildroot]\ndefconfig = 'double'\ntree = '{}'\n",
-        double().display()
-    );
-    sandbox.write("busybox-glibc.toml", &text);
-    succeed(sandbox.minimg(&["test", "./busybox-glibc.toml"]).env("DOCKER_HOST", DOCKER.host()));
+#[ignore = "needs a tree of Buildroot in MINIMG_BUILDROOT_DIR"]
+fn the_real_buildroot_has_the_boards_defconfigs() {
+    let configs = Site::real().tree.join("configs");
+    let says = |(name, machine): &(&str, &str)| {
+        let text = std::fs::read_to_string(configs.join(format!("{name}_defconfig"))).unwrap_or_default();
+        text.lines().any(|line| line == format!("{machine}=y"))
+    };
+    let wrong: Vec<_> = SEEN.iter().filter(|seen| !says(seen)).collect();
+    assert!(wrong.is_empty(), "not in {}: {wrong:?}", configs.display());
 }
 
 #[test]
 fn the_tree_comes_from_the_profile_the_environment_or_the_configuration() {
-    let sandbox = Sandbox::cold();
-    let text = profile("").lines().filter(|line| !line.starts_with("tree")).collect::<Vec<_>>().join("\n");
-    sandbox.write("own.toml", &text);
-    let said = sandbox.fail(9, &BUILD);
+    let mut site = Site::double();
+    let double = site.tree.clone();
+    let text = site.profile(&[]).lines().filter(|line| !line.starts_with("tree")).collect::<Vec<_>>().join("\n");
+    let said = site.fail(9, &text);
     assert!(said.contains("name its tree with `tree`") && said.contains("MINIMG_BUILDROOT_DIR"), "{said}");
-    succeed(sandbox.minimg(&BUILD).env("MINIMG_BUILDROOT_DIR", double()));
-    own_double(&sandbox);
-    sandbox.write("config.toml", "[backends.buildroot]\ntree = 'tree'\n");
-    succeed(sandbox.minimg(&BUILD).args(["--config", "config.toml"]));
-    let output = sandbox.minimg(&["doctor", "buildroot"]).env("MINIMG_BUILDROOT_DIR", "tree").output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    succeed(sandbox.minimg(&["doctor", "buildroot"]).env("MINIMG_BUILDROOT_DIR", "tree"));
-    sandbox.write("config.toml", "[backends.buildroot]\ntree = '.'\n");
-    let said = sandbox.fail(9, &[&BUILD[..], &["--config", "config.toml"]].concat());
+    succeed(site.minimg(&BUILD).env("MINIMG_BUILDROOT_DIR", &double));
+    site.own_tree();
+    site.sandbox.write("config.toml", "[backends.buildroot]\ntree = 'tree'\n");
+    succeed(site.minimg(&BUILD).args(["--config", "config.toml"]));
+    succeed(site.minimg(&["doctor", "buildroot"]).env("MINIMG_BUILDROOT_DIR", "tree"));
+    site.sandbox.write("config.toml", "[backends.buildroot]\ntree = '.'\n");
+    let said = site.sandbox.fail(9, &[&BUILD[..], &["--config", "config.toml"]].concat());
     assert!(said.contains("is not a tree of Buildroot"), "{said}");
 }
 
 #[test]
-fn what_the_configuration_drops_is_an_error_with_its_reason() {
-    let sandbox = Sandbox::cold();
-    for (options, expected) in [
-        (
-            "options = ['BR2_PACKAGE_NEEDS_CXX=y']",
-            "BR2_PACKAGE_NEEDS_CXX is n, not y: it depends on BR2_TOOLCHAIN_BUILDROOT_CXX",
-        ),
-        ("options = ['BR2_PACKAGE_UNHEARD_OF=y']", "BR2_PACKAGE_UNHEARD_OF is n, not y: no Config.in"),
-    ] {
-        sandbox.write("own.toml", &profile(options));
-        let said = sandbox.fail(4, &BUILD);
-        assert!(said.contains(expected), "{said}");
+fn a_board_without_a_defconfig_says_so() {
+    let site = Site::double();
+    let text = "description = 'ours'\n[platform]\narchitecture = 'amd64'\n[names]\ndeb = 'amd64'\n";
+    site.sandbox.write("ours.toml", text);
+    site.sandbox.write("own.toml", &site.profile(&[]).replace("defconfig = 'minimg'\n", ""));
+    let said = site.sandbox.fail(3, &[&BUILD[..], &["--board", "./ours.toml"]].concat());
+    assert!(said.contains("names no defconfig of Buildroot") && said.contains("`defconfig`"), "{said}");
+}
+
+#[test]
+fn a_defconfig_becomes_a_root_of_glibc_for_any_kernel_and_nothing_else() {
+    let site = Site::double();
+    let config = |site: &Site| std::fs::read_to_string(site.outs()[0].join(".config")).unwrap();
+    site.build(&site.profile(&[]).replace("'minimg'\n", "'double'\n"));
+    assert_eq!(site.owner("/lib/libc.so.6"), "glibc");
+    let built = config(&site);
+    for line in ["BR2_PACKAGE_GLIBC_KERNEL_COMPAT=y", "# BR2_LINUX_KERNEL is not set", "# BR2_TARGET_UBOOT is not set"]
+    {
+        assert!(built.contains(line), "{line}: {built}");
     }
-    // Of a defconfig that is older than the tree, too.
-    sandbox.write("own.toml", &profile("").replace("'double'\n", "'outdated'\n"));
-    let said = sandbox.fail(4, &BUILD);
-    assert!(said.contains("BR2_PACKAGE_OF_AN_OLDER_RELEASE is n, not y"), "{said}");
-    sandbox.write("own.toml", &profile("").replace("'double'\n", "'no-such'\n"));
-    let said = sandbox.fail(3, &BUILD);
-    assert!(said.contains("no-such_defconfig"), "{said}");
-    sandbox.write("own.toml", &profile("options = ['BR2_TOOLCHAIN_BUILDROOT_CXX=y', 'BR2_PACKAGE_NEEDS_CXX=y']"));
-    sandbox.run(&BUILD);
+    // What something else needs stays.
+    let site = Site::double();
+    site.build(&site.profile(&["BR2_MINIMG_NEEDS_IMAGE=y"]));
+    let built = config(&site);
+    assert!(built.contains("BR2_TARGET_ROOTFS_EXT2=y"), "{built}");
 }
 
 #[test]
-fn what_an_own_option_takes_from_the_defconfig_is_an_error() {
-    let sandbox = Sandbox::cold();
-    let copy = own_double(&sandbox);
-    std::fs::write(
-        copy.join("configs/cxx_defconfig"),
-        "BR2_TOOLCHAIN_BUILDROOT_CXX=y\nBR2_PACKAGE_NEEDS_CXX=y\nBR2_LINUX_KERNEL=y\nBR2_LINUX_KERNEL_DEFCONFIG=\"board\"\n",
-    )
-    .unwrap();
-    let text = profile("options = ['# BR2_TOOLCHAIN_BUILDROOT_CXX is not set']").replace("'double'\n", "'cxx'\n");
-    sandbox.write("own.toml", &text.replace(&double().display().to_string(), &copy.display().to_string()));
-    let said = sandbox.fail(4, &BUILD);
-    assert!(said.contains("BR2_PACKAGE_NEEDS_CXX is n, not y") && !said.contains("LINUX"), "{said}");
+fn an_ordinary_user_builds_the_same() {
+    let mut site = Site::double();
+    site.own_tree();
+    site.sandbox.write("own.toml", &site.profile(&[HELLO]));
+    let build = |name: &str, store: &str| {
+        site.sandbox.copied_minimg(&["build", "./own.toml", "-q", "--no-record", "-o", name, "--store", store])
+    };
+    succeed(&mut build("root.tar", "of-root"));
+    PLAIN.own(site.sandbox.directory.path());
+    succeed(&mut PLAIN.run_as(&build("user.tar", "of-user")));
+    let [root, user] = ["root.tar", "user.tar"].map(|name| std::fs::read(site.sandbox.path(name)).unwrap());
+    assert!(root == user, "the images of root and of an ordinary user differ");
 }
 
 #[test]
-fn a_configuration_never_meets_the_root_of_another() {
-    let sandbox = Sandbox::cold();
-    sandbox.write("own.toml", &profile("options = ['BR2_PACKAGE_HELLO=y']"));
-    sandbox.run(&BUILD);
-    sandbox.write("own.toml", &profile(""));
-    sandbox.run(&BUILD);
-    let built = lines(&tree(&sandbox.path("root.tar"), &sandbox.store));
-    assert!(!built.contains_key("/usr/bin/hello"), "{built:#?}");
-    // A change of the tree's own files is another configuration as well.
-    let copy = own_double(&sandbox);
-    sandbox.write("own.toml", &profile("").replace(&double().display().to_string(), &copy.display().to_string()));
-    sandbox.run(&BUILD);
-    let package = copy.join("package.mk");
-    let text = std::fs::read_to_string(&package).unwrap().replace("echo kept", "echo changed");
-    std::fs::write(&package, text).unwrap();
-    sandbox.run(&BUILD);
-    let built = tree(&sandbox.path("root.tar"), &sandbox.store);
-    assert_eq!(support::driven::text(&built, "srv/owned"), "changed\n");
-}
-
-#[test]
-fn tables_of_external_trees_are_found_by_their_variables() {
-    let sandbox = Sandbox::cold();
-    std::fs::create_dir_all(sandbox.path("ext")).unwrap();
-    sandbox.write("ext/external.desc", "name: MINE\ndesc: a test\n");
-    let option =
-        |table: &str| profile(&format!("external = ['ext']\noptions = ['BR2_ROOTFS_DEVICE_TABLE=\"{table}\"']"));
-    sandbox.write("ext/table.txt", "/srv/owned f 640 5 5 - - - - -\n");
-    sandbox.write("own.toml", &option("$(BR2_EXTERNAL_MINE_PATH)/table.txt"));
-    let said = sandbox.fail(9, &BUILD);
-    assert!(said.contains("the owner of /srv/owned is lost"), "{said}");
-    // What only make itself could say is no reason to throw a build away.
-    sandbox.write("own.toml", &option("$(TOPDIR)/device_table.txt $(shell echo x)/table.txt"));
-    sandbox.run(&BUILD);
-}
-
-#[test]
-fn external_trees_and_fragments_add_to_it() {
-    let sandbox = Sandbox::cold();
-    std::fs::create_dir_all(sandbox.path("ext/configs")).unwrap();
-    sandbox.write("ext/Config.in", "config BR2_PACKAGE_MINE\n\tbool \"mine\"\n");
-    sandbox.write("ext/configs/mine_defconfig", "BR2_TARGET_ROOTFS_TAR=y\nBR2_PACKAGE_MINE=y\n");
-    sandbox.write("more.config", "BR2_PACKAGE_HELLO=y\n");
-    let text = profile("external = ['ext']\nfragments = ['more.config']").replace("'double'\n", "'mine'\n");
-    sandbox.write("own.toml", &text);
-    sandbox.run(&BUILD);
-    let config = std::fs::read_to_string(out(&sandbox).join(".config")).unwrap();
-    assert!(config.contains("BR2_PACKAGE_MINE=y") && config.contains("BR2_PACKAGE_HELLO=y"), "{config}");
-    let own = std::fs::read_to_string(sandbox.path("ext/configs/mine_defconfig")).unwrap();
-    assert_eq!(own.lines().count(), 2, "the user's own file was written over");
-}
-
-#[test]
-fn a_failure_names_the_package_the_step_and_the_log() {
-    let sandbox = Sandbox::cold();
-    sandbox.write("own.toml", &profile("options = ['BR2_PACKAGE_FAILING=y']"));
-    let said = sandbox.fail(9, &BUILD);
-    assert!(said.contains("Buildroot failed at failing 0.1 Building"), "{said}");
-    assert!(said.contains("failing.c: no such thing") && said.contains("the whole log is "), "{said}");
-}
-
-#[test]
-fn lost_owners_are_noticed() {
-    let sandbox = Sandbox::cold();
-    for (option, expected) in [
-        ("BR2_LOSE_FAKEROOT=y", "fakeroot could not be loaded"),
-        ("BR2_FORGET_TABLE=y", "the owner of /srv/owned is lost"),
-    ] {
-        sandbox.write("own.toml", &profile(&format!("options = ['{option}']")));
-        let said = sandbox.fail(9, &BUILD);
-        assert!(said.contains(expected), "{said}");
+fn a_tool_that_buildroot_does_not_begin_without_is_told_at_once() {
+    let site = Site::double();
+    let without = site.sandbox.path("bin");
+    std::fs::create_dir(&without).unwrap();
+    for (program, package) in [("make", "make"), ("gcc", "gcc"), ("g++", "g++"), ("bash", "bash"), ("bc", "bc")] {
+        std::os::unix::fs::symlink(support::tool(program, package), without.join(program)).unwrap();
     }
+    site.sandbox.write("own.toml", &site.profile(&[]));
+    let output = site.minimg(&BUILD).env("PATH", &without).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("cannot find cpio") && said.contains("`apt-get install cpio`"), "{said}");
+    assert_eq!((output.status.code(), site.outs().len()), (Some(9), 0));
+    let output = site.minimg(&["doctor", "buildroot"]).env("PATH", &without).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("apt-get install cpio"));
 }
 
 #[test]
-fn paths_that_buildroot_would_cut_are_refused() {
-    let sandbox = Sandbox::cold();
-    sandbox.write("own.toml", &profile(""));
-    let said = sandbox.fail(9, &[&BUILD[..], &["--store", "a store"]].concat());
-    assert!(said.contains("there is a blank or a colon in it"), "{said}");
-    for (option, place) in [("external = ['an ext']", "an ext"), ("external = ['a:b']", "a:b")] {
-        std::fs::create_dir_all(sandbox.path(place)).unwrap();
-        sandbox.write("own.toml", &profile(option));
-        let said = sandbox.fail(9, &BUILD);
-        assert!(said.contains(place) && said.contains("there is a blank or a colon in it"), "{said}");
+fn a_change_of_the_trees_own_files_is_another_configuration() {
+    let mut site = Site::double();
+    site.own_tree();
+    let profile = site.profile(&[HELLO]);
+    site.build(&profile);
+    std::fs::write(site.sandbox.path("ext/package/minimg-hello/owned"), "changed\n").unwrap();
+    assert_eq!(text(&site.build(&profile), "srv/owned"), "changed\n");
+    std::fs::write(site.tree.join("package/new"), "").unwrap();
+    site.build(&profile);
+    assert_eq!(site.outs().len(), 3);
+}
+
+#[test]
+fn a_lost_fakeroot_is_noticed() {
+    let site = Site::double();
+    let said = site.fail(9, &site.profile(&["BR2_LOSE_FAKEROOT=y"]));
+    assert!(said.contains("fakeroot could not be loaded"), "{said}");
+}
+
+#[test]
+fn paths_that_buildroot_would_misread_are_refused() {
+    let site = Site::double();
+    site.sandbox.write("own.toml", &site.profile(&[]));
+    for (store, letter) in [("a store", "a blank"), ("store@home", "a `@`"), ("link", "a blank")] {
+        if store == "link" {
+            std::os::unix::fs::symlink("a store", site.sandbox.path(store)).unwrap();
+        }
+        let said = site.sandbox.fail(9, &[&BUILD[..], &["--store", store]].concat());
+        assert!(said.contains(&format!("there is {letter} in it")), "{said}");
     }
-    sandbox.write("own.toml", &profile(""));
+    for (place, letter) in [("an ext", "a blank"), ("a:b", "a colon"), ("$(x)", "a `$`")] {
+        std::fs::create_dir_all(site.sandbox.path(place)).unwrap();
+        let said = site.fail(9, &site.profile(&[]).replace("['ext']", &format!("['ext', '{place}']")));
+        assert!(said.contains(place) && said.contains(&format!("there is {letter} in it")), "{said}");
+    }
+    site.sandbox.write("own.toml", &site.profile(&[]));
     // A relative one starts where the program does, not in Buildroot's tree.
-    sandbox.run(&[&BUILD[..], &["--store", "relative"]].concat());
-    assert!(sandbox.path("relative/v1/buildroot").is_dir());
-    assert!(!double().join("relative").exists());
-}
-
-#[test]
-fn an_empty_part_in_a_search_path_does_not_reach_it() {
-    let sandbox = Sandbox::cold();
-    sandbox.write("own.toml", &profile(""));
-    let makefile = own_double(&sandbox).join("Makefile");
-    let mut text = std::fs::OpenOptions::new().append(true).open(makefile).unwrap();
-    writeln!(text, "$(if $(LD_LIBRARY_PATH)$(filter command% environment%,$(origin BR2_DEFCONFIG)),)").unwrap();
-    writeln!(
-        text,
-        "ifneq ($(LD_LIBRARY_PATH),)\n$(error You seem to have the current working directory in LD_LIBRARY_PATH)\nendif"
-    )
-    .unwrap();
-    let changed = profile("").replace(&double().display().to_string(), &sandbox.path("tree").display().to_string());
-    sandbox.write("own.toml", &changed);
-    succeed(sandbox.minimg(&BUILD).env("LD_LIBRARY_PATH", "/lib:").env("O", "/nowhere").env("MAKEFLAGS", "n"));
+    site.sandbox.run(&[&BUILD[..], &["--store", "relative"]].concat());
+    assert!(site.sandbox.path("relative/v1/buildroot").is_dir());
+    assert!(!site.tree.join("relative").exists());
 }
 
 #[test]
 fn jobs_are_passed_on_and_make_no_other_configuration() {
-    let sandbox = Sandbox::cold();
-    let makefile = own_double(&sandbox).join("Makefile");
-    let mut text = std::fs::OpenOptions::new().append(true).open(makefile).unwrap();
-    writeln!(text, "$(if $(BR2_JLEVEL),$(info jobs are $(BR2_JLEVEL)))").unwrap();
-    let here = |options| {
-        profile(options).replace(&double().display().to_string(), &sandbox.path("tree").display().to_string())
-    };
-    sandbox.write("own.toml", &here("jobs = 3"));
-    sandbox.run(&BUILD);
-    let logs = std::fs::read_dir(sandbox.store.join("v1/logs")).unwrap();
-    let says = |log: PathBuf| std::fs::read_to_string(log).unwrap().contains("jobs are 3");
-    assert!(logs.filter_map(Result::ok).any(|log| says(log.path())));
-    sandbox.write("own.toml", &here("jobs = 1"));
-    sandbox.run(&[&BUILD[..], &["--offline"]].concat());
-    out(&sandbox);
-    sandbox.write("own.toml", &here("jobs = 0"));
-    let said = sandbox.fail(3, &BUILD);
+    let mut site = Site::double();
+    site.own_tree();
+    let mut makefile = std::fs::OpenOptions::new().append(true).open(site.tree.join("build.mk")).unwrap();
+    writeln!(makefile, "$(if $(filter all,$(MAKECMDGOALS)),$(info jobs are $(BR2_JLEVEL)))").unwrap();
+    let jobs = |jobs: u32| format!("{}jobs = {jobs}\n", site.profile(&[]));
+    site.build(&jobs(3));
+    let logs = std::fs::read_dir(site.sandbox.store.join("v1/logs")).unwrap();
+    let says = |log: &Path| std::fs::read_to_string(log).unwrap().contains("jobs are 3");
+    assert!(logs.filter_map(Result::ok).any(|log| says(&log.path())));
+    site.sandbox.write("own.toml", &jobs(1));
+    site.sandbox.run(&[&BUILD[..], &["--offline"]].concat());
+    assert_eq!(site.outs().len(), 1);
+    let said = site.fail(3, &jobs(0));
     assert!(said.contains("nonzero u32"), "{said}");
 }
 
 #[test]
-fn legal_information_is_kept_on_request() {
-    let sandbox = Sandbox::cold();
-    sandbox.write("own.toml", &profile("legal-info = 'legal'"));
-    sandbox.run(&BUILD);
-    let manifest = std::fs::read_to_string(sandbox.path("legal/manifest.csv")).unwrap();
-    assert!(manifest.contains("busybox,1.36"), "{manifest}");
-    // It may be wanted when the root is there already: not without a network, which fetches sources; and not in a directory that is gone.
-    std::fs::remove_dir_all(sandbox.path("legal")).unwrap();
-    let said = sandbox.fail(5, &[&BUILD[..], &["--offline"]].concat());
-    assert!(said.contains("legal-info"), "{said}");
-    std::fs::remove_dir_all(sandbox.store.join("v1/buildroot")).unwrap();
-    sandbox.run(&BUILD);
-    assert!(sandbox.path("legal/manifest.csv").is_file());
+fn what_makefiles_say_of_their_own_is_no_answer() {
+    let site = Site::double();
+    let makefile = site.sandbox.path("ext/external.mk");
+    let mut makefile = std::fs::OpenOptions::new().append(true).open(makefile).unwrap();
+    writeln!(makefile, "$(info a greeting)").unwrap();
+    site.build(&site.profile(&[]));
 }
 
 #[test]
-fn a_lock_pins_the_root() {
-    let sandbox = Sandbox::cold();
-    let copy = own_double(&sandbox);
-    sandbox.write("own.toml", &profile("").replace(&double().display().to_string(), &copy.display().to_string()));
-    sandbox.run(&["lock", "./own.toml", "-q"]);
-    let build = ["build", "./own.toml", "-q", "--locked", "--offline", "--no-record", "-o", "a.tar"];
-    sandbox.run(&build);
-    let first = std::fs::read(sandbox.path("a.tar")).unwrap();
-    std::fs::remove_dir_all(&copy).unwrap();
-    std::fs::remove_file(sandbox.path("a.tar")).unwrap();
-    let _ = std::fs::remove_dir_all(sandbox.store.join("v1/entries/layer"));
-    sandbox.run(&build);
-    assert_eq!(std::fs::read(sandbox.path("a.tar")).unwrap(), first);
+fn legal_information_outlives_the_directory_of_the_build() {
+    let site = Site::double();
+    let profile = site.profile(&[]);
+    site.build(&profile);
+    std::fs::remove_dir_all(site.sandbox.store.join("v1/buildroot")).unwrap();
+    // Half a copy, as an interruption leaves it.
+    std::fs::create_dir(site.sandbox.path("legal.partial")).unwrap();
+    std::fs::write(site.sandbox.path("legal.partial/old"), "").unwrap();
+    site.build(&format!("{profile}legal-info = 'legal'\n"));
+    let place = |name: &str| site.sandbox.path(name);
+    assert!(place("legal/manifest.csv").is_file() && !place("legal/old").exists() && !place("legal.partial").exists());
 }
 
 #[test]
-fn an_interrupted_build_leaves_no_process_and_no_root_to_be_trusted() {
-    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-        let sandbox = Sandbox::cold();
-        let copy = own_double(&sandbox);
-        let here = |text: &str| text.replace(&double().display().to_string(), &copy.display().to_string());
-        sandbox.write("own.toml", &here(&profile("options = ['BR2_PACKAGE_SLOW=y']")));
-        let mut child = sandbox.minimg(&BUILD).stderr(Stdio::null()).spawn().unwrap();
-        wait_for("the slow package", || {
-            let all = std::fs::read_dir(sandbox.store.join("v1/buildroot")).into_iter().flatten();
-            all.filter_map(Result::ok).any(|out| out.path().join("build/slow-0.1").is_dir())
-        });
-        std::thread::sleep(Duration::from_millis(100));
-        kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
-        assert_eq!(child.wait().unwrap().signal(), Some(signal.as_raw()));
-        wait_for("the end of all processes", || processes_in(sandbox.directory.path()).is_empty());
-        assert_eq!(left_in(&sandbox.store), Vec::<String>::new());
-        // What the interrupted build had installed is not there by chance in the next one.
-        std::fs::write(out(&sandbox).join("target/srv/half"), "written").unwrap();
-        let package = copy.join("package.mk");
-        let (times, text) =
-            (std::fs::metadata(&package).unwrap().modified().unwrap(), std::fs::read_to_string(&package).unwrap());
-        let quick = text.replace("sleep 1000 & sleep 1000", "sleep 0000 & sleep 0000");
-        assert_ne!(quick, text);
-        std::fs::write(&package, quick).unwrap();
-        // The same file to all who go by length and time, as make does: so the same directory is used again.
-        std::fs::File::options().write(true).open(&package).unwrap().set_modified(times).unwrap();
-        sandbox.run(&BUILD);
-        let built = lines(&tree(&sandbox.path("root.tar"), &sandbox.store));
-        assert!(built.contains_key("/srv/owned") && !built.contains_key("/srv/half"), "{built:#?}");
-        out(&sandbox);
+fn every_interruption_leaves_nothing_to_be_trusted() {
+    for (signal, options) in [
+        (Signal::INT, &[][..]),
+        (Signal::TERM, &[]),
+        // The finished root is made of links to the packages' own files then.
+        (Signal::TERM, &["BR2_PER_PACKAGE_DIRECTORIES=y"]),
+    ] {
+        suite::interrupted(&Site::double(), signal, options);
     }
 }
 
-/// The same on the real Buildroot, which takes hours the first time and is not at hand everywhere. `./test` runs it where the variable names
-/// a tree, and else says that it was skipped.
 #[test]
-#[ignore = "needs a tree of Buildroot in MINIMG_BUILDROOT_DIR"]
-fn the_real_buildroot() {
-    let tree = std::env::var_os("MINIMG_BUILDROOT_DIR").expect("MINIMG_BUILDROOT_DIR names a tree of Buildroot");
-    let sandbox = Sandbox::shared();
-    let minimg = |arguments: &[&str]| {
-        let mut command = sandbox.minimg(arguments);
-        command.env("MINIMG_BUILDROOT_DIR", &tree).env("DOCKER_HOST", DOCKER.host());
-        String::from_utf8(succeed(&mut command).stdout).unwrap()
-    };
-    minimg(&["test", "busybox-glibc", "--backend", "buildroot"]);
-    let build = ["build", "busybox-glibc", "--backend", "buildroot", "-o", "rootfs:root.tar", "--json"];
-    let built: serde_json::Value = serde_json::from_str(&minimg(&build)).unwrap();
-    assert_eq!(built["images"][0]["reused"], true);
-    assert!(minimg(&["why", "busybox-glibc", "--backend", "buildroot", "/bin/busybox"]).contains("[busybox]"));
-    let lines = lines(&support::driven::tree(&sandbox.path("root.tar"), &sandbox.store));
-    assert!(lines["/bin/busybox"].starts_with("f 4755 0:0 "), "{lines:#?}");
-    minimg(&["lock", "busybox-glibc", "--backend", "buildroot", "-q"]);
-    minimg(&["build", "busybox-glibc", "--backend", "buildroot", "-q", "--locked", "--offline", "-o", "a.tar"]);
+fn the_last_package_that_installs_a_file_has_it() {
+    let site = Site::double();
+    // Built after busybox, and before it in the alphabet.
+    std::fs::create_dir(site.sandbox.path("ext/package/a-shell")).unwrap();
+    let text = "A_SHELL_VERSION = 2\nA_SHELL_DEPENDENCIES = busybox\n\
+        A_SHELL_INSTALL_TARGET_CMDS = echo new >$(TARGET_DIR)/srv/owned; ln -sfn ../bin/busybox $(TARGET_DIR)/bin/sh\n\
+        A_SHELL_DEPENDENCIES += minimg-hello\n$(eval $(generic-package))\n";
+    site.sandbox.write("ext/package/a-shell/a-shell.mk", text);
+    let config = site.sandbox.path("ext/Config.in");
+    let mut config = std::fs::OpenOptions::new().append(true).open(config).unwrap();
+    writeln!(config, "\nconfig BR2_PACKAGE_A_SHELL\n\tbool \"a-shell\"").unwrap();
+    let built = site.build(&site.profile(&[HELLO, "BR2_PACKAGE_A_SHELL=y"]));
+    assert!(lines(&built).contains_key("/srv/owned"));
+    assert_eq!(site.owner("/srv/owned"), "a-shell");
 }

@@ -4,7 +4,7 @@ mod common;
 
 use std::process::Command;
 
-use common::{Sandbox, succeed, text};
+use common::{Sandbox, succeed, text, tool};
 
 #[test]
 fn wrong_profiles_are_told_with_line_column_and_the_right_name() {
@@ -53,6 +53,49 @@ fn an_error_is_one_json_document_too() {
 }
 
 #[test]
+fn an_image_on_the_standard_output_is_all_that_is_there() {
+    let sandbox = Sandbox::shared();
+    sandbox.run(&["build", "busybox-glibc", "-q", "-o", "a.tar"]);
+    let image = std::fs::read(sandbox.path("a.tar")).unwrap();
+    for more in [&[][..], &["--quiet"], &["--json"]] {
+        let output = succeed(&mut sandbox.minimg(&[&["build", "busybox-glibc", "-o", "archive:-"], more].concat()));
+        assert!(output.stdout == image, "{more:?}: {} bytes, not {}", output.stdout.len(), image.len());
+        if more == ["--json"] {
+            let document: serde_json::Value = serde_json::from_slice(&output.stderr).expect("one JSON document");
+            assert_eq!(document["images"][0]["reference"], "busybox-glibc:latest");
+        }
+    }
+}
+
+#[test]
+fn extra_suites_can_be_chosen_or_done_without() {
+    let sandbox = Sandbox::shared();
+    for (wanted, found) in [
+        (&[][..], &["Debian trixie", "Debian trixie-updates", "Debian trixie-security"][..]),
+        (&["--extra-suites", "trixie-updates"], &["Debian trixie", "Debian trixie-updates"]),
+        (&["--extra-suites", "none"], &["Debian trixie"]),
+    ] {
+        sandbox.run(&[&["lock", "busybox-glibc", "-q"], wanted].concat());
+        let lock: toml::Table = std::fs::read_to_string(sandbox.path("busybox-glibc.lock")).unwrap().parse().unwrap();
+        let archives = lock["target"][0]["pins"]["archives"].as_array().unwrap();
+        let suites: Vec<_> = archives.iter().map(|archive| archive["name"].as_str().unwrap()).collect();
+        assert_eq!(suites, found, "{lock}");
+    }
+    sandbox.run(&["build", "busybox-glibc", "-q", "--locked", "--extra-suites", "none"]);
+    sandbox.fail(10, &["build", "busybox-glibc", "-q", "--locked"]);
+}
+
+#[test]
+fn what_is_no_text_in_the_environment_and_the_arguments_does_no_harm() {
+    use std::os::unix::ffi::OsStrExt;
+    let sandbox = Sandbox::cold();
+    let odd = std::ffi::OsStr::from_bytes(b"x\xff");
+    succeed(sandbox.minimg(&["list"]).env("ODD", odd).env(odd, "x"));
+    let output = sandbox.minimg(&["build"]).arg(odd).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
 fn quiet_says_nothing_and_pipes_get_plain_lines() {
     let sandbox = Sandbox::shared();
     let output = succeed(&mut sandbox.minimg(&["build", "busybox-glibc", "-q"]));
@@ -60,6 +103,64 @@ fn quiet_says_nothing_and_pipes_get_plain_lines() {
     let output = succeed(&mut sandbox.minimg(&["build", "busybox-glibc"]));
     let all = [output.stdout, output.stderr].concat();
     assert!(!all.contains(&0x1b), "no escape sequences where nobody watches: {}", String::from_utf8_lossy(&all));
+}
+
+/// The program on a terminal of 120 columns, and all that it drew there.
+fn on_a_terminal(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    let minimg = sandbox.minimg(arguments);
+    let words = std::iter::once(minimg.get_program()).chain(minimg.get_args());
+    let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    let mut terminal = tool("script", "bsdutils");
+    terminal.current_dir(sandbox.directory.path()).env("MINIMG_STORE", &sandbox.store).env("TERM", "xterm");
+    terminal.args(["-qefc", &format!("stty cols 120; {}", words.join(" ")), "/dev/null"]);
+    text(succeed(terminal.stdin(std::process::Stdio::null())))
+}
+
+/// A size as it is drawn, in bytes.
+fn drawn_bytes(number: &str, unit: &str) -> f64 {
+    let power = ["B", "kB", "MB", "GB"].iter().position(|known| unit == *known).expect("a unit of bytes");
+    number.parse::<f64>().expect("a number") * 1000_f64.powi(power as i32)
+}
+
+/// What a bar says has come of how much: `10.28 MB/12.3 MB at 14 MB/s`.
+fn drawn_progress(line: &str) -> Option<[f64; 2]> {
+    let words: Vec<&str> = line.split_once(" at ")?.0.split_whitespace().collect();
+    let [.., came, units, whole_unit] = words[..] else { return None };
+    let (unit, whole) = units.split_once('/')?;
+    Some([drawn_bytes(came, unit), drawn_bytes(whole, whole_unit)])
+}
+
+/// A text without the sequences that move the cursor or change colours.
+fn without_sequences(text: &str) -> String {
+    let mut pieces = text.split("\u{1b}[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces
+        .fold(first, |text, piece| text + piece.trim_start_matches(|c: char| !c.is_alphabetic()).get(1..).unwrap_or(""))
+}
+
+#[test]
+fn a_terminal_gets_live_progress_and_then_the_table() {
+    let sandbox = Sandbox::cold();
+    let drawn = on_a_terminal(&sandbox, &["build", "busybox-glibc"]);
+    assert!(drawn.contains("\u{1b}["), "lines are drawn again: {drawn:?}");
+    let drawn = without_sequences(&drawn);
+    let progress: Vec<_> = drawn.split(['\r', '\n']).filter_map(drawn_progress).collect();
+    assert!(!progress.is_empty(), "{drawn:?}");
+    assert!(progress.iter().all(|[came, whole]| came <= whole), "more came than there is: {progress:?}");
+    for row in [
+        "image  ",
+        "files  ",
+        "size  ",
+        ", compressed ",
+        "id  sha256:",
+        "digest  sha256:",
+        "time  ",
+        "run it  docker load",
+    ] {
+        assert!(drawn.contains(row), "{row} is missing in {drawn}");
+    }
+    assert!(on_a_terminal(&sandbox, &["build", "busybox-glibc"]).contains("the store saved "));
+    assert_eq!(on_a_terminal(&sandbox, &["build", "busybox-glibc", "--quiet"]), "");
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Resolving and fetching from a small signed archive on a server that may misbehave.
 
+#[path = "deb_archive/guess.rs"]
+mod guess;
+#[path = "deb_archive/packages.rs"]
+mod packages;
 #[path = "deb_archive/repository.rs"]
 mod repository;
 #[path = "deb_archive/server.rs"]
@@ -10,14 +14,13 @@ mod signing;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use minimg::backend::{Context, Pins, Request, Settings, Source};
 use minimg::backends::deb::archive;
 use minimg::board::{ArchNames, Board, Platform};
 use minimg::digest::Digest;
-use minimg::fetch::{FetchError, Fetcher, Patience, Wanted};
-use minimg::report::Silent;
+use minimg::fetch::{Fetcher, Wanted};
+use minimg::report::{Event, Reporter, Silent};
 use minimg::store::Store;
 use minimg::{Class, Error};
 use repository::Repository;
@@ -62,8 +65,20 @@ impl Bench {
     }
 
     fn resolve(&self) -> Result<Pins, Error> {
+        self.with_context(|context| archive::resolve(&self.request(), context))
+    }
+
+    fn request(&self) -> Request {
+        Request { board: board(), source: self.source.clone(), packages: vec!["a".into()] }
+    }
+
+    /// What those are warned of who resolve.
+    fn warnings(&self) -> Vec<String> {
+        let (store, told) = (self.store(), Warnings::default());
+        let context = Context { store: &store, reporter: &told, offline: self.offline, settings: &self.settings };
         let request = Request { board: board(), source: self.source.clone(), packages: vec!["a".into()] };
-        self.with_context(|context| archive::resolve(&request, context))
+        archive::resolve(&request, &context).unwrap();
+        told.0.into_inner().unwrap()
     }
 
     /// What was handed over, as `name bytes`, sorted.
@@ -88,6 +103,17 @@ impl Bench {
     fn failure(&self) -> (Class, String) {
         let error = self.resolve().and_then(|pins| self.fetch(&pins)).unwrap_err();
         (error.class(), error.to_string())
+    }
+}
+
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Reporter for Warnings {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
     }
 }
 
@@ -240,6 +266,49 @@ fn detached_signatures() {
 }
 
 #[test]
+fn a_pin_that_holds_nothing_is_told() {
+    let mut bench = Bench::new(&Repository::new());
+    for (name, warning) in [
+        ("a", None),
+        ("bb", Some("the pin of bb does nothing, since there is no package of that name; did you mean b?")),
+    ] {
+        bench.source.pins = [(name.to_owned(), "trixie".to_owned())].into();
+        assert_eq!(bench.warnings(), warning.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{name}");
+    }
+}
+
+#[test]
+fn plain_addresses_are_asked_of_a_proxy_whole() {
+    let repository = Repository::new();
+    let mut bench = Bench::new(&repository);
+    // The server knows whole addresses alone, and the mirror's name leads nowhere.
+    let proxy = Server::start();
+    proxy.put_all(
+        repository.files().into_iter().map(|(path, file)| (format!("http://mirror.invalid{path}"), file)).collect(),
+    );
+    bench.source.mirror = Some("http://mirror.invalid".into());
+    bench.settings.proxies = [("http_proxy".to_owned(), proxy.address.clone())].into();
+    let pins = bench.resolve().unwrap();
+    assert_eq!(bench.fetch(&pins).unwrap().len(), 2);
+    let log = proxy.log();
+    assert!(log.iter().all(|line| line.starts_with("http://mirror.invalid/") && line.ends_with(" 200")), "{log:?}");
+    proxy.behave("InRelease", Manner::Status { status: 503, times: 9 });
+    let (class, text) = bench.failure();
+    assert!(class == Class::Network && text.contains(", asked through the proxy 127.0.0.1:"), "{class:?}: {text}");
+}
+
+#[test]
+fn a_suite_that_the_mirror_lacks_is_named_with_what_was_meant() {
+    let mut bench = Bench::new(&Repository::new());
+    for (suite, near) in [("trixy", "; did you mean trixie? the suite is chosen"), ("noble", "; the suite is chosen")] {
+        bench.source.suite = suite.into();
+        let (class, text) = bench.failure();
+        let said = format!("{} has no suite {suite}: ", bench.server.address);
+        assert!(class == Class::Unsatisfiable && text.contains(&said) && text.contains(near), "{class:?}: {text}");
+    }
+}
+
+#[test]
 fn expired_replayed_and_wrong_suites_are_refused() {
     let mut repository = Repository { valid_until: Some("Sun, 13 Sep 2020 00:00:00 UTC".into()), ..Repository::new() };
     let mut bench = Bench::new(&repository);
@@ -374,93 +443,10 @@ fn hostile_stanzas_are_refused_though_they_are_signed() {
     }
 }
 
-#[test]
-fn packages_that_are_not_what_was_promised_are_refused() {
-    let changed = Bench::new(&Repository::new());
-    changed.server.change("/pool/a", |content| content[1000] ^= 1);
-    assert_failure(changed.failure(), Class::Verification, "has the digest");
-    let longer = Bench::new(&Repository::new());
-    longer.server.change("/pool/b", |content| content.push(0));
-    assert_failure(longer.failure(), Class::Verification, "has 70001 bytes, not 70000");
-    let endless = Bench::new(&Repository::new());
-    endless.server.behave("/pool/b", Manner::Endless);
-    assert_failure(endless.failure(), Class::Malformed, "sends more than 70000 bytes");
-    let missing = Bench::new(&Repository::new());
-    missing.server.remove("/pool/b");
-    assert_failure(missing.failure(), Class::Network, "/pool/b_2.deb is not there");
-}
-
-#[test]
-fn unverifiable_packages_are_refused() {
-    let mut repository = Repository::new();
-    repository.packages.clear();
-    repository.extra = "Package: a\nVersion: 1\nArchitecture: amd64\nFilename: a.deb\nSize: 3\n".into();
-    assert_failure(Bench::new(&repository).failure(), Class::Verification, "a 1 cannot be verified");
-}
-
-#[test]
-fn connections_that_are_cut_are_taken_up_again() {
-    for (manner, expected) in [
-        (
-            Manner::Cut { after: 100_000, times: 2, ranges: true },
-            vec!["/pool/a_1.deb 200", "/pool/a_1.deb from 100000 206", "/pool/a_1.deb from 200000 206"],
-        ),
-        (
-            Manner::Cut { after: 100_000, times: 1, ranges: false },
-            vec!["/pool/a_1.deb 200", "/pool/a_1.deb from 100000 200"],
-        ),
-        (Manner::Stall { after: 100_000 }, vec!["/pool/a_1.deb 200", "/pool/a_1.deb from 100000 206"]),
-        (Manner::Status { status: 503, times: 2 }, vec!["/pool/a_1.deb 503", "/pool/a_1.deb 503", "/pool/a_1.deb 200"]),
-        (Manner::Redirect("/elsewhere".into()), vec!["/pool/a_1.deb 302", "/elsewhere 200"]),
-    ] {
-        let (repository, bench) = fixture();
-        bench.server.put("/elsewhere", repository.packages[0].content.clone());
-        bench.server.behave("/pool/a", manner);
-        impatient(&bench, &repository).unwrap();
-        assert_eq!(bench.server.log(), expected);
-    }
-}
-
-#[test]
-fn patience_ends() {
-    for (manner, part) in [
-        (Manner::Cut { after: 0, times: 99, ranges: true }, "tried 3 times, 0 bytes came"),
-        (Manner::Status { status: 503, times: 99 }, "status 503 (tried 3 times"),
-        (Manner::Status { status: 403, times: 99 }, "answered with status 403"),
-        (Manner::Redirect("/pool/a_1.deb".into()), "redirects without end"),
-    ] {
-        let (repository, bench) = fixture();
-        bench.server.behave("/pool/a", manner);
-        let error = impatient(&bench, &repository).unwrap_err();
-        assert!(error.class() == Class::Network && error.to_string().contains(part), "{error}");
-        assert!(bench.store().usage().unwrap().is_empty(), "nothing was kept");
-    }
-}
-
 fn fixture() -> (Repository, Bench) {
     let repository = Repository::new();
     let bench = Bench::new(&repository);
     (repository, bench)
-}
-
-/// Fetches the package `a` with little patience.
-fn impatient(bench: &Bench, repository: &Repository) -> Result<(), FetchError> {
-    let content = &repository.packages[0].content;
-    let url = format!("{}/pool/a_1.deb", bench.server.address);
-    let wanted = Wanted { name: "a".into(), url, size: content.len() as u64, sha256: Digest::of(content) };
-    let short = Duration::from_millis(10);
-    let patience = Patience {
-        attempts: 3,
-        first_pause: short,
-        connect: Duration::from_secs(5),
-        stall: Duration::from_millis(500),
-    };
-    bench.with_context(|context| {
-        let mut bytes = Vec::new();
-        Fetcher::with_patience(*context, patience).blob(&wanted)?.read_to_end(&mut bytes).unwrap();
-        assert!(bytes == *content);
-        Ok(())
-    })
 }
 
 #[test]

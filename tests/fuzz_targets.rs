@@ -21,6 +21,9 @@ fn sample(target: &str) -> Vec<u8> {
         "ownership" => b"Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\nP:b\nV:1\nA:x86_64\nF:bin\nR:b\n\nobj /bin/c d41d8cd98f00b204e9800998ecf8427e 1\nsym /bin/d -> c 1\n".to_vec(),
         "rpm" => rpm_database(),
         "lock" => b"version = 1\nprofile = \"a\"\n[[target]]\nboard = \"amd64\"\n".to_vec(),
+        "profile" => std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/nginx.toml")).expect("a profile"),
+        "board" => b"description = \"a\"\nqemu = \"arm\"\nsize-budget = 3\n[platform]\narchitecture = \"arm\"\nvariant = \"v7\"\n[names]\ndeb = \"armhf\"\n".to_vec(),
+        "image" => image(),
         other => panic!("no sample for {other}"),
     }
 }
@@ -69,6 +72,24 @@ fn rpm_database() -> Vec<u8> {
     file.resize(4096, 0);
     file.extend([b"BlbS".to_vec(), words(&[1, 1, header.len() as u32]), header].concat());
     file
+}
+
+/// An archive of Docker's with one layer.
+fn image() -> Vec<u8> {
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","config":{{"Cmd":["a"]}},"rootfs":{{"type":"layers","diff_ids":["{}"]}}}}"#,
+        minimg::digest::Digest::of(tar())
+    );
+    let manifest = r#"[{"Config":"config.json","RepoTags":["a:1"],"Layers":["layer.tar"]}]"#;
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, data) in [("layer.tar", tar()), ("config.json", config.into()), ("manifest.json", manifest.into())] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(data.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        archive.append_data(&mut header, name, &data[..]).unwrap();
+    }
+    archive.into_inner().unwrap()
 }
 
 fn xz(data: &[u8]) -> Vec<u8> {
@@ -143,6 +164,17 @@ fn the_samples_are_sound() {
         header.map(|header| (header.evr(), header.files[0].path.clone(), header.files[0].mode)),
         Ok(("1-2".to_owned(), b"/usr/file".to_vec(), 0o100_644))
     );
+    let directory = tempfile::tempdir().unwrap();
+    let store = minimg::store::Store::open(directory.path()).unwrap();
+    let image = minimg::rootfs::read(&image()[..], None, &store).unwrap();
+    assert_eq!(image.tree.iter().count(), 7, "{}", image.tree.dump().unwrap());
+    let toml =
+        |name: &str| std::fs::write(directory.path().join(name), sample(name.trim_end_matches(".toml"))).unwrap();
+    ["profile.toml", "board.toml"].into_iter().for_each(toml);
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let profile = minimg::profile::Catalogue::built_in().get(&path("profile.toml")).map(drop);
+    assert_eq!(profile.map_err(|error| error.to_string()), Ok(()));
+    assert!(minimg::board::Boards::built_in().get(&path("board.toml")).is_ok());
     assert_eq!(minimg::backends::deb::archive::check_packages(&sample("packages")), Ok(3));
     assert_eq!(minimg::backends::deb::archive::check_release(&sample("release")), Ok(1));
     assert_eq!(

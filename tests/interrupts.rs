@@ -1,15 +1,19 @@
 //! Ctrl-C and kill at many moments: nothing half done stays behind, no child lives on, and the next build works.
 
 mod common;
+mod support;
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::Sandbox;
 use rustix::process::{Pid, Signal, kill_process};
+use support::docker::DOCKER;
+use support::podman::Podman;
+use support::run;
 
 /// All names below a directory, but for the store.
 fn names(directory: &Path) -> BTreeSet<String> {
@@ -101,6 +105,84 @@ fn the_children_of_an_engine_die_with_the_build() {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// An engine that does what it is asked, and is then not ready with it: of `import` all, of `build` all but the last step.
+const SLOW_ENGINE: &str = r#"#!/bin/sh
+case $1 in
+import) ENGINE "$@" || exit ;;
+build) sed '$d' | ENGINE build --no-cache --rm=false BUILD - || exit ;;
+*) exec ENGINE "$@" ;;
+esac
+test "$1" = "$STAGE" || exit 0
+: >"$READY"
+sleep 1000
+"#;
+
+/// Interrupts an import when the engine is at a stage, and says what the engine has then.
+fn interrupt_import(name: &str, engine: &dyn Fn(&[&str]) -> Command, options: &str, stage: &str) -> [String; 2] {
+    let sandbox = Sandbox::shared();
+    let client = engine(&[]);
+    let words = std::iter::once(client.get_program()).chain(client.get_args());
+    let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    let script = SLOW_ENGINE.replace("ENGINE", &words.join(" ")).replace("BUILD", options);
+    let program = sandbox.write(name, &script);
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let ready = sandbox.path("ready");
+    let path = format!("{}:{}", sandbox.directory.path().display(), std::env::var("PATH").unwrap());
+    let mut child = sandbox
+        .minimg(&["build", "busybox-glibc", "-q", "--import", name])
+        .envs([("PATH", path.as_str()), ("STAGE", stage), ("READY", ready.to_str().unwrap())])
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !ready.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "{name} {stage}: the build ended");
+        assert!(begun.elapsed() < Duration::from_secs(120), "{name} never came to {stage}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let had = run(&mut engine(&["image", "ls", "--all", "--quiet"]));
+    assert_ne!(had, "", "{name} {stage}: the test can see what is left");
+    let begun = Instant::now();
+    assert_eq!(interrupt(&mut child, Signal::INT).signal(), Some(Signal::INT.as_raw()));
+    assert!(begun.elapsed() < Duration::from_secs(30), "{name} {stage}: {:?}", begun.elapsed());
+    let external: &[&str] = if name == "podman" { &["--external"] } else { &[] };
+    let containers = [&["ps", "--all", "--quiet"], external].concat();
+    [run(&mut engine(&["image", "ls", "--all"])), run(&mut engine(&containers))].map(|text| {
+        match text.lines().count() {
+            1 => String::new(),
+            _ => text,
+        }
+    })
+}
+
+#[test]
+fn an_interrupted_import_leaves_no_name_image_or_container_in_the_engine() {
+    let podman = Podman::new();
+    for stage in ["import", "build"] {
+        let left = interrupt_import("docker", &|words| DOCKER.command(words), "--pull=false", stage);
+        assert_eq!(left, ["", ""], "docker {stage}");
+        let left = interrupt_import("podman", &|words| podman.command(words), "--format=docker --pull=never", stage);
+        assert_eq!(left, ["", ""], "podman {stage}");
+    }
+}
+
+#[test]
+fn an_interrupted_test_leaves_no_image_or_container_in_the_engine() {
+    let sandbox = Sandbox::shared();
+    let profile =
+        "extends = 'busybox-glibc'\n[[tests]]\nname = 'it waits'\ncommand = ['/usr/bin/busybox', 'sleep', '1000']\n";
+    sandbox.write("waits.toml", profile);
+    let mut child = sandbox.minimg(&["test", "waits.toml", "-q"]).env("DOCKER_HOST", DOCKER.host()).spawn().unwrap();
+    let begun = Instant::now();
+    while DOCKER.run(&["ps", "--quiet"]).is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "the test ended");
+        assert!(begun.elapsed() < Duration::from_secs(120), "the container was never started");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(interrupt(&mut child, Signal::TERM).signal(), Some(Signal::TERM.as_raw()));
+    let left = ["minimg-test/waits", "minimg-import"].map(|name| DOCKER.run(&["image", "ls", "--quiet", name]));
+    assert_eq!((DOCKER.run(&["ps", "--all", "--quiet"]), left), (String::new(), ["", ""].map(str::to_owned)));
 }
 
 #[test]

@@ -8,7 +8,8 @@ rust_needed=1.90
 test_packages="docker.io docker-registry podman buildah skopeo umoci containerd runc iptables qemu-user-static
 mmdebstrap debootstrap arch-test uidmap passwd dnf rpm fakeroot busybox createrepo-c gpg gpg-agent
 gcc libc6-dev jq musl libc6-arm64-cross libc6-armhf-cross libc6-i386-cross
-libc6-mips64el-cross libc6-ppc64el-cross libc6-riscv64-cross libc6-s390x-cross make curl openssl iproute2 util-linux procps xz-utils zstd bzip2 gzip tar binutils python3 python3-pip dpkg-dev
+libc6-mips64el-cross libc6-ppc64el-cross libc6-riscv64-cross libc6-s390x-cross make curl openssl iproute2 util-linux procps xz-utils zstd bzip2 gzip tar binutils
+bash bc build-essential cpio file patch perl rsync unzip wget python3 python3-pip dpkg-dev
 libc-bin ca-certificates"
 
 say() { printf '%s\n' "$*" >&2; }

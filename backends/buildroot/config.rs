@@ -24,6 +24,11 @@ impl Config {
         self.0.contains_key(name)
     }
 
+    /// The options that are set to `y`.
+    pub(super) fn set_names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, value)| *value == "y").map(|(name, _)| name.as_str())
+    }
+
     /// Says more, or something else.
     pub(super) fn extend(&mut self, other: &Config) {
         self.0.extend(other.0.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -82,7 +87,7 @@ pub(super) fn symbol(package: &str) -> (String, String) {
     if package.starts_with("BR2_") {
         return (package.to_owned(), "y".to_owned());
     }
-    (format!("BR2_PACKAGE_{}", package.to_uppercase().replace('-', "_")), "y".to_owned())
+    (format!("BR2_PACKAGE_{}", package.to_uppercase().replace(['-', '.'], "_")), "y".to_owned())
 }
 
 /// Why kconfig may have dropped an option: what the trees' own files say of it.
@@ -97,10 +102,33 @@ pub(super) fn reason(name: &str, trees: &[&Path]) -> String {
     }
 }
 
+/// Whether a `Config.in` of a directory has the option.
+pub(super) fn is_defined(name: &str, directory: &Path) -> bool {
+    definition(name, directory, 0).is_some()
+}
+
+/// What of a configuration the tree has for the sake of older releases alone, with what it says of each.
+pub(super) fn outdated(asked: &Config, tree: &Path) -> Vec<String> {
+    let text = crate::tree::read_limited(&tree.join("Config.in.legacy"), LARGEST).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let says = |name: &str| {
+        let block = block(&text, name)?;
+        let prompt = block.lines().find_map(|line| line.split('"').nth(1)).unwrap_or("it has been removed").to_owned();
+        Some(format!("{name} is of an older release: {prompt}"))
+    };
+    let known: Vec<String> = asked.0.keys().filter_map(|name| says(name)).collect();
+    match known.is_empty() {
+        true => vec!["an option is of an older release: Config.in.legacy knows what came after it".to_owned()],
+        false => known,
+    }
+}
+
+/// The largest file of options that is read: Buildroot's legacy has some 200 kB.
+const LARGEST: u64 = 4 << 20;
+
 /// The block of `Config.in` that defines an option.
 fn definition(name: &str, directory: &Path, depth: usize) -> Option<String> {
     const DEEPEST: usize = 4;
-    const LARGEST: u64 = 1 << 20;
     let mut entries: Vec<_> = directory.read_dir().ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     entries.sort();
     let mut directories = Vec::new();
@@ -146,6 +174,7 @@ mod tests {
             assert_eq!(symbol(name), yes("BR2_PACKAGE_BUSYBOX"));
         }
         assert_eq!(symbol("python-flask"), yes("BR2_PACKAGE_PYTHON_FLASK"));
+        assert_eq!(symbol("a.b"), yes("BR2_PACKAGE_A_B"));
     }
 
     #[test]
@@ -158,5 +187,16 @@ mod tests {
         assert_eq!(reason("BR2_A", &[tree.path()]), "it depends on BR2_B # why and BR2_C");
         assert_eq!(reason("BR2_D", &[tree.path()]), "another option decides it");
         assert!(reason("BR2_E", &[tree.path()]).starts_with("no Config.in"));
+    }
+
+    #[test]
+    fn options_of_older_releases_say_what_came_after_them() {
+        let tree = tempfile::tempdir().unwrap();
+        let text = "config BR2_OLD\n\tbool \"old has been removed\"\n\tselect BR2_LEGACY\n\nconfig BR2_BARE\n\tbool\n";
+        std::fs::write(tree.path().join("Config.in.legacy"), text).unwrap();
+        let said = |options: &str| outdated(&Config::parse(options), tree.path());
+        assert_eq!(said("BR2_NEW=y\nBR2_OLD=y\n"), ["BR2_OLD is of an older release: old has been removed"]);
+        assert_eq!(said("BR2_BARE=y\n"), ["BR2_BARE is of an older release: it has been removed"]);
+        assert!(said("BR2_NEW=y\n")[0].starts_with("an option is of an older release"));
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::BuildrootError;
+use super::sources::Sources;
 use crate::backend::namespace::Namespace;
 use crate::backend::{Context, tool};
 use crate::error::{Error, Result};
@@ -23,13 +24,14 @@ const LONGEST_ANSWER: u64 = 64 << 20;
 /// A tree of Buildroot's and where it builds.
 pub(super) struct Make<'a> {
     pub(super) program: PathBuf,
-    pub(super) tree: &'a Path,
-    pub(super) external: &'a [PathBuf],
+    pub(super) sources: Sources<'a>,
     pub(super) out: PathBuf,
     /// How many things it compiles at once; else what the configuration says.
     pub(super) jobs: Option<NonZero<u32>>,
     /// What ends all that make starts when this program ends.
     pub(super) namespace: Namespace,
+    /// Where programs are looked for.
+    pub(super) path: OsString,
     /// What the names of its logs begin with.
     pub(super) log: String,
 }
@@ -42,15 +44,14 @@ struct Progress {
 }
 
 impl Make<'_> {
-    /// Configures: a target such as `x_defconfig`, whose words go to the log.
+    /// Configures: a target such as `x_defconfig`, whose words go to the log. Never `savedefconfig`, which would write over the defconfig.
     pub(super) fn configure(&self, target: &str, context: &Context<'_>) -> Result<()> {
-        // Told of no file of its own, `savedefconfig` and its kin would write over the user's.
-        let arguments = [self.of_tree(), vec![target.into(), "BR2_DEFCONFIG=".into()]].concat();
+        let arguments = [self.of_tree(), vec![target.into()]].concat();
         let command = self.command(arguments, PATIENCE_TO_ANSWER);
         tool::run(&command, &format!("{}-configure.log", self.log), None, context, &mut |_| {})
     }
 
-    /// What a target prints: `show-info`. `-s` and `--no-print-directory` keep make's own words out of it.
+    /// The line of JSON that a target prints: `show-info`. `-s` and `--no-print-directory` keep make's own words out of it.
     pub(super) fn ask(&self, target: &str, context: &Context<'_>) -> Result<String> {
         let command = self.command([self.of_tree(), vec![target.into()]].concat(), PATIENCE_TO_ANSWER);
         let mut output = context.store.scratch()?;
@@ -59,7 +60,9 @@ impl Make<'_> {
         std::io::Seek::rewind(&mut output).map_err(unreadable)?;
         let mut text = String::new();
         output.take(LONGEST_ANSWER).read_to_string(&mut text).map_err(unreadable)?;
-        Ok(text)
+        // Makefiles of an external tree may say something of their own first.
+        let answer = text.lines().find(|line| line.starts_with('{'));
+        Ok(answer.map_or_else(String::new, str::to_owned))
     }
 
     /// Builds a target in the directory that was configured, and says what is being done.
@@ -91,7 +94,7 @@ impl Make<'_> {
     /// The words that address the tree. The output directory is absolute: a relative one would start at the tree.
     fn of_tree(&self) -> Vec<OsString> {
         let mut external = OsString::from("BR2_EXTERNAL=");
-        for (at, path) in self.external.iter().enumerate() {
+        for (at, path) in self.sources.external.iter().enumerate() {
             if at > 0 {
                 external.push(":");
             }
@@ -99,12 +102,19 @@ impl Make<'_> {
         }
         let mut out = OsString::from("O=");
         out.push(&self.out);
-        vec!["-s".into(), "--no-print-directory".into(), "-C".into(), self.tree.into(), out, external]
+        vec!["-s".into(), "--no-print-directory".into(), "-C".into(), self.sources.tree.into(), out, external]
     }
 
     fn command(&self, arguments: Vec<OsString>, patience: Duration) -> Command {
         let mut environment = tool::environment(&self.out);
-        // What a make or shell around us set is not for this one; an empty part in a search path stops the build.
+        // Buildroot does not begin where a part of this is empty, has a blank, or is not absolute.
+        environment.push(("PATH".into(), Some(search_path(&self.path))));
+        // Some configure scripts refuse to run as root otherwise, which one is in a container.
+        environment.push(("FORCE_UNSAFE_CONFIGURE".into(), Some("1".into())));
+        // An ordinary user's namespace has but one id, and refuses the changes of owners that fakeroot only has to remember. Older
+        // releases do not say so to fakeroot themselves.
+        environment.push(("FAKEROOTDONTTRYCHOWN".into(), Some("1".into())));
+        // What a make or shell around us set is not for this one.
         let foreign =
             ["O", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BR2_DEFCONFIG", "BR2_EXTERNAL", "PERL_MM_OPT", "CONFIG_SITE"];
         environment.extend(foreign.map(|name| (name.into(), None)));
@@ -113,6 +123,12 @@ impl Make<'_> {
             wrapped.split_first().map_or_else(Default::default, |(p, a)| (p.clone(), a.to_vec()));
         Command { program: program.into(), arguments, environment, directory: None, patience }
     }
+}
+
+/// The parts of a search path that Buildroot takes.
+fn search_path(path: &std::ffi::OsStr) -> OsString {
+    let takes = |part: &PathBuf| part.is_absolute() && !part.to_string_lossy().contains(char::is_whitespace);
+    std::env::join_paths(std::env::split_paths(path).filter(takes)).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The package, version and step of a line `>>> package version Step`, which has colours around it.
@@ -162,6 +178,13 @@ mod tests {
             assert_eq!(step(line).as_deref(), Some("busybox 1.37.0 Building"), "{line:?}");
         }
         assert_eq!(step(">>>   Finalizing target directory").as_deref(), Some("Finalizing target directory"));
+        assert_eq!(step(">>> skeleton  Configuring").as_deref(), Some("skeleton Configuring"));
         assert_eq!(step("gcc -c x.c"), None);
+    }
+
+    #[test]
+    fn the_search_path_is_one_that_buildroot_takes() {
+        let all = ":/usr/bin:.:/mnt/c/Program Files:bin::/bin:";
+        assert_eq!(search_path(std::ffi::OsStr::new(all)), "/usr/bin:/bin");
     }
 }

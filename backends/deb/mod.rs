@@ -11,12 +11,23 @@ mod version;
 
 use std::sync::Arc;
 
-use crate::backend::{Backend, Context, Part, Pins, Produced, Request, Settings};
+use crate::backend::{Backend, Begun, Context, Part, Pins, Produced, Request, Settings};
 use crate::error::{Class, Error, Result};
+use package::Unpacker;
 
 /// The Debian backend.
 #[derive(Debug, Clone, Copy)]
 pub struct Deb;
+
+impl Deb {
+    fn refuse_options(&self, request: &Request) -> Result<()> {
+        if request.source.options.contains_key(self.name()) {
+            let message = "the profile's [source.options.deb] is wrong: it has no options; what it knows stands in [source] itself";
+            return Err(Error::new(Class::Profile, message));
+        }
+        Ok(())
+    }
+}
 
 impl Backend for Deb {
     fn name(&self) -> &str {
@@ -40,11 +51,19 @@ impl Backend for Deb {
     }
 
     fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
-        if request.source.options.contains_key(self.name()) {
-            let message = "the profile's [source.options.deb] is wrong: it has no options; what it knows stands in [source] itself";
-            return Err(Error::new(Class::Profile, message));
-        }
+        self.refuse_options(request)?;
         archive::resolve(request, context)
+    }
+
+    fn begin(&self, request: &Request, context: &Context<'_>) -> Result<(Pins, Begun)> {
+        self.refuse_options(request)?;
+        let unpacker = Unpacker::new(context.store);
+        let pins = archive::resolve_and_begin(request, context, |package, file| {
+            unpacker.push(package, || Ok(file));
+            // One, since the index is still being read, which takes two cores.
+            unpacker.grow(1);
+        })?;
+        Ok((pins, Begun::with(unpacker)))
     }
 
     fn locate(&self, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Pins> {
@@ -52,6 +71,10 @@ impl Backend for Deb {
     }
 
     fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+        self.finish(request, pins, Begun::default(), context)
+    }
+
+    fn finish(&self, request: &Request, pins: &Pins, begun: Begun, context: &Context<'_>) -> Result<Produced> {
         // A lock names no mirror: one is looked for when something must be fetched, and not before.
         let request_of_fetch = request.clone();
         let fetch: package::Fetch = Arc::new(move |missing, context, ready| {
@@ -61,6 +84,7 @@ impl Backend for Deb {
                 Ok(())
             })
         });
-        package::produce(request, pins, context, &fetch)
+        let unpacker = begun.take().unwrap_or_else(|| Unpacker::new(context.store));
+        package::produce(request, pins, unpacker, context, &fetch)
     }
 }

@@ -121,7 +121,7 @@ impl Program {
 
     /// Asks it a question, and returns the file that it wrote its answer to, at its beginning: so many bytes at `most`.
     pub(super) fn call(&self, verb: &'static str, question: &str, most: u64, context: &Context<'_>) -> Result<File> {
-        let workspace = Workspace::plain(context)?;
+        let workspace = Workspace::plain(context.store)?;
         let namespace = Namespace::of_processes(context.settings);
         let command = self.command(verb, self.patience, Some(workspace.path()), &namespace);
         let machine = |source| StoreError::Io { path: context.store.path().to_owned(), source };

@@ -76,14 +76,14 @@ impl Collector {
         }
         self.check_parents(&entry.path)?;
         let Entry { path, kind, meta, size } = entry;
-        let kind = match kind {
-            EntryKind::Directory => MemberKind::Directory,
-            EntryKind::File => MemberKind::File(size),
-            EntryKind::Hardlink(target) => self.other_name(&path, target)?,
-            EntryKind::Symlink(target) => MemberKind::Symlink(target),
-            EntryKind::CharDevice(major, minor) => MemberKind::CharDevice(major, minor),
-            EntryKind::BlockDevice(major, minor) => MemberKind::BlockDevice(major, minor),
-            EntryKind::Fifo => MemberKind::Fifo,
+        let (kind, meta) = match kind {
+            EntryKind::Directory => (MemberKind::Directory, meta),
+            EntryKind::File => (MemberKind::File(size), meta),
+            EntryKind::Hardlink(target) => self.other_name(&path, target, meta)?,
+            EntryKind::Symlink(target) => (MemberKind::Symlink(target), meta),
+            EntryKind::CharDevice(major, minor) => (MemberKind::CharDevice(major, minor), meta),
+            EntryKind::BlockDevice(major, minor) => (MemberKind::BlockDevice(major, minor), meta),
+            EntryKind::Fifo => (MemberKind::Fifo, meta),
         };
         let is_file = matches!(kind, MemberKind::File(_));
         let at = self.put(Member { path, kind, meta })?;
@@ -138,19 +138,19 @@ impl Collector {
     }
 
     /// What a hard link makes, through links to links. What has no content has no need of another name: engines write links to symbolic
-    /// links and devices, too, which become as many of them.
-    fn other_name(&mut self, path: &RootPath, target: RootPath) -> Result<MemberKind, TarError> {
-        let there = self.places.get(&target).map(|&at| &self.members[at].kind);
-        let file = match there.filter(|_| target != *path) {
-            Some(MemberKind::File(_)) => target,
-            Some(MemberKind::Hardlink(file)) if file != path => file.clone(),
-            None | Some(MemberKind::Hardlink(_) | MemberKind::Directory) => {
+    /// links and devices, too, which become as many of them, each with the owner and mode of the first.
+    fn other_name(&mut self, path: &RootPath, target: RootPath, meta: Meta) -> Result<(MemberKind, Meta), TarError> {
+        let there = self.places.get(&target).map(|&at| &self.members[at]).filter(|_| target != *path);
+        let file = match there.map(|first| (&first.kind, &first.meta)) {
+            Some((MemberKind::File(_), _)) => target,
+            Some((MemberKind::Hardlink(file), _)) if file != path => file.clone(),
+            None | Some((MemberKind::Hardlink(_) | MemberKind::Directory, _)) => {
                 return Err(TarError::Hardlink { path: path.clone(), target });
             }
-            Some(copied) => return Ok(copied.clone()),
+            Some((kind, meta)) => return Ok((kind.clone(), meta.clone())),
         };
         self.linked.insert(file.clone());
-        Ok(MemberKind::Hardlink(file))
+        Ok((MemberKind::Hardlink(file), meta))
     }
 }
 
@@ -170,12 +170,17 @@ mod tests {
             (EntryKind::File, Some(MemberKind::Hardlink(path("a")))),
             (EntryKind::Directory, None),
         ] {
-            let entry = |name, kind| Entry { path: path(name), kind, meta: Meta::default(), size: 0 };
+            let entry = |name, kind, mode| {
+                let meta = Meta { mode, ..Meta::default() };
+                Entry { path: path(name), kind, meta, size: 0 }
+            };
             let mut collector = Collector::default();
-            collector.add(entry("a", first)).unwrap();
-            let added = collector.add(entry("b", EntryKind::Hardlink(path("a"))));
+            collector.add(entry("a", first, 0o777)).unwrap();
+            let added = collector.add(entry("b", EntryKind::Hardlink(path("a")), 0o644));
             assert_eq!(added.is_ok(), expected.is_some(), "{added:?}");
             let last = collector.into_members().pop().unwrap();
+            let is_copy = !matches!(last.kind, MemberKind::Hardlink(_));
+            assert!(!is_copy || last.meta.mode == 0o777, "{last:?} has the mode of the first");
             assert!(expected.is_none_or(|expected| last.kind == expected), "{last:?}");
         }
     }

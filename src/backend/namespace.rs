@@ -15,6 +15,7 @@ use super::tool::{Need, ToolError};
 use super::{Context, Part, Settings};
 use crate::error::Result;
 use crate::interrupt::{self, Guard, Leftover};
+use crate::store::Store;
 
 /// The program that makes namespaces.
 pub(super) const UNSHARE: Need = Need { programs: &["unshare"], package: "util-linux" };
@@ -154,23 +155,23 @@ impl Workspace {
     /// # Errors
     /// When the disk is full or the store cannot be written to.
     pub fn new(namespace: &Namespace, context: &Context<'_>) -> Result<Self> {
-        Self::removed_by(|path| namespace.remover(path), context)
+        Self::removed_by(|path| namespace.remover(path), context.store)
     }
 
     /// Makes one for tools that run as the user and need no namespace.
     ///
     /// # Errors
     /// Those of [`Workspace::new`].
-    pub fn plain(context: &Context<'_>) -> Result<Self> {
-        Self::removed_by(|path| [REMOVE.map(OsString::from).to_vec(), vec![path.into()]].concat(), context)
+    pub fn plain(store: &Store) -> Result<Self> {
+        Self::removed_by(|path| [REMOVE.map(OsString::from).to_vec(), vec![path.into()]].concat(), store)
     }
 
-    fn removed_by(remover: impl Fn(&Path) -> Vec<OsString>, context: &Context<'_>) -> Result<Self> {
-        let parent = context.store.path().join("work");
+    fn removed_by(remover: impl Fn(&Path) -> Vec<OsString>, store: &Store) -> Result<Self> {
+        let parent = store.path().join("work");
         let failed = |source| ToolError::Workspace { path: parent.clone(), source };
         std::fs::create_dir_all(&parent).map_err(failed)?;
         // Between making a directory and holding it nobody may take it for one that was left behind.
-        let _lock = context.store.lock("work")?;
+        let _lock = store.lock("work")?;
         sweep(&parent, &remover).map_err(failed)?;
         let make = || tempfile::Builder::new().prefix("root-").tempdir_in(&parent);
         let (directory, guard) =

@@ -171,9 +171,10 @@ pub(super) fn deliver(
     }
     for (engine, way) in engines {
         progress.event(Event::Phase("hand over to the engine"));
-        for image in &images {
+        for (image, name) in images.iter().zip(export::tags(&images)) {
+            let image = Image { reference: name, ..image.clone() };
             engine
-                .import(image, &store, way)
+                .import(&image, &store, way)
                 .with_context(|| format!("failed to put {} into {}", image.reference, engine.name()))?;
         }
     }

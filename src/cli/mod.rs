@@ -148,7 +148,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            if error.use_stderr() && std::env::args().any(|argument| argument == "--json") {
+            if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
                 print_error_document(&error.render().to_string(), Class::Usage);
             }
             return ExitCode::from(if error.use_stderr() { Class::Usage.code() } else { 0 });

@@ -141,7 +141,11 @@ impl Reporter for Progress {
             Event::DownloadStarted { id, name, size } => self.download_started(&mut state, id, name, size),
             Event::DownloadAdvanced { bytes, .. } => {
                 state.sums.downloaded_bytes += bytes;
-                state.downloads.iter().for_each(|bar| bar.inc(bytes));
+                if let Some(bar) = &state.downloads {
+                    // What comes without its length being known, or longer than was said, is at least what came of it.
+                    bar.set_length(bar.length().unwrap_or(0).max(bar.position() + bytes));
+                    bar.inc(bytes);
+                }
             }
             Event::DownloadFinished { id } => {
                 let name = state.active.remove(&id);

@@ -1,6 +1,6 @@
 //! Choosing the profile, the boards and the backend: the arguments that several verbs share.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use minimg::backend::Context;
 use minimg::backends::{self, Chosen, tarball};
@@ -23,6 +23,9 @@ pub(super) struct Selection {
     /// The release of the distribution, in place of the profile's
     #[arg(long, value_name = "NAME")]
     suite: Option<String>,
+    /// The suites that are searched too, in place of the distribution's usual ones: names with commas between them, or `none`
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    extra_suites: Vec<String>,
     /// The backend that makes the root tree, in place of the profile's
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
@@ -136,6 +139,9 @@ impl Selection {
         source.mirror = self.mirror.clone().or(source.mirror.take());
         source.security_mirror = self.security_mirror.clone().or(source.security_mirror.take());
         source.keyring = self.keyring.clone().or(source.keyring.take());
+        if !self.extra_suites.is_empty() {
+            source.extra_suites = Some(self.extra_suites.iter().filter(|name| *name != "none").cloned().collect());
+        }
         source.recommends |= self.recommends;
         source.allow_expired |= self.allow_expired;
         profile
@@ -210,7 +216,7 @@ fn generic(known: &Boards) -> anyhow::Result<Vec<String>> {
 /// Where the lock of a profile is, or would be.
 pub(super) fn lock_file(origin: &Origin) -> PathBuf {
     match origin {
-        Origin::Name(name) => Path::new(name).with_extension("lock"),
+        Origin::Name(name) => PathBuf::from(format!("{name}.lock")),
         Origin::File(path) => path.with_extension("lock"),
     }
 }

@@ -52,7 +52,7 @@ impl UserSettings {
     pub(super) fn read(global: &Global) -> anyhow::Result<Self> {
         let file = configuration(global)?;
         let mut mirrors = file.mirrors;
-        for (variable, value) in std::env::vars() {
+        for (variable, value) in variables() {
             // MINIMG_MIRROR_DEBIAN_SECURITY is the mirror of `debian-security`; MINIMG_MIRROR that of any distribution.
             if let Some(distribution) = variable.strip_prefix("MINIMG_MIRROR") {
                 let distribution = distribution.trim_start_matches('_').to_lowercase().replace('_', "-");
@@ -82,6 +82,8 @@ impl UserSettings {
                 path,
                 docker_config: docker_config(),
                 backends,
+                authorities: has_authorities(),
+                proxies: proxies(),
                 directory: file.directory,
             },
             profiles: own("profiles").into_iter().chain(file.profiles).chain(global.profiles.iter().cloned()).collect(),
@@ -124,6 +126,30 @@ fn configuration(global: &Global) -> anyhow::Result<File> {
     }
     file.directory = base;
     Ok(file)
+}
+
+/// The variables of the environment that are text; nobody asks for others.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Whether there are certificates of authorities where programs look for them.
+fn has_authorities() -> bool {
+    const BUNDLES: [&str; 4] = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ];
+    let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    named("SSL_CERT_FILE") || named("SSL_CERT_DIR") || BUNDLES.iter().any(|bundle| Path::new(bundle).exists())
+}
+
+/// The variables of proxies. Where one is there in small and in capital letters, the small ones win.
+fn proxies() -> BTreeMap<String, String> {
+    let mut found: Vec<_> = variables().filter(|(name, _)| name.to_lowercase().ends_with("_proxy")).collect();
+    found.sort();
+    found.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect()
 }
 
 /// Where docker(1) keeps the credentials for registries.

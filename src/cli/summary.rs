@@ -9,7 +9,7 @@ use minimg::pipeline::Built;
 use super::deliver::{Delivery, Subject};
 use super::output::{pairs, print_json, say};
 use super::progress::Sums;
-use super::{Session, style};
+use super::{Session, select, style};
 
 /// An output, and whether it was there already.
 pub(super) struct Done {
@@ -36,9 +36,13 @@ impl Done {
     }
 }
 
-/// The id that engines show; none where the compression is one that images cannot have.
-fn id(image: &Image) -> String {
-    export::identity(image).map_or_else(|_| "-".to_owned(), |identity| identity.config.to_string())
+/// The id that engines show, and the digest that registries and skopeo know the image by; none where the compression is one that images
+/// cannot have.
+fn identity(image: &Image) -> [String; 2] {
+    export::identity(image).map_or_else(
+        |_| ["-"; 2].map(str::to_owned),
+        |identity| [identity.config.to_string(), identity.manifest.to_string()],
+    )
 }
 
 /// By how much something became smaller, in words that follow the size before.
@@ -63,18 +67,14 @@ pub(super) struct Summary<'a> {
 
 impl Summary<'_> {
     pub(super) fn print(&self) -> anyhow::Result<()> {
-        if self.session.global.json {
-            return print_json(&self.json());
-        }
-        if self.session.global.quiet {
-            return Ok(());
-        }
-        let text = self.text();
         // What goes to the standard output with `-o -` is the image.
-        if self.written.iter().any(|done| done.path().is_none()) {
-            eprintln!("{text}");
-        } else {
-            say!("{text}");
+        let is_taken = self.written.iter().any(|done| done.path().is_none());
+        match (self.session.global.json, is_taken) {
+            (true, false) => return print_json(&self.json()),
+            (true, true) => eprintln!("{:#}", self.json()),
+            (false, _) if self.session.global.quiet => {}
+            (false, true) => eprintln!("{}", self.text()),
+            (false, false) => say!("{}", self.text()),
         }
         Ok(())
     }
@@ -101,7 +101,8 @@ impl Summary<'_> {
             if let Some(before) = self.before {
                 rows.push(("before", format!("{}{}", style::bytes(before), less(before, sum(|l| l.diff_size)))));
             }
-            rows.push(("id", id(image)));
+            let [id, digest] = identity(image);
+            rows.extend([("id", id), ("digest", digest)]);
         }
         for done in self.written {
             if let Some(path) = done.path() {
@@ -133,7 +134,10 @@ impl Summary<'_> {
 
     /// The command that runs the image, for whoever made it for this machine.
     fn how_to_run(&self) -> Option<String> {
-        let image = &self.built.first()?.image;
+        let images: Vec<Image> = self.built.iter().map(|built| built.image.clone()).collect();
+        let own = select::boards(self.session).ok()?.host().ok().map(|board| board.platform);
+        let at = images.iter().position(|image| Some(&image.platform) == own.as_ref()).unwrap_or(0);
+        let (image, name) = (images.get(at)?, export::tags(&images).nth(at)?);
         let terminal = if image.config.ports.is_empty() { "-it " } else { "" };
         let ports: String = image
             .config
@@ -144,7 +148,7 @@ impl Summary<'_> {
                 format!("-p {number}:{port} ")
             })
             .collect();
-        let run = |engine: &str| format!("{engine} run --rm {terminal}{ports}{}", image.reference);
+        let run = |engine: &str| format!("{engine} run --rm {terminal}{ports}{name}");
         if let Some(engine) = self.delivery.import.iter().chain(&self.delivery.load).next() {
             return Some(run(engine));
         }
@@ -158,10 +162,12 @@ impl Summary<'_> {
             .iter()
             .map(|built| {
                 let image = &built.image;
+                let [id, digest] = identity(image);
                 serde_json::json!({
                     "reference": image.reference,
                     "platform": image.platform,
-                    "id": id(image),
+                    "id": id,
+                    "digest": digest,
                     "recipe": built.recipe,
                     "layers": image.layers,
                     "files": image.layers.iter().map(|layer| layer.files).sum::<u64>(),

@@ -45,19 +45,27 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     let mut built = with_job(&selected, |job| pipeline::build(job, &context))?;
     // A name of its own, so that no image of the user's is replaced.
     built.image.reference = format!("minimg-test/{}:{}", selected.profile.name, built.recipe.short());
+    let tests = &selected.profile.tests;
+    if tests.is_empty() {
+        let text = format!("{} has no tests, so this shows no more than that it can be built", selected.profile.name);
+        progress.event(Event::Warning(&text));
+    }
+    let container = format!("minimg-test-{}", std::process::id());
+    let _guard = engine.temporary(&container, &built.image.reference);
     progress.event(Event::Phase("hand over to the engine"));
     engine.import(&built.image, &store, Way::Load)?;
     progress.event(Event::Phase("test"));
-    let tests = &selected.profile.tests;
-    let outcomes = tests.iter().map(|test| outcome(&engine, &built.image, test)).collect::<anyhow::Result<Vec<_>>>();
+    let outcomes =
+        tests.iter().map(|test| outcome(&engine, &container, &built.image, test)).collect::<anyhow::Result<Vec<_>>>();
     let _ = engine.command(&["image", "rm", "--force", &built.image.reference]).output();
     progress.finish();
     report(session, &outcomes?)
 }
 
-fn outcome(engine: &Engine, image: &Image, test: &Test) -> anyhow::Result<Outcome> {
+fn outcome(engine: &Engine, container: &str, image: &Image, test: &Test) -> anyhow::Result<Outcome> {
     let (program, arguments) = test.command.split_first().context("a test without a command")?;
-    let mut all = vec!["run", "--rm", "--interactive", "--network=none", "--entrypoint", program, &image.reference];
+    let mut all = vec!["run", "--rm", "--name", container, "--interactive", "--network=none"];
+    all.extend(["--entrypoint", program, &image.reference]);
     all.extend(arguments.iter().map(String::as_str));
     let output = run_with_input(engine.command(&all), test.stdin.as_deref().unwrap_or_default())
         .with_context(|| format!("failed to run the test {:?} in {}", test.name, engine.name()))?;

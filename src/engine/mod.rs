@@ -4,82 +4,35 @@
 //! configuration. [`Way::Dockerfile`] imports the bare files and lets a generated Dockerfile add the configuration; the engine stamps
 //! its own time on that, so the id differs from run to run. Both give the same files and the same configuration.
 
+mod error;
+mod kind;
+mod remains;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, Seek, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::backend::namespace::Workspace;
 use crate::backend::{Part, Settings};
-use crate::board::Platform;
 use crate::digest::Digest;
-use crate::error::{Class, Error, Result};
+use crate::error::{Error, Result};
 use crate::export::{self, Destination};
 use crate::image::{Compression, Image};
+use crate::interrupt::{self, Leftover};
 use crate::process::{self, Command, ProcessError};
 use crate::store::{Store, StoreError};
+
+pub use error::EngineError;
+pub use kind::names;
+use kind::{KINDS, Kind};
+use remains::Remains;
 
 /// After this long an engine is taken to hang.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// After this long an engine that is asked for its version is taken not to be there.
 const PATIENCE_TO_ANSWER: Duration = Duration::from_secs(10);
-
-/// What tells the engines apart.
-struct Kind {
-    name: &'static str,
-    /// The Debian package that has the program.
-    package: &'static str,
-    /// The format that keeps all of the configuration when it is loaded.
-    archive: &'static str,
-    /// Puts names without a host into the engine's own place, so that it never asks a registry for them.
-    host: &'static str,
-    import: fn(&Platform) -> Vec<String>,
-    build: fn(&Image) -> Vec<String>,
-    untag: &'static [&'static str],
-    /// The command that prints the version of what does the work.
-    version: &'static [&'static str],
-}
-
-const KINDS: &[Kind] = &[
-    Kind {
-        name: "docker",
-        package: "docker.io",
-        archive: "archive",
-        host: "",
-        import: |platform| vec![format!("--platform={platform}")],
-        build: |image| vec!["--pull=false".into(), format!("--platform={}", image.platform)],
-        untag: &["rmi", "--no-prune"],
-        version: &["version", "--format", "{{.Server.Version}}"],
-    },
-    Kind {
-        name: "podman",
-        package: "podman",
-        // From an OCI layout Podman drops the health check, which that specification does not know.
-        archive: "docker-archive",
-        host: "localhost/",
-        import: |platform| {
-            let mut words = vec![format!("--os={}", platform.os), format!("--arch={}", platform.architecture)];
-            words.extend(platform.variant.iter().map(|variant| format!("--variant={variant}")));
-            words
-        },
-        build: |image| {
-            vec![
-                "--format=docker".into(),
-                "--identity-label=false".into(),
-                "--pull=never".into(),
-                format!("--timestamp={}", image.created.max(0)),
-                format!("--platform={}", image.platform),
-            ]
-        },
-        untag: &["untag"],
-        version: &["info", "--format", "{{.Version.Version}}"],
-    },
-];
-
-/// The names of the engines that are known.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().map(|kind| kind.name)
-}
 
 /// How an image gets into an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,98 +59,6 @@ pub struct Imported {
     pub reference: String,
     /// The engine's id of it: `sha256:` and 64 hex digits.
     pub id: String,
-}
-
-/// Why an image did not get into an engine.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// There is no such engine.
-    #[error("there is no engine `{name}`; there are {}", names().collect::<Vec<_>>().join(" and "))]
-    Unknown {
-        /// What was named.
-        name: String,
-    },
-    /// The engine's program is not on this machine.
-    #[error(
-        "cannot find {name} in {searched}; install it (Debian's package is {package}), or write the image to a file with \
-         --output image.tar and run `{name} load -i image.tar` where there is one"
-    )]
-    Missing {
-        /// The program.
-        name: &'static str,
-        /// The package that has it.
-        package: &'static str,
-        /// The directories that were searched.
-        searched: String,
-    },
-    /// The engine failed.
-    #[error(
-        "{source}\nthe image can be written to a file with --output image.tar and loaded later with `{name} load -i image.tar`"
-    )]
-    Failed {
-        /// The program.
-        name: &'static str,
-        /// What it said last.
-        source: ProcessError,
-    },
-    /// An image cannot be had from the engine.
-    #[error(
-        "{source}\nis there an image {reference}? `{name} image ls` shows them; where {name} works only elsewhere, run \
-         `{name} save -o image.tar {reference}` there and name image.tar"
-    )]
-    Unread {
-        /// The program.
-        name: &'static str,
-        /// The image's name.
-        reference: String,
-        /// What it said last.
-        source: ProcessError,
-    },
-    /// The engine tells something else than an id.
-    #[error(
-        "{name} says that the id of {reference} is {found:?}, which is none; is there more than one image of that name?"
-    )]
-    NoId {
-        /// The program.
-        name: &'static str,
-        /// The image's name.
-        reference: String,
-        /// What it said.
-        found: String,
-    },
-    /// The engine has another image under the name than was put there.
-    #[error(
-        "{name} says that {reference} is {found} where {expected} was put; try the other way, or load a file by hand"
-    )]
-    Differs {
-        /// The program.
-        name: &'static str,
-        /// The image's name.
-        reference: String,
-        /// What was put there.
-        expected: String,
-        /// What the engine says is there.
-        found: String,
-    },
-    /// The store's disk cannot be written to.
-    #[error("cannot prepare the image for {name}: {source}; free some space or name another store with --store")]
-    Scratch {
-        /// The program.
-        name: &'static str,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-impl From<EngineError> for Error {
-    fn from(error: EngineError) -> Self {
-        let class = match error {
-            EngineError::Unknown { .. } => Class::Usage,
-            EngineError::Scratch { .. } => Class::Machine,
-            _ => Class::Tool,
-        };
-        Error::new(class, error)
-    }
 }
 
 impl Engine {
@@ -333,12 +194,13 @@ impl Engine {
         let rootfs = self.scratch(store, |out| export::write_rootfs(image, Compression::None, store, out))?;
         let options = (self.kind.import)(&image.platform);
         let import = [&["import"], &words(&options)[..], &["-", &bare]].concat();
+        let remains = Remains::new(self, &bare);
+        let take_out = remains.clone();
+        let _guard = interrupt::register(Leftover::Elsewhere(Box::new(move || take_out.take_out())));
         self.run(&import, Some(rootfs), store)?;
-        let built = self.build_from(image, &dockerfile, store);
+        self.build_from(image, &dockerfile, store).inspect_err(|_| remains.take_out())?;
         // The name was only for the builder; the image stays as what the new one was made from.
-        let untagged = self.run(&[self.kind.untag, &[&bare]].concat(), None, store);
-        built?;
-        untagged?;
+        self.run(&[self.kind.untag, &[&bare]].concat(), None, store)?;
         let found = self.inspect(&image.reference, "{{.Os}}/{{.Architecture}} {{.Id}}", store)?;
         let (platform, id) = found.split_once(' ').unwrap_or_default();
         let expected = format!("{}/{}", image.platform.os, image.platform.architecture);
@@ -351,7 +213,8 @@ impl Engine {
         let dockerfile =
             self.scratch(store, |out| Ok(out.write_all(dockerfile.as_bytes()).map_err(export::ExportError::Write)?))?;
         let options = (self.kind.build)(image);
-        let build = [&["build"], &words(&options)[..], &["--no-cache", "--tag", &image.reference, "-"]].concat();
+        let steps = ["--no-cache", "--force-rm", "--tag", &image.reference, "-"];
+        let build = [&["build"], &words(&options)[..], &steps].concat();
         self.run(&build, Some(dockerfile), store)
     }
 
@@ -381,7 +244,10 @@ impl Engine {
         output: std::fs::File,
         store: &Store,
     ) -> Result<Result<String, ProcessError>> {
-        let command = self.at_work(arguments.iter().map(OsString::from));
+        let mut command = self.at_work(arguments.iter().map(OsString::from));
+        // Podman, which has no daemon, would leave what it works with where nobody looks for it when it is killed.
+        let workspace = Workspace::plain(store)?;
+        command.environment.push(("TMPDIR".into(), Some(workspace.path().into())));
         Ok(process::run(&command, input, output, store.scratch()?))
     }
 

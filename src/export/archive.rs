@@ -51,7 +51,7 @@ pub(super) fn archive(parts: &Parts<'_>, images: &[Image], destination: Destinat
 }
 
 /// What Docker calls each image. Docker's formats have no platforms, so images of one name get them into their tags.
-pub(super) fn tags(images: &[Image]) -> impl Iterator<Item = String> {
+pub fn tags(images: &[Image]) -> impl Iterator<Item = String> {
     let alone = |image: &Image| images.iter().filter(|other| other.reference == image.reference).count() == 1;
     images.iter().map(move |image| {
         let reference = Reference::new(&image.reference);

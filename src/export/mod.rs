@@ -15,6 +15,7 @@ mod place;
 mod reference;
 mod rootfs;
 
+pub use archive::tags;
 pub(crate) use dockerfile::dockerfile;
 pub use documents::{DEFAULT_PATH, DOCUMENTS_VERSION, Identity, identity};
 pub use error::ExportError;

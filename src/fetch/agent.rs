@@ -1,22 +1,28 @@
 //! The HTTP client: one pool of connections, one look-up of every name.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ureq::config::{Config, RedirectAuthHeaders};
 use ureq::http::Uri;
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{Connector, DefaultConnector, NextTimeout};
 
 use super::Patience;
+use super::proxy::{Forwarding, Proxies};
 
 /// How many connections to one server are kept and used at once.
 pub(super) const CONNECTIONS: usize = 8;
 
-/// A client that takes proxies from the environment, as ureq does by itself.
-pub(super) fn new(patience: &Patience) -> ureq::Agent {
+/// A client for whoever asks these proxies; where one makes a tunnel, the request names it.
+/// With `authorities` those of the machine are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), else those that are built in.
+pub(super) fn new(patience: &Patience, authorities: bool, proxies: &Arc<Proxies>) -> ureq::Agent {
+    let roots = if authorities { RootCerts::PlatformVerifier } else { RootCerts::WebPki };
     let config = Config::builder()
         .http_status_as_error(false)
+        .proxy(None)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .user_agent(concat!("minimg/", env!("CARGO_PKG_VERSION")))
         .redirect_auth_headers(RedirectAuthHeaders::Never)
         .accept_encoding("identity")
@@ -26,18 +32,24 @@ pub(super) fn new(patience: &Patience) -> ureq::Agent {
         .max_idle_connections(2 * CONNECTIONS)
         .max_idle_connections_per_host(CONNECTIONS)
         .build();
-    ureq::Agent::with_parts(config, DefaultConnector::default(), OnceResolver::default())
+    let connector = DefaultConnector::default().chain(Forwarding(proxies.clone()));
+    let resolver =
+        OnceResolver { proxies: proxies.clone(), inner: DefaultResolver::default(), known: Mutex::default() };
+    ureq::Agent::with_parts(config, connector, resolver)
 }
 
-/// Looks every name up once, and one at a time: many look-ups at once lose answers on some networks and stall for seconds.
-#[derive(Debug, Default)]
+/// Looks every name up once, and one at a time: many look-ups at once lose answers on some networks and stall for seconds. What is asked
+/// through a proxy leads to that.
+#[derive(Debug)]
 struct OnceResolver {
+    proxies: Arc<Proxies>,
     inner: DefaultResolver,
     known: Mutex<BTreeMap<String, ResolvedSocketAddrs>>,
 }
 
 impl Resolver for OnceResolver {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let uri = self.proxies.forwarding(uri).map_or(uri, ureq::Proxy::uri);
         let key = format!("{}://{}", uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |a| a.as_str()));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(addresses) = known.get(&key) {

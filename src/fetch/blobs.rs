@@ -40,6 +40,11 @@ impl Fetcher<'_> {
         File::open(&path).map_err(|source| StoreError::Io { path, source }.into())
     }
 
+    /// Whether the store has the file, as far as a look at the names in it tells.
+    pub fn has(&self, wanted: &Wanted) -> bool {
+        self.context.store.has_blob(&wanted.sha256, Some(wanted.size))
+    }
+
     fn stored(&self, wanted: &Wanted) -> Result<Option<File>, FetchError> {
         if !self.context.store.has_blob(&wanted.sha256, None) {
             return Ok(None);

@@ -88,6 +88,10 @@ impl<'f> Download<'f> {
     /// Asks for the bytes from the current position on.
     fn request(&mut self, known: Option<&Validators>) -> Result<Option<Validators>, Failure> {
         let mut request = self.fetcher.agent.get(&self.url);
+        let uri = self.url.parse().ok();
+        if let Some(proxy) = uri.as_ref().and_then(|uri| self.fetcher.proxies.tunnelling(uri)) {
+            request = request.config().proxy(Some(proxy.clone())).build();
+        }
         if !self.fetcher.headers.is_empty() {
             request = request.config().https_only(self.url.starts_with("https:")).build();
         }
@@ -150,7 +154,10 @@ impl<'f> Download<'f> {
     }
 
     fn network(&self, message: &dyn std::fmt::Display) -> FetchError {
-        let message = message.to_string();
+        let uri = self.url.parse().ok();
+        let proxy = uri.as_ref().and_then(|uri| self.fetcher.proxies.of(uri));
+        let through = proxy.map(|proxy| format!(", asked through the proxy {}:{}", proxy.host(), proxy.port()));
+        let message = format!("{message}{}", through.unwrap_or_default());
         FetchError::Network { url: self.url.clone(), message, attempts: self.failures, received: self.position }
     }
 
@@ -161,6 +168,11 @@ impl<'f> Download<'f> {
             ureq::Error::Http(error) => address(error.to_string()),
             ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => {
                 Failure::Final(self.network(&"it redirects without end"))
+            }
+            // What TLS says of a certificate it will say again.
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let message = error.to_string();
+                Failure::Final(FetchError::Untrusted { url: self.url.clone(), message })
             }
             error => Failure::Passing(error.to_string()),
         }
@@ -203,6 +215,9 @@ impl<'f> Download<'f> {
 impl Read for Download<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            if self.fetcher.is_stopped() {
+                return Err(self.network(&"nobody waits for it any more").into());
+            }
             match self.read_body(buffer) {
                 Ok(count) => {
                     self.position += count as u64;

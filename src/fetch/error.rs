@@ -54,6 +54,17 @@ pub enum FetchError {
         /// How many bytes had come.
         received: u64,
     },
+    /// There is no safe connection to the server.
+    #[error(
+        "{url} cannot be asked safely: {message}; the server's certificate must be of an authority that this machine trusts (those of the \
+         package ca-certificates, or of the file that SSL_CERT_FILE names)"
+    )]
+    Untrusted {
+        /// Which address.
+        url: String,
+        /// What TLS says.
+        message: String,
+    },
     /// The address is none, or of a kind that is not known.
     #[error("{url:?} cannot be fetched: {message}; addresses begin with http:, https: or file:")]
     Address {
@@ -115,7 +126,8 @@ impl FetchError {
             | Self::NotFound { .. }
             | Self::Status { .. }
             | Self::Unauthorized { .. }
-            | Self::Network { .. } => Class::Network,
+            | Self::Network { .. }
+            | Self::Untrusted { .. } => Class::Network,
             Self::Address { .. } => Class::Profile,
             Self::File { .. } => Class::Machine,
             Self::TooLarge { .. } => Class::Malformed,

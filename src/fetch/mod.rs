@@ -1,16 +1,17 @@
 //! Fetching files over `http`, `https` and `file`.
 //!
 //! What has a digest goes into the store, and is looked for there first. A connection that is cut is taken up again where it ended; a server
-//! that fails is asked again after a pause that doubles; one that sends more than was promised is cut off. Proxies are those of the
-//! usual environment variables, as ureq reads them.
+//! that fails is asked again after a pause that doubles; one that sends more than was promised is cut off.
 
 mod agent;
 mod blobs;
 mod download;
 mod error;
+mod proxy;
 
 use std::io::Read;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use download::Download;
@@ -18,6 +19,7 @@ pub use error::FetchError;
 
 use crate::backend::Context;
 use crate::digest::Digest;
+use proxy::Proxies;
 
 /// A file that is wanted, with what is known of it beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,9 +86,12 @@ pub struct Fetcher<'a> {
     context: Context<'a>,
     patience: Patience,
     agent: ureq::Agent,
+    proxies: Arc<Proxies>,
     headers: Vec<(&'static str, String)>,
     /// Bytes a second of the fastest document so far; 0 when there was none.
     rate: AtomicU64,
+    /// Set when nobody waits any more.
+    stop: Option<Arc<AtomicBool>>,
 }
 
 /// Shorter documents do not tell how fast the network is.
@@ -100,13 +105,33 @@ impl<'a> Fetcher<'a> {
 
     /// A fetcher that tries as long and as often as it is told.
     pub fn with_patience(context: Context<'a>, patience: Patience) -> Self {
-        Self { context, patience, agent: agent::new(&patience), headers: Vec::new(), rate: AtomicU64::new(0) }
+        let proxies = Arc::new(Proxies::new(&context.settings.proxies));
+        let agent = agent::new(&patience, context.settings.authorities, &proxies);
+        Self { context, patience, agent, proxies, headers: Vec::new(), rate: AtomicU64::new(0), stop: None }
     }
 
     /// Sends these headers with each request. Who asks is not told to other hosts that a server redirects to, and an `https` address is
     /// never left for an `http` one.
     pub fn with_headers(self, headers: Vec<(&'static str, String)>) -> Self {
         Self { headers, ..self }
+    }
+
+    /// One that shares this one's connections, for what may turn out not to be wanted: it tries everything twice at most, and ends with an
+    /// error as soon as `stop` is set.
+    pub fn speculative(&self, stop: Arc<AtomicBool>) -> Self {
+        Self {
+            context: self.context,
+            patience: Patience { attempts: 2, ..self.patience },
+            agent: self.agent.clone(),
+            proxies: self.proxies.clone(),
+            headers: self.headers.clone(),
+            rate: AtomicU64::new(0),
+            stop: Some(stop),
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     /// Begins to fetch something of at most `limit` bytes; where `size` is known, exactly that many must come.

@@ -332,6 +332,14 @@ pub(super) fn architecture(text: &str) -> Checked<String> {
     Err(format!("`{}` is not an OCI architecture{help}", shown(text)))
 }
 
+/// A suite that a part of a profile is for. Any word may be one, so only a typing mistake is refused: what it is for would never hold.
+pub(super) fn suite(text: &str) -> Checked<String> {
+    match suggest::suite(text) {
+        Some(near) => Err(format!("there is no suite `{}`; did you mean `{near}`?", shown(text))),
+        None => word("a suite's name", text),
+    }
+}
+
 fn no_control(text: &str) -> Checked<()> {
     match text.chars().find(|c| c.is_control()) {
         Some(c) => Err(format!("there is a control character (U+{:04X}) in it", u32::from(c))),

@@ -100,6 +100,9 @@ impl Parts {
         for board in self.board.keys() {
             problems.check(board.span(), check::one_of("board", board.get(), known.boards.iter().map(String::as_str)));
         }
+        for suite in self.suite.keys() {
+            problems.check(suite.span(), check::suite(suite.get()));
+        }
         for part in self.all() {
             if let Some(backend) = &part.backend {
                 problems.check(backend.span(), check::backend(backend.get(), &known.settings));

@@ -224,17 +224,22 @@ impl<'s> Walk<'s> {
             .collect();
         let help = match (suggest::nearest(wrong, known.iter().copied()), self.home_of(wrong)) {
             (Some(near), _) => Some(format!("did you mean `{near}`?")),
-            (None, Some(table)) => Some(format!("`{wrong}` belongs in `[{table}]`")),
+            (None, Some((table, key))) if key == wrong => Some(format!("`{wrong}` belongs in `[{table}]`")),
+            (None, Some((table, key))) => Some(format!("did you mean `{key}` in `[{table}]`?")),
             (None, None) => suggest::help(wrong, known.iter().copied()),
         };
         self.problems.add_with_help(key.span(), format!("unknown key `{wrong}` {place}"), help);
     }
 
-    /// The table at the top of the file in which `key` would be right.
-    fn home_of(&self, key: &str) -> Option<&'s str> {
+    /// The table at the top of the file that has `key`, or else one that has a key which is near to it, and that key.
+    fn home_of(&self, key: &str) -> Option<(&'s str, &'s str)> {
         let tables = self.root.get("properties")?.as_object()?;
-        let has = |schema| self.resolve(schema).get("properties").is_some_and(|known| known.get(key).is_some());
-        tables.iter().find(|(_, schema)| has(schema)).map(|(name, _)| name.as_str())
+        let keys = |schema| self.resolve(schema).get("properties").and_then(Value::as_object).into_iter().flatten();
+        let homes =
+            tables.iter().flat_map(|(table, schema)| keys(schema).map(|(key, _)| (table.as_str(), key.as_str())));
+        let homes: Vec<(&str, &str)> = homes.collect();
+        let near = suggest::nearest(key, homes.iter().map(|(_, known)| *known))?;
+        homes.into_iter().find(|(_, known)| *known == near)
     }
 
     fn name(&mut self, text: &str, span: Range<usize>, schema: &Value, path: &str) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a path is served.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub(crate) enum Manner {
     Cut { after: usize, times: u32, ranges: bool },
     /// Silent after so many bytes, once.
     Stall { after: usize },
+    /// All but the end, which comes when another path was asked for, or after five seconds.
+    Hold { until: &'static str },
     /// A status, as many times, then well.
     Status { status: u16, times: u32 },
     /// To another path.
@@ -147,7 +149,7 @@ fn answer(
     let mut cut = None;
     let mut ranges = true;
     match manner {
-        Manner::Good => {}
+        Manner::Good | Manner::Hold { .. } => {}
         Manner::Plain => ranges = false,
         Manner::Cut { after, times: most, ranges: r } => {
             ranges = r;
@@ -191,6 +193,20 @@ fn answer(
         write!(out, "ETag: {etag}\r\n")?;
     }
     write!(out, "\r\n")?;
+    if let Manner::Hold { until } = manner {
+        let (first, rest) = body.split_at(body.len() - 100);
+        out.write_all(first)?;
+        out.flush()?;
+        let is_asked = || state.lock().unwrap().served.contains_key(until);
+        let enough = Instant::now() + Duration::from_secs(5);
+        while !is_asked() && Instant::now() < enough {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if !is_asked() {
+            state.lock().unwrap().log.push(format!("{until} was never asked for"));
+        }
+        return out.write_all(rest).map(|()| true);
+    }
     match (cut, &manner) {
         (Some(after), manner) => {
             out.write_all(&body[..after.min(body.len())])?;

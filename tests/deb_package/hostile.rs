@@ -18,7 +18,11 @@ fn hostile_files_of_packages_are_refused() {
         (deb().hardlink("./h", "../../etc/shadow"), "has a `..` component"),
         (deb().hardlink("./h", "./none"), "/h in the archive is a hard link to /none, which is not a file"),
         (deb().hardlink("./h", "./h"), "/h in the archive is a hard link to /h, which is not a file"),
-        (deb().symlink("./s", "/etc").hardlink("./h", "./s"), "is a hard link to /s, which is not a file"),
+        (deb().hardlink("./h", "./usr"), "/h in the archive is a hard link to /usr, which is not a file"),
+        (
+            deb().symlink("./s", "/etc").hardlink("./h", "./s").file("./h/passwd", "x"),
+            "/h/passwd in the archive lies below /h",
+        ),
         (deb().symlink("./s", "/etc").file("./s/passwd", "x"), "/s/passwd in the archive lies below /s"),
         (deb().file("./usr/f/g", "x"), "/usr/f/g in the archive lies below /usr/f"),
         (deb().file("./usr", "x"), "/usr is in the archive twice"),

@@ -70,6 +70,27 @@ fi"#;
 }
 
 #[test]
+fn what_is_left_undone_is_told_with_its_place_and_the_way_on() {
+    let world = World::of(vec![
+        // Rules of their own do what these are for.
+        Deb::new("base-files").with_control("postinst", "install_directory() { mkdir /$1; chown $2 /$1; }"),
+        Deb::new("ca-certificates").with_control("postinst", "chmod $(stat -c %a /usr/local) /usr/local/share"),
+        Deb::new("tools").with_control("postinst", "chmod $MODE $DIR"),
+        Deb::new("users").file("./usr/lib/sysusers.d/web.conf", "u web /etc/passwd - -\n"),
+    ]);
+    let details = world.details();
+    assert_eq!(
+        &details[..2],
+        [
+            "tools: left undone of its postinst: `chmod $MODE $DIR`",
+            "users: left undone of its /usr/lib/sysusers.d/web.conf: `u web /etc/passwd - -`",
+        ]
+    );
+    assert!(details.len() == 3 && details[2].contains("[add]") && details[2].contains("debootstrap"), "{details:?}");
+    assert_eq!(World::of(vec![Deb::new("plain")]).details(), [""; 0]);
+}
+
+#[test]
 fn alternatives_become_links() {
     let register = |path: &str, priority: u32| {
         format!("update-alternatives --install /bin/ed ed {path} {priority} --slave /usr/share/man/ed.1 ed.1 {path}.1")

@@ -1,12 +1,12 @@
 //! Package files made by the tests, and a store that they are pinned in.
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use minimg::backend::{Context, PinnedPackage, Pins, Produced, Request, Settings, Source};
-use minimg::backends::deb::package::{Fetch, produce};
+use minimg::backends::deb::package::{Fetch, Unpacker, produce};
 use minimg::board::{ArchNames, Board, Platform};
-use minimg::report::Silent;
+use minimg::report::{Event, Reporter, Silent};
 use minimg::store::Store;
 use minimg::tree::{RootPath, RootTree};
 use minimg::{Class, Error};
@@ -178,20 +178,42 @@ impl World {
     }
 
     pub(crate) fn produce(&self) -> Result<Produced, Error> {
+        self.produce_telling(&Silent)
+    }
+
+    pub(crate) fn produce_telling(&self, reporter: &dyn Reporter) -> Result<Produced, Error> {
         let settings = Settings::default();
-        let context = Context { store: &self.store, reporter: &Silent, offline: true, settings: &settings };
+        let context = Context { store: &self.store, reporter, offline: true, settings: &settings };
         let fetch: Fetch = Arc::new(|pins, _, _| {
             Err(Error::new(Class::Network, format!("{} is not in the store", pins.packages[0].name)))
         });
-        produce(&request(), &self.pins, &context, &fetch)
+        produce(&request(), &self.pins, Unpacker::new(&self.store), &context, &fetch)
     }
 
     pub(crate) fn tree(&self) -> RootTree {
         self.produce().unwrap().tree
     }
 
+    /// What those are told who asked for details.
+    pub(crate) fn details(&self) -> Vec<String> {
+        let details = Details::default();
+        self.produce_telling(&details).unwrap();
+        details.0.into_inner().unwrap()
+    }
+
     pub(crate) fn error(&self) -> Error {
         self.produce().map(|produced| produced.tree.dump()).expect_err("the packages are wrong")
+    }
+}
+
+#[derive(Default)]
+struct Details(Mutex<Vec<String>>);
+
+impl Reporter for Details {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Detail(text) = event {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
     }
 }
 

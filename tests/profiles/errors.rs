@@ -14,6 +14,7 @@ fn unknown_keys_get_the_nearest_right_name() {
     insta::assert_snapshot!(message_for("
 descripton = 'x'
 entrypoint = ['x']
+healtcheck = 'x'
 
 [image]
 entrypiont = ['x']
@@ -37,27 +38,33 @@ triggers = 'never'
        | ^^^^^^^^^^
        = help: `entrypoint` belongs in `[image]`
 
-    x.toml:6:1: unknown key `entrypiont` in `[image]`
+    x.toml:4:1: unknown key `healtcheck` at the top of the file
        |
-     6 | entrypiont = ['x']
+     4 | healtcheck = 'x'
+       | ^^^^^^^^^^
+       = help: did you mean `healthcheck` in `[image]`?
+
+    x.toml:7:1: unknown key `entrypiont` in `[image]`
+       |
+     7 | entrypiont = ['x']
        | ^^^^^^^^^^
        = help: did you mean `entrypoint`?
 
-    x.toml:7:1: unknown key `zzz` in `[image]`
+    x.toml:8:1: unknown key `zzz` in `[image]`
        |
-     7 | zzz = 1
+     8 | zzz = 1
        | ^^^
        = help: one of: cmd, entrypoint, env, healthcheck, labels, ports, stop-signal, user, volumes, workdir
 
-    x.toml:10:13: unknown value `kep` for `closure.suggested`
+    x.toml:11:13: unknown value `kep` for `closure.suggested`
         |
-     10 | suggested = 'kep'
+     11 | suggested = 'kep'
         |             ^^^^^
         = help: did you mean `keep`?
 
-    x.toml:11:12: unknown value `never` for `closure.triggers`
+    x.toml:12:12: unknown value `never` for `closure.triggers`
         |
-     11 | triggers = 'never'
+     12 | triggers = 'never'
         |            ^^^^^^^
         = help: one of: keep, report, ignore
     "##);
@@ -505,6 +512,9 @@ deb = ['x']
 [suite.anything.packages]
 deb = ['x']
 
+[suite.trixy.packages]
+deb = ['x']
+
 [[add.files]]
 path = '/etc/.wh.passwd'
 content = ''
@@ -531,9 +541,14 @@ content = ''
      7 | [board.raspbery-pi-4.packages]
        |        ^^^^^^^^^^^^^
 
-    x.toml:14:8: `/etc/.wh.passwd` cannot be in an image: to engines `.wh.passwd` means that a file is removed
+    x.toml:13:8: there is no suite `trixy`; did you mean `trixie`?
         |
-     14 | path = '/etc/.wh.passwd'
+     13 | [suite.trixy.packages]
+        |        ^^^^^
+
+    x.toml:17:8: `/etc/.wh.passwd` cannot be in an image: to engines `.wh.passwd` means that a file is removed
+        |
+     17 | path = '/etc/.wh.passwd'
         |        ^^^^^^^^^^^^^^^^^
     "##);
 }

@@ -1,107 +1,168 @@
-//! Fetching the longest index while the Release file is still on its way, for a suite that this store has never seen.
+//! Fetching indexes while the Release files are still on their way, for suites that this store has never seen.
 //!
-//! It is fetched by its usual name and read as it comes; it counts only if the verified Release file then promises exactly these bytes.
+//! An index is fetched by its usual name and read as it comes; it counts only if the verified Release file then promises exactly these bytes.
 //! Otherwise it is as if it had never been asked for.
 
-use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{Scope, ScopedJoinHandle};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Scope;
 
+use bytes::Bytes;
+
+use super::Ready;
 use super::error::ArchiveError;
-use super::indexes::{self, DECODED_LIMIT, EARLY};
+use super::guess::{Follower, Guess};
+use super::indexes::{self, DECODED_LIMIT, EARLY, EARLY_OF_OTHERS};
 use super::plan::Suite;
 use super::signed;
-use crate::backend::Context;
+use super::wanted::Wanted;
+use crate::backend::{Context, Pins, Source};
 use crate::digest::Digest;
 use crate::fetch::Fetcher;
 
 /// The longest compressed index that is fetched without anybody having said how long it is.
 const COMPRESSED_LIMIT: u64 = 64 << 20;
 
-/// An index that is being fetched, or none. Dropped, the fetching ends.
-pub(super) struct Early<'scope> {
-    fetching: Mutex<Option<Fetching<'scope>>>,
+/// What is fetched before it is known to be wanted. Dropped, the fetching ends.
+pub(super) struct Early {
+    lists: Vec<Arc<List>>,
+    guess: Option<Guess>,
+    /// Set when nobody waits for an index any more.
     stop: Arc<AtomicBool>,
+}
+
+/// An index that is being fetched.
+pub(super) struct List {
+    /// The directory of the suite's Release file.
+    directory: String,
+    /// The path below it, which ends in `form`.
+    path: String,
+    form: &'static str,
+    /// What people call it.
+    name: String,
     /// The most bytes that the text may have: lowered when the Release file says how many it has.
-    limit: Arc<AtomicU64>,
+    limit: AtomicU64,
+    outcome: Mutex<Outcome>,
+    changed: Condvar,
 }
 
-struct Fetching<'scope> {
-    /// The directory of the suite's Release file, and the path below it.
-    place: (String, String),
-    thread: ScopedJoinHandle<'scope, Option<(Digest, Vec<u8>)>>,
+enum Outcome {
+    Awaited,
+    /// The digest of what came, and the index that it was read into.
+    Here(Digest, Bytes),
+    Nothing,
 }
 
-impl<'scope> Early<'scope> {
-    /// Begins to fetch the first component of the first suite, unless the store knows the suite or the network may not be used.
+impl List {
+    fn of(suite: &Suite, architecture: &str, form: &'static str) -> Option<Self> {
+        let component = suite.components.first()?;
+        Some(Self {
+            directory: suite.directory(),
+            path: format!("{component}/binary-{architecture}/Packages{form}"),
+            form,
+            name: format!("{} {component}/binary-{architecture}/Packages", suite.name),
+            limit: AtomicU64::new(DECODED_LIMIT),
+            outcome: Mutex::new(Outcome::Awaited),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Fetches and reads it.
+    fn get(&self, fetcher: &Fetcher<'_>, follower: Option<Follower>) {
+        let outcome =
+            self.read(fetcher, follower).map_or(Outcome::Nothing, |(digest, bytes)| Outcome::Here(digest, bytes));
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+        self.changed.notify_all();
+    }
+
+    fn read(&self, fetcher: &Fetcher<'_>, mut follower: Option<Follower>) -> Option<(Digest, Bytes)> {
+        let url = format!("{}/{}", self.directory, self.path);
+        let download = fetcher.open(&self.name, &url, None, COMPRESSED_LIMIT).ok()?;
+        let read = indexes::read(download, self.form, &self.limit, &mut |package, before| {
+            if let Some(follower) = &mut follower {
+                follower.see(package, before);
+            }
+        });
+        read.drained.ok()?;
+        Some((read.found, read.result.ok()?.finish()?.into()))
+    }
+
+    /// Waits until it is there: the digest of what came, and the index; `None` when it could not be had.
+    pub(super) fn wait(&self) -> Option<(Digest, Bytes)> {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match &*outcome {
+                Outcome::Awaited => {}
+                Outcome::Here(digest, bytes) => return Some((*digest, bytes.clone())),
+                Outcome::Nothing => return None,
+            }
+            outcome = self.changed.wait(outcome).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// What is known of a request before anything is fetched.
+pub(super) struct Plan<'p> {
+    pub suites: &'p [Suite],
+    pub architecture: &'p str,
+    pub wanted: &'p [Wanted<'p>],
+    pub source: &'p Source,
+}
+
+impl Early {
+    /// Begins to fetch the first component of each suite that the store does not know; and, when it knows none and somebody takes them, the
+    /// packages that are most likely wanted. Offline, nothing is begun.
     ///
     /// # Errors
     /// When the store fails.
-    pub(super) fn begin<'env>(
+    pub(super) fn begin<'scope, 'env>(
         scope: &'scope Scope<'scope, 'env>,
-        suites: &'env [Suite],
-        architecture: &str,
+        plan: &Plan<'_>,
+        ready: Option<Ready<'env>>,
         fetcher: &'env Fetcher<'_>,
         context: &Context<'_>,
     ) -> Result<Self, ArchiveError> {
-        let early = Self {
-            fetching: Mutex::new(None),
-            stop: Arc::new(AtomicBool::new(false)),
-            limit: Arc::new(AtomicU64::new(DECODED_LIMIT)),
-        };
-        let Some((suite, component)) = suites.first().and_then(|suite| Some((suite, suite.components.first()?))) else {
-            return Ok(early);
-        };
-        if context.offline || suite.optional || signed::is_known(suite, context)? {
-            return Ok(early);
+        let mut early = Self { lists: Vec::new(), guess: None, stop: Arc::default() };
+        let forms = std::iter::once(EARLY).chain(std::iter::repeat(EARLY_OF_OTHERS));
+        for (suite, form) in plan.suites.iter().zip(forms) {
+            if !context.offline && !signed::is_known(suite, context)? {
+                early.lists.extend(List::of(suite, plan.architecture, form).map(Arc::new));
+            }
         }
-        let (stop, limit) = (early.stop.clone(), early.limit.clone());
-        let path = format!("{component}/binary-{architecture}/Packages{EARLY}");
-        let place = (suite.directory(), path);
-        let url = format!("{}/{}", place.0, place.1);
-        let name = format!("{} {component}/binary-{architecture}/Packages", suite.name);
-        let thread = scope.spawn(move || {
-            let download = fetcher.open(&name, &url, None, COMPRESSED_LIMIT).ok()?;
-            let read = indexes::read(Stoppable { inner: download, stop }, EARLY, &limit);
-            read.drained.ok()?;
-            Some((read.found, read.result.ok()?.finish()?))
-        });
-        *early.lock() = Some(Fetching { place, thread });
+        let mut follower = None;
+        if let (Some((_, others)), Some(suite), Some(ready)) = (early.lists.split_first(), plan.suites.first(), ready)
+            && early.lists.len() == plan.suites.len()
+            && context.settings.jobs != 1
+        {
+            let guess = Guess::begin(scope, plan, (&suite.address, others), ready, fetcher);
+            (early.guess, follower) = guess.unzip();
+        }
+        for list in early.lists.clone() {
+            let (stop, follower) = (early.stop.clone(), follower.take());
+            scope.spawn(move || list.get(&fetcher.speculative(stop), follower));
+        }
         Ok(early)
     }
 
     /// The index at this path of the suite, if it was fetched early and has the promised digest and at most so many bytes.
-    pub(super) fn take(&self, suite: &Suite, path: &str, digest: &Digest, limit: u64) -> Option<Vec<u8>> {
-        let is_wanted = |fetching: &mut Fetching<'_>| fetching.place.0 == suite.directory() && fetching.place.1 == path;
-        let fetching = self.lock().take_if(is_wanted)?;
-        self.limit.store(limit, Ordering::Relaxed);
-        let (found, bytes) = fetching.thread.join().ok()??;
+    pub(super) fn take(&self, suite: &Suite, path: &str, digest: &Digest, limit: u64) -> Option<Bytes> {
+        let directory = suite.directory();
+        let list = self.lists.iter().find(|list| list.directory == directory && list.path == path)?;
+        list.limit.store(limit, Ordering::Relaxed);
+        let (found, bytes) = list.wait()?;
         (found == *digest).then_some(bytes)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Fetching<'scope>>> {
-        self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
+    /// It is known what is chosen: no other packages are fetched any more.
+    pub(super) fn settle(&self, pins: &Pins) {
+        if let Some(guess) = &self.guess {
+            guess.settle(pins);
+        }
     }
 }
 
-impl Drop for Early<'_> {
+impl Drop for Early {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A reader that ends with an error when it is told to.
-struct Stoppable<R> {
-    inner: R,
-    stop: Arc<AtomicBool>,
-}
-
-impl<R: Read> Read for Stoppable<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other("nobody waits for it any more"));
-        }
-        self.inner.read(buffer)
     }
 }

@@ -36,6 +36,21 @@ pub enum ArchiveError {
         /// What was given.
         suite: String,
     },
+    /// The mirror does not have the suite.
+    #[error(
+        "{address} has no suite {suite}: {url} is not there; {near}the suite is chosen by --suite or `suite` in the profile's [source], the \
+         mirror by --mirror"
+    )]
+    NoSuite {
+        /// The suite.
+        suite: String,
+        /// The mirror.
+        address: String,
+        /// What was looked for last.
+        url: String,
+        /// What was probably meant, as a question; or empty.
+        near: String,
+    },
     /// A source entry is malformed.
     #[error("the source entry {entry:?} is malformed: {source}")]
     Entry {
@@ -104,7 +119,8 @@ pub enum ArchiveError {
     },
     /// A usual extra suite is there, and its packages are not those that it promises.
     #[error(
-        "{source}; use another mirror, or do without {suite}: name the wanted ones as `extra-suites` in the profile's [source]"
+        "{source}; use another mirror, or do without {suite}: name the wanted suites with --extra-suites, or `none`, or as `extra-suites` in \
+         the profile's [source]"
     )]
     Incomplete {
         /// The suite.
@@ -177,7 +193,9 @@ impl From<ArchiveError> for Error {
             | ArchiveError::Replayed { .. }
             | ArchiveError::WrongSuite { .. }
             | ArchiveError::Unverifiable { .. } => Class::Verification,
-            ArchiveError::NoIndex { .. } | ArchiveError::Unsatisfiable(_) => Class::Unsatisfiable,
+            ArchiveError::NoSuite { .. } | ArchiveError::NoIndex { .. } | ArchiveError::Unsatisfiable(_) => {
+                Class::Unsatisfiable
+            }
             ArchiveError::Malformed { .. } => Class::Malformed,
         };
         Error::new(class, error)

@@ -186,7 +186,8 @@ fn available(universe: &Universe<'_>, relation: &Relation<'_>) -> String {
     }
     if let Some((_, why)) = found.ruled_out.first() {
         let versions: Vec<_> = found.ruled_out.iter().map(|(candidate, _)| describe(candidate)).collect();
-        parts.push(format!("{} is there as {}, which are ruled out: {why}", relation.name, versions.join(", ")));
+        let are = if versions.len() == 1 { "is" } else { "are" };
+        parts.push(format!("{} is there as {}, which {are} ruled out: {why}", relation.name, versions.join(", ")));
     }
     for provider in &found.providers {
         let provided = relation::list(provider.package.provides).find(|provided| provided.name == relation.name);

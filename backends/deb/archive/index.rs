@@ -173,6 +173,17 @@ impl Builder {
         Some(())
     }
 
+    /// The first package of this name among those that were added.
+    pub(super) fn find(&self, name: &str) -> Option<Package<'_>> {
+        let wanted = hash(name);
+        let places = self.table.iter().filter(|(hash, _)| *hash == wanted).map(|(_, offset)| *offset as usize);
+        let mut packages = places.filter_map(|start| {
+            let length = number(&self.bytes, start)? as usize;
+            Package::read(self.bytes.get(start + 8..start + 8 + length)?)
+        });
+        packages.find(|package| package.name == name)
+    }
+
     /// How many names packages were added for, provided ones included.
     pub(super) fn names(&self) -> usize {
         self.table.len()

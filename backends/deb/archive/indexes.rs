@@ -7,7 +7,7 @@ use super::ahead::with_read_ahead;
 use super::early::Early;
 use super::error::ArchiveError;
 use super::index::{Builder, Index};
-use super::packages::{self, PackagesError};
+use super::packages::{self, PackagesError, Watch};
 use super::plan::Suite;
 use super::release::Release;
 use crate::backend::Context;
@@ -27,8 +27,11 @@ const DECODER_MEMORY: u64 = 64 << 20;
 /// Compressed forms in the order in which they are tried: what is decoded fastest comes first.
 const FORMATS: &[&str] = &[".gz", ".zst", ".xz", ""];
 
-/// The form that is fetched early.
+/// The form that is fetched early of the main suite, which is long: the one that is decoded fastest.
 pub(super) const EARLY: &str = ".gz";
+
+/// The form that is fetched early of other suites, which are short: the one that every archive has.
+pub(super) const EARLY_OF_OTHERS: &str = ".xz";
 
 /// The order for slow networks: what is smallest comes first.
 const FORMATS_BY_SIZE: &[&str] = &[".xz", ".zst", ".gz", ""];
@@ -76,7 +79,7 @@ impl Wanted<'_> {
     /// The index out of the store, or as it was fetched early, or from the mirror.
     pub(super) fn get(
         &self,
-        early: &Early<'_>,
+        early: &Early,
         fetcher: &Fetcher<'_>,
         context: &Context<'_>,
     ) -> Result<Index, ArchiveError> {
@@ -92,15 +95,16 @@ impl Wanted<'_> {
         }
         let why = format!("{} has changed or was never read", self.name());
         context.reporter.event(Event::Missed { what: "index", why: &why });
-        let fetched_early =
-            |(path, _, digest): (String, _, _)| early.take(self.suite, &path, &digest, self.decoded_limit());
-        let bytes = match self.form(EARLY).and_then(fetched_early) {
+        let fetched_early = |suffix: &&str| {
+            let (path, _, digest) = self.form(suffix)?;
+            early.take(self.suite, &path, &digest, self.decoded_limit())
+        };
+        let bytes = match [EARLY, EARLY_OF_OTHERS].iter().find_map(fetched_early) {
             Some(bytes) => bytes,
-            None => self.fetch(fetcher)?,
+            None => self.fetch(fetcher)?.into(),
         };
         context.store.put_entry(KIND, &key, &bytes)?;
-        drop(bytes);
-        self.stored(&key, context)?.ok_or_else(|| self.malformed("the store does not give back what was written to it"))
+        Index::open(bytes).ok_or_else(|| self.malformed("it cannot be read back"))
     }
 
     fn stored(&self, key: &Digest, context: &Context<'_>) -> Result<Option<Index>, ArchiveError> {
@@ -166,7 +170,8 @@ impl Wanted<'_> {
 
     /// Reads an index while it arrives. What was read counts only when the digest of all that came is the promised one.
     fn read(&self, download: Download<'_>, url: &str, suffix: &str, digest: &Digest) -> Result<Builder, ArchiveError> {
-        let Read { result, drained, found } = read(download, suffix, &AtomicU64::new(self.decoded_limit()));
+        let Read { result, drained, found } =
+            read(download, suffix, &AtomicU64::new(self.decoded_limit()), &mut |_, _| ());
         let network = |error: io::Error| FetchError::from_io(error).map(ArchiveError::from);
         match (result, drained) {
             (Err(PackagesError::Io(error)), Err(_)) | (Ok(_), Err(error)) => {
@@ -204,10 +209,10 @@ pub(super) struct Read {
 }
 
 /// Reads an index of at most `limit` decoded bytes to the end, whatever it holds. The limit may be lowered meanwhile.
-pub(super) fn read(compressed: impl io::Read + Send, suffix: &str, limit: &AtomicU64) -> Read {
+pub(super) fn read(compressed: impl io::Read + Send, suffix: &str, limit: &AtomicU64, watch: Watch<'_>) -> Read {
     let mut compressed = Hashed { inner: compressed, hasher: Hasher::default() };
     let result = match decoder(suffix, &mut compressed) {
-        Ok(text) => with_read_ahead(text, |text| packages::read(text, limit)),
+        Ok(text) => with_read_ahead(text, |text| packages::read_watched(text, limit, watch)),
         Err(error) => Err(PackagesError::Io(error)),
     };
     // Of a wrong file it is the digest that is to be told, not how its nonsense fails to decode.

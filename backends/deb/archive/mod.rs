@@ -9,6 +9,7 @@ mod deb822;
 mod early;
 mod error;
 mod explain;
+mod guess;
 mod index;
 mod indexes;
 mod keyring;
@@ -35,6 +36,7 @@ use crate::backend::{Archive, Context, PinnedPackage, Pins, Request};
 use crate::error::Result;
 use crate::fetch::{self, Fetcher};
 use early::Early;
+use index::Package;
 use indexes::Wanted as WantedIndex;
 use plan::Suite;
 use release::Release;
@@ -66,10 +68,26 @@ pub fn check_release(text: &[u8]) -> Result<usize, String> {
 /// # Errors
 /// When no mirror is known, an index cannot be had or trusted, or the request cannot be satisfied; see [`ArchiveError`].
 pub fn resolve(request: &Request, context: &Context<'_>) -> Result<Pins> {
-    Ok(resolve_request(request, context)?)
+    Ok(resolve_request(request, None, context)?)
 }
 
-fn resolve_request(request: &Request, context: &Context<'_>) -> Result<Pins, ArchiveError> {
+/// As [`resolve`], for who wants the packages right afterwards: those that will most likely be chosen are fetched meanwhile, and each that
+/// comes is handed to `ready`, with its file at its beginning. Some may turn out not to be chosen.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_and_begin(
+    request: &Request,
+    context: &Context<'_>,
+    ready: impl Fn(&PinnedPackage, File) + Sync,
+) -> Result<Pins> {
+    Ok(resolve_request(request, Some(&ready), context)?)
+}
+
+/// Takes a package that was fetched by guess.
+type Ready<'r> = &'r (dyn Fn(&PinnedPackage, File) + Sync);
+
+fn resolve_request(request: &Request, ready: Option<Ready<'_>>, context: &Context<'_>) -> Result<Pins, ArchiveError> {
     let architecture = request.board.names.deb.as_deref();
     let architecture = architecture.ok_or_else(|| ArchiveError::Architecture { board: request.board.name.clone() })?;
     let wanted = request.packages.iter().map(|text| Wanted::parse(text)).collect::<Result<Vec<_>, _>>()?;
@@ -79,9 +97,12 @@ fn resolve_request(request: &Request, context: &Context<'_>) -> Result<Pins, Arc
     let fetcher = Fetcher::new(*context);
     let planned = planned_suites(request, architecture, context)?;
     std::thread::scope(|scope| {
-        let early = Early::begin(scope, &planned, architecture, &fetcher, context)?;
+        let plan = early::Plan { suites: &planned, architecture, wanted: &wanted, source: &request.source };
+        let early = Early::begin(scope, &plan, ready, &fetcher, context)?;
         let suites = signed_suites(&planned, &fetcher, context)?;
-        choose(request, &wanted, &architectures, &suites, &early, &fetcher, context)
+        let pins = choose(request, &wanted, &architectures, &suites, &early, &fetcher, context)?;
+        early.settle(&pins);
+        Ok(pins)
     })
 }
 
@@ -91,7 +112,7 @@ fn choose(
     wanted: &[Wanted<'_>],
     architectures: &[&str],
     suites: &[(Suite, Release)],
-    early: &Early<'_>,
+    early: &Early,
     fetcher: &Fetcher<'_>,
     context: &Context<'_>,
 ) -> Result<Pins, ArchiveError> {
@@ -104,6 +125,7 @@ fn choose(
         let solution = solve::solve(&universe, wanted, request.source.recommends);
         let damaged: Vec<_> = (0..indexes.len()).filter(|&i| indexes[i].index.is_damaged()).collect();
         if damaged.is_empty() {
+            warn_of_idle_pins(&universe, context);
             return pins(suites, &solution.map_err(ArchiveError::Unsatisfiable)?);
         }
         for i in damaged {
@@ -114,6 +136,15 @@ fn choose(
         what: "the store".to_owned(),
         message: "its package indexes are damaged again and again".to_owned(),
     })
+}
+
+/// Tells of pins that hold nothing, since no suite has a package of their name.
+fn warn_of_idle_pins(universe: &Universe<'_>, context: &Context<'_>) {
+    for name in universe.pins.keys().filter(|name| universe.find(name).is_unknown()) {
+        let near = universe.nearest(name).first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let text = format!("the pin of {name} does nothing, since there is no package of that name{near}");
+        context.reporter.event(crate::report::Event::Warning(&text));
+    }
 }
 
 /// The suites of a request, in the order of preference.
@@ -186,7 +217,7 @@ fn wanted_indexes<'s>(suites: &'s [(Suite, Release)], architectures: &[&str]) ->
 fn read_indexes(
     suites: &[(Suite, Release)],
     lists: &[List<'_>],
-    early: &Early<'_>,
+    early: &Early,
     fetcher: &Fetcher<'_>,
     context: &Context<'_>,
 ) -> Result<Vec<Indexed>, ArchiveError> {
@@ -231,22 +262,35 @@ fn pins(suites: &[(Suite, Release)], chosen: &[Candidate<'_>]) -> Result<Pins, A
         })
         .collect();
     let packages = chosen.iter().map(|candidate| {
-        let package = &candidate.package;
-        if package.sha256 == [0; 32] {
-            return Err(ArchiveError::Unverifiable { package: candidate.to_string() });
-        }
-        Ok(PinnedPackage {
-            name: package.name.to_owned(),
-            version: package.version.to_owned(),
-            architecture: package.architecture.to_owned(),
-            archive: candidate.archive,
-            path: package.filename.trim_start_matches("./").to_owned(),
-            size: package.size,
-            sha256: package.sha256.into(),
-        })
+        let pinned = pinned(&candidate.package, candidate.archive);
+        pinned.ok_or_else(|| ArchiveError::Unverifiable { package: candidate.to_string() })
     });
     let epoch = suites.iter().map(|(_, release)| release.date).max().unwrap_or_default();
     Ok(Pins { archives, packages: packages.collect::<Result<_, _>>()?, epoch, root: None })
+}
+
+/// A package as it is pinned; `None` for one without a digest.
+fn pinned(package: &Package<'_>, archive: usize) -> Option<PinnedPackage> {
+    (package.sha256 != [0; 32]).then(|| PinnedPackage {
+        name: package.name.to_owned(),
+        version: package.version.to_owned(),
+        architecture: package.architecture.to_owned(),
+        archive,
+        path: package.filename.trim_start_matches("./").to_owned(),
+        size: package.size,
+        sha256: package.sha256.into(),
+    })
+}
+
+/// The file of a package of the archive at this address, as it is fetched.
+fn file_of(package: &PinnedPackage, address: &str) -> fetch::Wanted {
+    fetch::Wanted {
+        name: format!("{} {}", package.name, package.version),
+        // A percent sign in a path is part of a file's name, not of the address.
+        url: format!("{address}/{}", package.path.replace('%', "%25")),
+        size: package.size,
+        sha256: package.sha256,
+    }
 }
 
 /// Makes sure that every package is in the store, verified, and hands each to `consume` as soon as it is there, the largest first: its place in
@@ -261,13 +305,7 @@ pub fn fetch_packages(
 ) -> Result<()> {
     let wanted = pins.packages.iter().map(|package| {
         let address = pins.archives.get(package.archive).map_or("", |archive| archive.address.as_str());
-        fetch::Wanted {
-            name: format!("{} {}", package.name, package.version),
-            // A percent sign in a path is part of a file's name, not of the address.
-            url: format!("{address}/{}", package.path.replace('%', "%25")),
-            size: package.size,
-            sha256: package.sha256,
-        }
+        file_of(package, address)
     });
     let wanted: Vec<_> = wanted.collect();
     Fetcher::new(*context).blobs(&wanted, |i, file| consume(i, &pins.packages[i], file))

@@ -21,8 +21,16 @@ pub(super) enum PackagesError {
     Malformed(String),
 }
 
+/// Told of each package before it is added to those that were read.
+pub(super) type Watch<'w> = &'w mut dyn FnMut(&Package<'_>, &Builder);
+
 /// Reads the stanzas of a text of at most `limit` bytes; the limit may be lowered meanwhile.
-pub(super) fn read(mut text: impl Read, limit: &AtomicU64) -> Result<Builder, PackagesError> {
+pub(super) fn read(text: impl Read, limit: &AtomicU64) -> Result<Builder, PackagesError> {
+    read_watched(text, limit, &mut |_, _| ())
+}
+
+/// As [`read`], and shows each package.
+pub(super) fn read_watched(mut text: impl Read, limit: &AtomicU64, watch: Watch<'_>) -> Result<Builder, PackagesError> {
     let malformed = |message: String| PackagesError::Malformed(message);
     let mut builder = Builder::new();
     let mut buffer: Vec<u8> = Vec::with_capacity(2 * CHUNK);
@@ -43,7 +51,7 @@ pub(super) fn read(mut text: impl Read, limit: &AtomicU64) -> Result<Builder, Pa
         while let Some(end) =
             buffer.get(search..).and_then(|rest| memchr::memmem::find(rest, b"\n\n")).map(|at| search + at)
         {
-            push(&mut builder, buffer.get(done..end).unwrap_or_default()).map_err(malformed)?;
+            push(&mut builder, buffer.get(done..end).unwrap_or_default(), watch).map_err(malformed)?;
             (done, search) = (end + 2, end + 2);
         }
         buffer.drain(..done);
@@ -51,18 +59,17 @@ pub(super) fn read(mut text: impl Read, limit: &AtomicU64) -> Result<Builder, Pa
             return Err(malformed(format!("a stanza is longer than {STANZA_LIMIT} bytes")));
         }
         if count == 0 {
-            push(&mut builder, &buffer).map_err(malformed)?;
+            push(&mut builder, &buffer, watch).map_err(malformed)?;
             return Ok(builder);
         }
     }
 }
 
-fn push(builder: &mut Builder, stanza: &[u8]) -> Result<(), String> {
+fn push(builder: &mut Builder, stanza: &[u8], watch: Watch<'_>) -> Result<(), String> {
     let text = std::str::from_utf8(stanza).map_err(|_| "a stanza is not UTF-8".to_owned())?;
-    match parse(text)? {
-        Some(package) => builder.push(&package).ok_or_else(|| "it is too large".to_owned()),
-        None => Ok(()),
-    }
+    let Some(package) = parse(text)? else { return Ok(()) };
+    watch(&package, builder);
+    builder.push(&package).ok_or_else(|| "it is too large".to_owned())
 }
 
 /// Reads one stanza; `None` for an empty one.

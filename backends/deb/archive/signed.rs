@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::fetch::{Document, FetchError, Fetcher, Validators};
 use crate::openpgp::Keyring;
 use crate::report::Event;
+use crate::suggest;
 
 /// The longest Release file that is read; Debian's are below one megabyte.
 const RELEASE_LIMIT: u64 = 32 << 20;
@@ -41,6 +42,10 @@ pub(super) fn release(
             let text = format!("{url} is not there, so {} is not searched", suite.name);
             context.reporter.event(Event::Warning(&text));
             Ok(None)
+        }
+        Err(ArchiveError::Fetch(FetchError::NotFound { url })) => {
+            let near = suggest::suite(&suite.name).map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+            Err(ArchiveError::NoSuite { suite: suite.name.clone(), address: suite.address.clone(), url, near })
         }
         result => result.map(Some),
     }

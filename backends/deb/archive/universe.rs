@@ -81,6 +81,13 @@ pub(super) struct Found<'a> {
     pub ruled_out: Vec<(Candidate<'a>, String)>,
 }
 
+impl Found<'_> {
+    /// Whether there is no package of that name; what others provide has their names.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.real.is_empty() && self.ruled_out.is_empty()
+    }
+}
+
 impl<'a> Universe<'a> {
     pub(super) fn new(
         indexes: &'a [Indexed],

@@ -41,14 +41,12 @@ pub(super) struct Origin {
 const WORTH_KEEPING: u64 = 1 << 20;
 /// So many packages are left half read at most: the decoder of one may hold 8 MiB and more.
 const MOST_HALF_READ: usize = 8;
-/// How many bytes of files may be in memory at once before they go to a scratch file.
-const MEMORY: u64 = 2 << 20;
 
 impl Origin {
-    pub(super) fn new(pins: &Pins, context: &Context<'_>, fetch: &Fetch) -> Self {
+    pub(super) fn new(pins: &Pins, context: &Context<'_>, fetch: &Fetch, scratch: &Arc<Scratch>) -> Self {
         Self {
             store: context.store.clone(),
-            scratch: Scratch::new(context.store, MEMORY),
+            scratch: scratch.clone(),
             settings: context.settings.clone(),
             offline: context.offline,
             archives: pins.archives.clone(),
@@ -84,12 +82,11 @@ pub(super) fn check_identity(control: &Control, package: &PinnedPackage) -> Resu
     Err(Problem::Identity { found }.of_pinned(package).into())
 }
 
-/// Decodes a package once: its listing and the contents of its files. `file` is the package, where it is open and verified already.
-pub(super) fn unpack(origin: &Origin, package: &PinnedPackage, file: Option<File>) -> Result<(Listing, Spilled)> {
-    let file = file.map_or_else(|| origin.open(package), Ok)?;
+/// Decodes a package once: its listing and the contents of its files. `file` is the package, verified, at its beginning.
+pub(super) fn unpack(scratch: &Arc<Scratch>, package: &PinnedPackage, file: File) -> Result<(Listing, Spilled)> {
     let wrong = |problem: Problem| problem.of_pinned(package);
     let (metadata, mut reading) = Reading::begin(file).map_err(wrong)?;
-    let spilled = reading.through(None, |_| true, &origin.scratch).map_err(wrong)?;
+    let spilled = reading.through(None, |_| true, scratch).map_err(wrong)?;
     check_identity(&metadata.control, package)?;
     let listing = Listing::new(metadata, reading.collector.into_members(), &spilled)
         .map_err(|error| wrong(Problem::Io(error)))?;

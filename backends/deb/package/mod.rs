@@ -14,6 +14,7 @@ mod pack;
 mod prefetch;
 mod produce;
 mod reach;
+mod unpacker;
 
 pub(in crate::backends::deb) use assemble::merge;
 pub use assemble::{Loaded, MERGED, assemble, sort};
@@ -23,3 +24,4 @@ pub use error::{PackageError, Problem};
 pub use files::{Fetch, PackageFiles};
 pub use listing::{KEPT, Listing};
 pub use produce::produce;
+pub use unpacker::Unpacker;

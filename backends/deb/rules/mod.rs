@@ -21,20 +21,20 @@ use crate::backend::Request;
 use crate::error::Result;
 use crate::tree::{Kind, Node, PackageId, RootPath, RootTree, resolve};
 
-/// Something that a maintainer script would have done and that was left undone.
+/// Something that an installation would have done and that was left undone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Note {
     /// The package.
     pub package: String,
-    /// The script: `postinst`.
-    pub script: &'static str,
-    /// What it would have done.
+    /// What asks for it: `postinst`, or the path of a sysusers.d(5) file.
+    pub by: String,
+    /// What it would have done: a command, or a line.
     pub what: String,
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: its {} would have run `{}`, which no rule understands", self.package, self.script, self.what)
+        write!(f, "{}: left undone of its {}: `{}`", self.package, self.by, self.what)
     }
 }
 
@@ -129,7 +129,9 @@ impl Rules<'_> {
 
     fn note(&mut self, package: usize, command: &Command) {
         let package = self.packages.get(package).map(|loaded| loaded.package.name.clone()).unwrap_or_default();
-        self.notes.push(Note { package, script: "postinst", what: command.shown() });
+        if !DONE_OTHERWISE.contains(&&*package) {
+            self.notes.push(Note { package, by: "postinst".into(), what: command.shown() });
+        }
     }
 
     fn write_accounts(&mut self) {
@@ -146,6 +148,10 @@ impl Rules<'_> {
         }
     }
 }
+
+/// Packages that have rules of their own ([`base`], [`certificate_bundle`]), whatever way their scripts go about it. What these leave
+/// undone concerns a directory for certificates that the machine's administrator puts there.
+const DONE_OTHERWISE: [&str; 2] = ["base-files", "ca-certificates"];
 
 const PASSWD_MASTER: &str = include_str!("data/passwd.master");
 const GROUP_MASTER: &str = include_str!("data/group.master");
@@ -208,12 +214,14 @@ fn sysusers(rules: &mut Rules<'_>) -> io::Result<()> {
     let files = rules.tree.below(&directory).filter(|(path, _)| path.file_name().ends_with(b".conf"));
     let files: Vec<String> = files.map(|(path, _)| path.to_string()).collect();
     for file in files {
+        let owner = rules.tree.get(&rules.place(&file)).and_then(|node| rules.tree.package_of(node));
+        let package = owner.map_or_else(|| "-".to_owned(), |package| package.name.clone());
         let Some(bytes) = rules.read(&file)? else { continue };
         for line in
             String::from_utf8_lossy(&bytes).lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
         {
             if calls::sysusers(&mut rules.accounts, line).is_none() {
-                rules.notes.push(Note { package: file.clone(), script: "postinst", what: line.to_owned() });
+                rules.notes.push(Note { package: package.clone(), by: file.clone(), what: line.to_owned() });
             }
         }
     }

@@ -1,0 +1,6 @@
+int nobody(void);
+
+int nobody(void)
+{
+	return 0;
+}

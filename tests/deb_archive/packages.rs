@@ -1,0 +1,95 @@
+//! Fetching packages from a server that may misbehave.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use minimg::Class;
+use minimg::digest::Digest;
+use minimg::fetch::{FetchError, Fetcher, Patience, Wanted};
+
+use crate::repository::Repository;
+use crate::server::Manner;
+use crate::{Bench, assert_failure, fixture};
+
+#[test]
+fn packages_that_are_not_what_was_promised_are_refused() {
+    let changed = Bench::new(&Repository::new());
+    changed.server.change("/pool/a", |content| content[1000] ^= 1);
+    assert_failure(changed.failure(), Class::Verification, "has the digest");
+    let longer = Bench::new(&Repository::new());
+    longer.server.change("/pool/b", |content| content.push(0));
+    assert_failure(longer.failure(), Class::Verification, "has 70001 bytes, not 70000");
+    let endless = Bench::new(&Repository::new());
+    endless.server.behave("/pool/b", Manner::Endless);
+    assert_failure(endless.failure(), Class::Malformed, "sends more than 70000 bytes");
+    let missing = Bench::new(&Repository::new());
+    missing.server.remove("/pool/b");
+    assert_failure(missing.failure(), Class::Network, "/pool/b_2.deb is not there");
+}
+
+#[test]
+fn unverifiable_packages_are_refused() {
+    let mut repository = Repository::new();
+    repository.packages.clear();
+    repository.extra = "Package: a\nVersion: 1\nArchitecture: amd64\nFilename: a.deb\nSize: 3\n".into();
+    assert_failure(Bench::new(&repository).failure(), Class::Verification, "a 1 cannot be verified");
+}
+
+#[test]
+fn connections_that_are_cut_are_taken_up_again() {
+    for (manner, expected) in [
+        (
+            Manner::Cut { after: 100_000, times: 2, ranges: true },
+            vec!["/pool/a_1.deb 200", "/pool/a_1.deb from 100000 206", "/pool/a_1.deb from 200000 206"],
+        ),
+        (
+            Manner::Cut { after: 100_000, times: 1, ranges: false },
+            vec!["/pool/a_1.deb 200", "/pool/a_1.deb from 100000 200"],
+        ),
+        (Manner::Stall { after: 100_000 }, vec!["/pool/a_1.deb 200", "/pool/a_1.deb from 100000 206"]),
+        (Manner::Status { status: 503, times: 2 }, vec!["/pool/a_1.deb 503", "/pool/a_1.deb 503", "/pool/a_1.deb 200"]),
+        (Manner::Redirect("/elsewhere".into()), vec!["/pool/a_1.deb 302", "/elsewhere 200"]),
+    ] {
+        let (repository, bench) = fixture();
+        bench.server.put("/elsewhere", repository.packages[0].content.clone());
+        bench.server.behave("/pool/a", manner);
+        impatient(&bench, &repository).unwrap();
+        assert_eq!(bench.server.log(), expected);
+    }
+}
+
+#[test]
+fn patience_ends() {
+    for (manner, part) in [
+        (Manner::Cut { after: 0, times: 99, ranges: true }, "tried 3 times, 0 bytes came"),
+        (Manner::Status { status: 503, times: 99 }, "status 503 (tried 3 times"),
+        (Manner::Status { status: 403, times: 99 }, "answered with status 403"),
+        (Manner::Redirect("/pool/a_1.deb".into()), "redirects without end"),
+    ] {
+        let (repository, bench) = fixture();
+        bench.server.behave("/pool/a", manner);
+        let error = impatient(&bench, &repository).unwrap_err();
+        assert!(error.class() == Class::Network && error.to_string().contains(part), "{error}");
+        assert!(bench.store().usage().unwrap().is_empty(), "nothing was kept");
+    }
+}
+
+/// Fetches the package `a` with little patience.
+fn impatient(bench: &Bench, repository: &Repository) -> Result<(), FetchError> {
+    let content = &repository.packages[0].content;
+    let url = format!("{}/pool/a_1.deb", bench.server.address);
+    let wanted = Wanted { name: "a".into(), url, size: content.len() as u64, sha256: Digest::of(content) };
+    let short = Duration::from_millis(10);
+    let patience = Patience {
+        attempts: 3,
+        first_pause: short,
+        connect: Duration::from_secs(5),
+        stall: Duration::from_millis(500),
+    };
+    bench.with_context(|context| {
+        let mut bytes = Vec::new();
+        Fetcher::with_patience(*context, patience).blob(&wanted)?.read_to_end(&mut bytes).unwrap();
+        assert!(bytes == *content);
+        Ok(())
+    })
+}
