@@ -172,6 +172,17 @@ fn a_program_that_does_not_keep_to_the_protocol_is_refused() {
 }
 
 #[test]
+fn a_missing_place_for_temporary_files_is_named() {
+    let sandbox = Sandbox::cold();
+    program(&sandbox, "counting", COUNTING);
+    sandbox.write("own.toml", COUNTED);
+    let output = minimg(&sandbox, &["build", "./own.toml"]).env("TMPDIR", sandbox.path("none")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("let TMPDIR name a directory"), "{said}");
+}
+
+#[test]
 fn what_a_program_starts_to_describe_itself_ends_with_it() {
     let sandbox = Sandbox::cold();
     let script = "#!/bin/sh\ncd \"${0%/*}\"\nsleep 1000 &\nsetsid sleep 1000 &\ntouch begun\n\

@@ -378,6 +378,8 @@ fn mistakes_are_named() {
     let sandbox = Sandbox::cold();
     gentoo(&sandbox);
     fs::create_dir(sandbox.path("empty")).unwrap();
+    fs::create_dir(sandbox.path("sparse")).unwrap();
+    fs::File::create(sandbox.path("sparse/lastlog")).unwrap().set_len(100 << 30).unwrap();
     sandbox.write("bad.tar", "this is not a tar archive, though its name says so");
     for (code, arguments, expected) in [
         (
@@ -389,6 +391,7 @@ fn mistakes_are_named() {
         (8, &["shrink", "gentoo", "-p", "nonesuch"], "cannot keep the program nonesuch"),
         (8, &["shrink", "gentoo", "-p", "/usr"], "cannot keep the program /usr: what is there is no file"),
         (3, &["shrink", "https://mirror.example/a.tar", "-p", "x"], "or fetch it yourself and name the file"),
+        (7, &["shrink", "sparse", "-p", "x"], "the largest is /lastlog with 107374182400 bytes"),
         (7, &["shrink", "empty", "-p", "x"], "empty holds no files at all"),
         (7, &["shrink", "bad.tar", "-p", "x"], "bad.tar"),
         (3, &["shrink", "docker:--help", "-p", "x"], "does not name a root file system"),

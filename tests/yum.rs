@@ -165,6 +165,10 @@ fn failures_say_what_is_wrong() {
     let said = sandbox.fail(3, &BUILD);
     assert!(said.contains("no repository is known"), "{said}");
     assert_eq!(left_in(&sandbox.store), Vec::<String>::new());
+    let pinned = profile("'no-such-package'", "plain", "gpgcheck = false");
+    sandbox.write("own.toml", &format!("source.pins = {{ busybox = '1' }}\n{pinned}"));
+    let said = sandbox.fail(4, &["build", "./own.toml"]);
+    assert!(said.contains("warning: yum knows no pins"), "{said}");
 }
 
 #[test]

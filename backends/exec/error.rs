@@ -52,6 +52,9 @@ pub enum ExecError {
         /// What is wrong with it.
         message: String,
     },
+    /// There is no place for its answer.
+    #[error("cannot make a temporary file: {0}; let TMPDIR name a directory that can be written to")]
+    Temporary(#[source] std::io::Error),
     /// It says why it failed.
     #[error("{program} says: {message}")]
     Reported {
@@ -69,6 +72,7 @@ impl From<ExecError> for Error {
         let class = match &error {
             ExecError::Setting { .. } => Class::Profile,
             ExecError::Reported { class, .. } => *class,
+            ExecError::Temporary(_) => Class::Machine,
             _ => Class::Tool,
         };
         Error::new(class, error)

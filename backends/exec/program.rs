@@ -73,7 +73,7 @@ impl Program {
     pub(super) fn describe(&self, settings: &Settings) -> Result<Description> {
         let namespace = Namespace::of_processes(settings);
         let command = self.command("describe", PATIENCE_TO_DESCRIBE, None, &namespace);
-        let file = || tempfile::tempfile().map_err(|source| Error::new(crate::error::Class::Machine, source));
+        let file = || tempfile::tempfile().map_err(ExecError::Temporary);
         let (mut stdout, mut stderr) = (file()?, file()?);
         let ended = match self.file.metadata() {
             Ok(_) => process::run_into(&command, None, &stdout, &stderr, LONGEST_ANSWER),

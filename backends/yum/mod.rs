@@ -120,6 +120,10 @@ impl Backend for Yum {
         }
         let need = need(&options)?;
         let source = &request.source;
+        if !source.pins.is_empty() {
+            let text = "yum knows no pins; write the version behind the package's name, as in `bash-5.2.26`";
+            context.reporter.event(Event::Warning(text));
+        }
         let asked = (&request.board.names.rpm, &request.packages, source.recommends, &source.exclude);
         let from = (&source.suite, &source.distribution, &options, local_files(request, &options, context.settings)?);
         let key = digest_of(&(NAME, VERSION, asked, from));

@@ -6,6 +6,12 @@ use std::ops::Bound;
 use super::tar::{Entry, EntryKind, TarError};
 use crate::tree::{Kind, Meta, RootPath};
 
+/// How many directories may lie in one another: some package managers nest a hundred.
+const MOST_NESTED: usize = 256;
+/// What all paths of an archive may take, those of directories that they only imply included. Of a long path all directories above are a
+/// thousand times as long.
+const MOST_BYTES: usize = 1 << 30;
+
 /// One path of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -58,6 +64,10 @@ pub struct Collector {
     places: BTreeMap<RootPath, usize>,
     /// Files that have other names, and so cannot be replaced under one of them.
     linked: BTreeSet<RootPath>,
+    /// Directories that have no entry of their own yet.
+    implied: BTreeSet<RootPath>,
+    /// What all of these paths take.
+    bytes: usize,
     /// The directory that was found to be one last: entries come in an order that makes asking again rare.
     last_parent: Option<RootPath>,
 }
@@ -74,6 +84,7 @@ impl Collector {
                 _ => Err(TarError::Duplicate { path: entry.path }),
             };
         }
+        self.count(&entry.path)?;
         self.check_parents(&entry.path)?;
         let Entry { path, kind, meta, size } = entry;
         let (kind, meta) = match kind {
@@ -113,6 +124,14 @@ impl Collector {
         Ok(at)
     }
 
+    fn count(&mut self, path: &RootPath) -> Result<(), TarError> {
+        self.bytes += path.as_bytes().len();
+        match self.bytes <= MOST_BYTES {
+            true => Ok(()),
+            false => Err(TarError::TooLarge { what: "bytes of paths", limit: MOST_BYTES as u64 }),
+        }
+    }
+
     fn has_below(&self, path: &RootPath) -> bool {
         let prefix = [path.as_bytes(), b"/"].concat();
         let after = self.places.range::<[u8], _>((Bound::Included(&*prefix), Bound::Unbounded)).next();
@@ -124,11 +143,20 @@ impl Collector {
         if self.last_parent.as_ref() == Some(&parent) {
             return Ok(());
         }
+        if path.components().count() > MOST_NESTED {
+            return Err(TarError::TooLarge { what: "directories in one another", limit: MOST_NESTED as u64 });
+        }
         for above in path.ancestors() {
-            if let Some(&at) = self.places.get(&above)
-                && self.members[at].kind != MemberKind::Directory
-            {
-                return Err(TarError::NotADirectory { path: path.clone(), above });
+            match self.places.get(&above) {
+                Some(&at) if self.members[at].kind != MemberKind::Directory => {
+                    return Err(TarError::NotADirectory { path: path.clone(), above });
+                }
+                Some(_) => {}
+                None if self.implied.contains(&above) => {}
+                None => {
+                    self.count(&above)?;
+                    self.implied.insert(above);
+                }
             }
         }
         // An undeclared directory may still become something else, so only declared ones are remembered.
@@ -157,6 +185,24 @@ impl Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_that_imply_too_much_are_refused() {
+        let add = |collector: &mut Collector, path: String| {
+            let path = RootPath::new(path).unwrap();
+            collector.add(Entry { path, kind: EntryKind::File, meta: Meta::default(), size: 0 })
+        };
+        let nested = |count: usize| vec!["a"; count].join("/");
+        add(&mut Collector::default(), nested(MOST_NESTED)).unwrap();
+        let deep = add(&mut Collector::default(), nested(MOST_NESTED + 1));
+        assert!(matches!(deep, Err(TarError::TooLarge { .. })), "{deep:?}");
+        let mut collector = Collector { bytes: MOST_BYTES - 12, ..Collector::default() };
+        // `ab` and `ab/cd`, and then `ab/ef` alone.
+        add(&mut collector, "ab/cd".into()).unwrap();
+        add(&mut collector, "ab/ef".into()).unwrap();
+        let more = add(&mut collector, "g".into());
+        assert!(matches!(more, Err(TarError::TooLarge { .. })), "{more:?}");
+    }
 
     #[test]
     fn other_names_of_what_has_no_content_are_as_many_of_it() {

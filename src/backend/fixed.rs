@@ -6,10 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Context, PinnedPackage, PinnedRoot, Pins, Produced};
+use crate::archive::Limits;
 use crate::digest::Digest;
 use crate::error::{Class, Error, Result};
 use crate::layer;
-use crate::tree::{Package, PackageId, RootTree};
+use crate::tree::{Kind, Node, Package, PackageId, RootPath, RootTree};
 
 /// The kind of the store's entries that say who owns the files of a fixed root.
 const OWNERS: &str = "root-owners";
@@ -31,11 +32,31 @@ pub enum FixedError {
     /// The pins name no root tree.
     #[error("the lock pins no root tree for this backend; write it again with `minimg lock`")]
     NotPinned,
+    /// A tree that would be larger as a tar than any root file system is.
+    #[error(
+        "the files of {origin} have {size} bytes, more than the {} that are accepted; the largest is {path} with {of_it} bytes: leave out \
+         what no program needs",
+        Limits::PACKAGE.output
+    )]
+    TooLarge {
+        /// What made it.
+        origin: String,
+        /// What all files have together.
+        size: u64,
+        /// The largest file.
+        path: RootPath,
+        /// What that has.
+        of_it: u64,
+    },
 }
 
 impl From<FixedError> for Error {
     fn from(error: FixedError) -> Self {
-        Error::new(Class::Stale, error)
+        let class = match error {
+            FixedError::TooLarge { .. } => Class::Malformed,
+            _ => Class::Stale,
+        };
+        Error::new(class, error)
     }
 }
 
@@ -51,9 +72,10 @@ struct Owners {
 /// as its database says, with no archive to fetch them from.
 ///
 /// # Errors
-/// When content cannot be read, the tree cannot be a tar, or the store fails.
+/// When content cannot be read, the tree cannot be a tar or is too large for one, or the store fails.
 pub fn fix(mut tree: RootTree, origin: &str, context: &Context<'_>) -> Result<Pins> {
     tree.add_missing_parents();
+    check_size(&tree, origin)?;
     let mut blob = context.store.new_blob()?;
     layer::write_tar_to(&tree, i64::MAX, &mut blob)?;
     let (sha256, size) = blob.commit()?;
@@ -63,6 +85,21 @@ pub fn fix(mut tree: RootTree, origin: &str, context: &Context<'_>) -> Result<Pi
     context.store.put_entry(OWNERS, &sha256, &bytes)?;
     let epoch = tree.iter().map(|(_, node)| node.meta.mtime).max().unwrap_or(0);
     Ok(pins(&tree, PinnedRoot { sha256, size, origin: origin.to_owned() }, epoch))
+}
+
+/// A sparse file takes nothing on its disk and all of its length in a tar.
+fn check_size(tree: &RootTree, origin: &str) -> Result<(), FixedError> {
+    let size_of = |node: &Node| match &node.kind {
+        Kind::File(content) => content.size(),
+        _ => 0,
+    };
+    let size = tree.iter().fold(0, |sum: u64, (_, node)| sum.saturating_add(size_of(node)));
+    if size <= Limits::PACKAGE.output {
+        return Ok(());
+    }
+    let largest = tree.iter().max_by_key(|(_, node)| size_of(node));
+    let (path, of_it) = largest.map_or((RootPath::root(), 0), |(path, node)| (path.clone(), size_of(node)));
+    Err(FixedError::TooLarge { origin: origin.to_owned(), size, path, of_it })
 }
 
 /// The pins of a finished root tree: its packages, for people and records to know, and the tree itself.
@@ -122,7 +159,6 @@ mod tests {
     use crate::backend::Settings;
     use crate::report::Silent;
     use crate::store::Store;
-    use crate::tree::{Node, RootPath};
 
     fn tree() -> RootTree {
         let mut tree = RootTree::new();
