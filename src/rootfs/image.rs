@@ -214,13 +214,12 @@ fn choose<'a>(manifests: &'a [Descriptor], wanted: Option<&Platform>) -> Result<
     };
     // There may be variants for newer machines before that which is for all.
     let exact = wanted.and_then(|wanted| manifests.iter().find(|there| there.platform.as_ref() == Some(wanted)));
-    exact.or_else(|| manifests.iter().find(fits)).ok_or_else(|| RootfsError::Platform {
-        wanted: wanted.map_or_else(|| "manifest".to_owned(), ToString::to_string),
-        there: manifests
-            .iter()
-            .filter_map(|d| d.platform.as_ref().map(ToString::to_string))
-            .collect::<Vec<_>>()
-            .join(", "),
+    exact.or_else(|| manifests.iter().find(fits)).ok_or_else(|| {
+        let there: Vec<_> = manifests.iter().filter_map(|there| Some(there.platform.as_ref()?.to_string())).collect();
+        RootfsError::Platform {
+            wanted: wanted.map_or_else(|| "manifest".to_owned(), ToString::to_string),
+            there: if there.is_empty() { "none".to_owned() } else { there.join(", ") },
+        }
     })
 }
 

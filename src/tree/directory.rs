@@ -78,13 +78,15 @@ impl Root for DirectoryRoot {
 }
 
 /// Reads the metadata of all that is in `directory` into a tree; content is read from the files later. Sockets are left out, as an
-/// archive would; other file systems below are read too. Extended attributes are kept where they can be read.
+/// archive would; other file systems below are read too, but for those that the kernel makes up, such as `/proc`: of them there is the
+/// directory alone. Extended attributes are kept where they can be read.
 ///
 /// # Errors
 /// When something cannot be looked at; the error names it.
 pub fn read_directory(directory: &Path) -> io::Result<RootTree> {
     let mut found = Vec::new();
-    walk(directory, &RootPath::root(), &mut found)?;
+    let device = directory.metadata()?.dev();
+    walk(directory, &RootPath::root(), device, &mut found)?;
     let files = Arc::new(HostFiles(found.iter().map(|(path, _)| path.below(directory)).collect()));
     let mut tree = RootTree::new();
     let mut names: std::collections::BTreeMap<FileId, RootPath> = std::collections::BTreeMap::new();
@@ -111,7 +113,12 @@ pub fn read_directory(directory: &Path) -> io::Result<RootTree> {
     Ok(tree)
 }
 
-fn walk(directory: &Path, at: &RootPath, found: &mut Vec<(RootPath, std::fs::Metadata)>) -> io::Result<()> {
+fn walk(
+    directory: &Path,
+    at: &RootPath,
+    device: u64,
+    found: &mut Vec<(RootPath, std::fs::Metadata)>,
+) -> io::Result<()> {
     let host = at.below(directory);
     let named = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let mut entries = host.read_dir().map_err(|e| named(&host, e))?.collect::<io::Result<Vec<_>>>()?;
@@ -119,13 +126,19 @@ fn walk(directory: &Path, at: &RootPath, found: &mut Vec<(RootPath, std::fs::Met
     for entry in entries {
         let path = at.child(entry.file_name().as_bytes());
         let meta = entry.metadata().map_err(|e| named(&entry.path(), e))?;
-        let is_directory = meta.is_dir();
+        let (is_directory, own_device) = (meta.is_dir(), meta.dev());
         found.push((path.clone(), meta));
-        if is_directory {
-            walk(directory, &path, found)?;
+        if is_directory && (own_device == device || !is_made_up(&entry.path())) {
+            walk(directory, &path, own_device, found)?;
         }
     }
     Ok(())
+}
+
+/// Whether the file system that is mounted there has no files of its own: proc(5), sysfs(5). The numbers are those of statfs(2).
+fn is_made_up(mount_point: &Path) -> bool {
+    const SYSFS: rustix::fs::FsWord = 0x6265_6572;
+    rustix::fs::statfs(mount_point).is_ok_and(|found| [rustix::fs::PROC_SUPER_MAGIC, SYSFS].contains(&found.f_type))
 }
 
 fn kind_of(host: &Path, meta: &std::fs::Metadata) -> io::Result<Option<Kind>> {
@@ -161,4 +174,16 @@ fn read_xattrs(host: &Path) -> super::Xattrs {
         }
     }
     xattrs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_makes_up_is_known() {
+        for (path, expected) in [("/proc", true), ("/proc/self/fdinfo", true), ("/", false), ("/none", false)] {
+            assert_eq!(is_made_up(Path::new(path)), expected, "{path}");
+        }
+    }
 }

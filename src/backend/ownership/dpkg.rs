@@ -35,8 +35,8 @@ pub fn paragraphs(status: &[u8]) -> Result<Vec<Control>, String> {
     let mut all = Vec::new();
     for paragraph in lines.split(|line| line.trim().is_empty()).filter(|paragraph| !paragraph.is_empty()) {
         let state = paragraph.iter().find_map(|line| line.strip_prefix("Status:")).unwrap_or("installed");
-        // The third word; what was removed or only selected has no files.
-        if matches!(state.split_whitespace().next_back(), Some("not-installed" | "config-files")) {
+        // The third word; what was removed or only selected has no files, and of what is half installed nobody knows which.
+        if matches!(state.split_whitespace().next_back(), Some("not-installed" | "config-files" | "half-installed")) {
             continue;
         }
         let text = paragraph.join("\n") + "\n";

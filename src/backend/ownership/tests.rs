@@ -29,6 +29,7 @@ fn owners(mut tree: RootTree) -> Vec<String> {
 fn dpkg_knows_its_files_through_links_architectures_and_diversions() {
     let status = "Package: a\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nVersion: 1:2-3\n\n\
                   Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n\
+                  Package: half\nStatus: install reinstreq half-installed\n\n\
                   Package: b\nStatus: install ok unpacked\nArchitecture: all\nVersion: 2\n";
     let found = owners(tree(&[
         ("var/lib/dpkg/status", status),
