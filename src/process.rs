@@ -168,6 +168,7 @@ pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &
     let started = interrupt::guard(|| expression.start(), |handle| Leftover::Groups(groups(handle)))
         .map_err(Ended::NotStarted)?;
     let (handle, _guard) = started;
+    let groups = groups(&handle);
     let begun = Instant::now();
     let killed = loop {
         let left = command.patience.saturating_sub(begun.elapsed());
@@ -175,14 +176,14 @@ pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &
         let too_much = [(stdout, most), (stderr, LARGEST_LOG)].into_iter().find(|(file, limit)| length(file) > *limit);
         match (ended.map(|output| output.status), too_much) {
             (Some(status), None) if status.success() => return Ok(()),
-            (Some(status), None) => return Err(Ended::Failed(status)),
+            (Some(status), None) => break Ended::Failed(status),
             (_, Some((_, limit))) => break Ended::TooMuch(limit),
             (None, None) if left.is_zero() => break Ended::Killed,
             (None, None) => {}
         }
     };
-    for group in groups(&handle) {
-        // It may have ended by itself meanwhile.
+    for group in groups {
+        // It may have ended by itself meanwhile; of a tool that failed some children may wait for ever.
         let _ = kill_process_group(group, Signal::KILL);
     }
     handle.wait().map_err(Ended::NotStarted)?;
@@ -267,9 +268,13 @@ mod tests {
         let mut lines = error.lines().map(str::trim);
         assert!(lines.next().is_some_and(|line| line.contains("did not end within 0 s and was killed")), "{error}");
         assert_eq!(lines.next(), Some("begun"));
-        let pid = Pid::from_raw(lines.next().unwrap().parse().unwrap()).unwrap();
+        assert_gone(lines.next().unwrap());
+    }
+
+    #[track_caller]
+    fn assert_gone(pid: &str) {
         // The kernel takes a moment to bury it; whoever inherits it a moment more.
-        let gone = || match std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) {
+        let gone = || match std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())) {
             Ok(stat) => stat.contains(") Z"),
             Err(_) => true,
         };
@@ -278,7 +283,7 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(20));
                 false
             }),
-            "{pid:?} lives"
+            "{pid} lives"
         );
     }
 
@@ -301,6 +306,12 @@ mod tests {
         let begun = std::time::Instant::now();
         assert_eq!(run_sh("sleep 20 & echo done", LONG), Ok("done\n".into()));
         assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_failure_ends_the_children() {
+        let error = run_sh("sleep 1000 & echo $!; exit 1", LONG).unwrap_err();
+        assert_gone(error.lines().last().unwrap());
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use rustix::fs::MemfdFlags;
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
@@ -15,6 +17,7 @@ use super::tool::{Need, ToolError};
 use super::{Context, Part, Settings};
 use crate::error::Result;
 use crate::interrupt::{self, Guard, Leftover};
+use crate::process;
 use crate::store::Store;
 
 /// The program that makes namespaces.
@@ -24,6 +27,11 @@ pub(super) const SETPRIV: Need = Need { programs: &["setpriv"], package: "util-l
 
 /// Removes a directory, before its name.
 const REMOVE: [&str; 4] = ["rm", "-rf", "--one-file-system", "--"];
+
+/// After this long a namespace is taken not to come.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// More than this nobody says who does nothing, in bytes.
+const MOST_OUTPUT: u64 = 1 << 20;
 
 /// Which ids exist in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,12 +127,18 @@ impl Namespace {
 
     /// Runs nothing in it; what is said when that fails.
     pub(super) fn try_out(&self) -> Result<(), String> {
-        let command = self.wrap("true".as_ref(), []);
-        let Some((program, arguments)) = command.split_first() else { return Ok(()) };
-        let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-        let output = output.map_err(|error| error.to_string())?;
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        if output.status.success() { Ok(()) } else { Err(said) }
+        let mut words = self.wrap("true".as_ref(), []);
+        let program = words.remove(0).into();
+        let (environment, directory) = (Vec::new(), None);
+        let command = process::Command { program, arguments: words, environment, directory, patience: PATIENCE };
+        let nowhere = || rustix::fs::memfd_create("output", MemfdFlags::CLOEXEC).map(File::from);
+        let (stdout, mut stderr) = (nowhere().map_err(|e| e.to_string())?, nowhere().map_err(|e| e.to_string())?);
+        process::run_into(&command, None, &stdout, &stderr, MOST_OUTPUT).map_err(|ended| {
+            match process::last_lines(&mut stderr).trim() {
+                "" => ended.explained(&command, "").to_string(),
+                said => said.to_owned(),
+            }
+        })
     }
 
     /// The command line that runs a program in a new namespace: the first word is the program to be started.
@@ -224,6 +238,16 @@ mod tests {
     use super::*;
     use crate::report::Silent;
     use crate::store::Store;
+
+    #[test]
+    fn a_namespace_that_does_not_come_is_not_waited_for() {
+        // As `unshare` does where another namespace is not allowed: its helper waits for ever, and holds its output open.
+        let prefix = ["/bin/sh", "-c", "sleep 1000 & echo not allowed >&2; exit 1"];
+        let namespace = Namespace { ids: Ids::Mapped, prefix: prefix.map(OsString::from).to_vec() };
+        assert_eq!(namespace.try_out(), Err("not allowed".to_owned()));
+        let silent = Namespace { ids: Ids::Mapped, prefix: ["/bin/false".into()].to_vec() };
+        assert!(silent.try_out().unwrap_err().contains("failed with exit status: 1"));
+    }
 
     #[test]
     fn what_a_tool_makes_goes_with_the_workspace() {

@@ -123,7 +123,16 @@ impl Engine {
     pub fn temporary(&self, container: &str, reference: &str) -> Guard {
         let (engine, container, reference) = (self.clone(), container.to_owned(), reference.to_owned());
         let take_out = move || {
-            engine.ask(&["rm", "--force", &container]);
+            let (begun, filter) = (Instant::now(), format!("--filter=name={container}"));
+            // A container that is on its way out by itself is refused, and still there for a moment.
+            loop {
+                engine.ask(&["rm", "--force", &container]);
+                let left = engine.ask(&["ps", "--all", "--quiet", &filter]);
+                if left.is_none_or(|left| left.trim().is_empty()) || begun.elapsed() > ENOUGH {
+                    break;
+                }
+                std::thread::sleep(PAUSE);
+            }
             engine.ask(&["image", "rm", "--force", &reference]);
         };
         interrupt::register(Leftover::Elsewhere(Box::new(take_out)))

@@ -102,7 +102,7 @@ write("/etc/group", "root:x:0:\\nweb:x:42:\\n")
         for name in ["owned", "setuid", "capable"]:
             (root / "srv" / name).write_text(name)
         files = ["%attr(0640, web, web) /srv/owned", "%attr(4711, root, web) /srv/setuid", "%caps(cap_net_raw=ep) /srv/capable"]
-        post = "%post\necho ran >/srv/post-ran\ncat /dev/null\n"
+        post = "%post\necho ran >/srv/post-ran\necho >/dev/null\n"
         self.build("owned", "1", root, files, "Requires: filesystem busybox dash\nRequires(post): /bin/sh busybox", post)
         self.build("broken", "1", self.work / "owned", files, "Requires: there-is-no-such-thing")
         self.build("failing", "1", self.work / "empty", [], "Requires(pre): /bin/sh", "%pre\necho the script failed >&2\nexit 1\n")
