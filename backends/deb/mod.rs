@@ -59,7 +59,8 @@ impl Backend for Deb {
         self.refuse_options(request)?;
         let unpacker = Unpacker::new(context.store);
         let pins = archive::resolve_and_begin(request, context, |package, file| {
-            unpacker.push(package, || Ok(file));
+            // Where there is no room, it is in the store for later.
+            unpacker.push_open(package, file);
             // One, since the index is still being read, which takes two cores.
             unpacker.grow(1);
         })?;

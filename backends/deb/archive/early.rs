@@ -69,9 +69,20 @@ impl List {
 
     /// Fetches and reads it.
     fn get(&self, fetcher: &Fetcher<'_>, follower: Option<Follower>) {
-        let outcome =
-            self.read(fetcher, follower).map_or(Outcome::Nothing, |(digest, bytes)| Outcome::Here(digest, bytes));
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+        // Whatever happens, nobody waits for ever.
+        let _given_up = GivenUp(self);
+        if let Some((digest, bytes)) = self.read(fetcher, follower) {
+            self.end(Outcome::Here(digest, bytes));
+        }
+    }
+
+    /// Tells those who wait how it ended, unless they know.
+    fn end(&self, how: Outcome) {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*outcome, Outcome::Awaited) {
+            *outcome = how;
+        }
+        drop(outcome);
         self.changed.notify_all();
     }
 
@@ -101,12 +112,23 @@ impl List {
     }
 }
 
+/// Dropped, it ends the waiting for a list that did not come.
+struct GivenUp<'l>(&'l List);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        self.0.end(Outcome::Nothing);
+    }
+}
+
 /// What is known of a request before anything is fetched.
 pub(super) struct Plan<'p> {
     pub suites: &'p [Suite],
     pub architecture: &'p str,
     pub wanted: &'p [Wanted<'p>],
     pub source: &'p Source,
+    /// How many things may be done at once; 0 leaves it open.
+    pub jobs: usize,
 }
 
 impl Early {
@@ -132,7 +154,7 @@ impl Early {
         let mut follower = None;
         if let (Some((_, others)), Some(suite), Some(ready)) = (early.lists.split_first(), plan.suites.first(), ready)
             && early.lists.len() == plan.suites.len()
-            && context.settings.jobs != 1
+            && plan.jobs != 1
         {
             let guess = Guess::begin(scope, plan, (&suite.address, others), ready, fetcher);
             (early.guess, follower) = guess.unzip();
@@ -164,5 +186,8 @@ impl Early {
 impl Drop for Early {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        for list in &self.lists {
+            list.end(Outcome::Nothing);
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! what came.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
@@ -25,6 +25,15 @@ const CONNECTIONS: usize = 6;
 /// Nobody has signed for the lengths yet: what is longer can wait.
 const LARGEST: u64 = 64 << 20;
 
+/// The most bytes that are fetched by guess in all, for the same reason.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// So many names are followed at most: each is looked for in all that came before.
+const MOST_NAMES: usize = 4096;
+
+/// So far into an index they are followed, in names that it has packages for; a long one has 140 000.
+const LAST: usize = 1 << 20;
+
 /// What is fetched by guess. Dropped before [`Guess::settle`], the fetching ends.
 pub(super) struct Guess(Arc<State>);
 
@@ -34,6 +43,8 @@ struct State {
     begun: Mutex<Option<BTreeSet<Digest>>>,
     /// Set when nobody waits for what was begun either.
     stop: Arc<AtomicBool>,
+    /// How many bytes were begun.
+    bytes: AtomicU64,
 }
 
 impl Guess {
@@ -52,7 +63,8 @@ impl Guess {
         let guess = Self(Arc::new(State { begun: Mutex::new(Some(BTreeSet::new())), ..State::default() }));
         let (sender, receiver) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
-        for _ in 0..CONNECTIONS {
+        let most = if plan.jobs == 0 { CONNECTIONS } else { CONNECTIONS.min(plan.jobs) };
+        for _ in 0..most {
             let (state, receiver, others, address) =
                 (guess.0.clone(), receiver.clone(), others.to_vec(), address.to_owned());
             scope.spawn(move || {
@@ -94,6 +106,9 @@ impl State {
         let others: Option<Vec<Index>> = others.iter().map(|list| Index::open(list.wait()?.1)).collect();
         let Some(others) = others else { return };
         while let Some(guessed) = next(receiver) {
+            if lock(&self.begun).is_none() {
+                return;
+            }
             let is_newer =
                 |found: Package<'_>| found.name == guessed.name && compare(found.version, &guessed.version).is_gt();
             let file = file_of(&guessed, address);
@@ -101,6 +116,9 @@ impl State {
                 || fetcher.has(&file)
                 || others.iter().any(|index| index.named_or_providing(&guessed.name).any(is_newer))
             {
+                continue;
+            }
+            if !self.reserve(guessed.size) {
                 continue;
             }
             match &mut *lock(&self.begun) {
@@ -112,6 +130,12 @@ impl State {
                 ready(&guessed, file);
             }
         }
+    }
+
+    /// Whether so many bytes more may be fetched.
+    fn reserve(&self, size: u64) -> bool {
+        let more = |bytes: u64| bytes.checked_add(size).filter(|&bytes| bytes <= MOST_BYTES);
+        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 }
 
@@ -131,7 +155,7 @@ pub(super) struct Follower {
 impl Follower {
     /// Looks at the next package of the index; `before` has those that came before it.
     pub(super) fn see(&mut self, package: &Package<'_>, before: &Builder) {
-        if !self.awaited.remove(package.name) && !self.provides_what_is_awaited(package) {
+        if before.names() > LAST || !self.awaited.remove(package.name) && !self.provides_what_is_awaited(package) {
             return;
         }
         let mut names = self.take(package);
@@ -157,7 +181,7 @@ impl Follower {
         }
         let groups = [package.pre_depends, package.depends].into_iter().filter_map(|field| relation::parse(field).ok());
         let first = groups.flatten().filter_map(|group| Some(group.first()?.name.to_owned()));
-        first.filter(|name| self.known.insert(name.clone())).collect()
+        first.filter(|name| self.known.len() < MOST_NAMES && self.known.insert(name.clone())).collect()
     }
 }
 
@@ -172,14 +196,49 @@ mod tests {
     use super::super::packages;
     use super::*;
 
+    fn stanza(name: &str, fields: &str) -> String {
+        format!(
+            "Package: {name}\nVersion: 1\nArchitecture: all\nFilename: pool/{name}.deb\nSize: 1\nSHA256: {}\n{fields}\n",
+            Digest::of(name).hex()
+        )
+    }
+
+    /// What is guessed of this index when `program` is asked for.
+    fn guessed(text: &str) -> Vec<String> {
+        let (sender, receiver) = channel();
+        let names = BTreeSet::from(["program".to_owned()]);
+        let mut follower = Follower { awaited: names.clone(), known: names, found: sender };
+        let limit = AtomicU64::new(u64::MAX);
+        let watch = &mut |package: &Package<'_>, before: &Builder| follower.see(package, before);
+        packages::read_watched(text.as_bytes(), &limit, watch).ok().unwrap();
+        drop(follower);
+        receiver.iter().map(|guessed| guessed.name).collect()
+    }
+
+    #[test]
+    fn an_index_that_nobody_signed_is_followed_only_so_far() {
+        let names = |count: usize| (0..count).map(|i| format!("n{i}")).collect::<Vec<_>>();
+        let many = names(10_000);
+        let depends = format!("Depends: {}\n", many.join(", "));
+        let stanzas: String = many.iter().map(|name| stanza(name, "")).collect();
+        assert_eq!(guessed(&(stanza("program", &depends) + &stanzas)).len(), MOST_NAMES);
+        assert_eq!(guessed(&(stanzas + &stanza("program", &depends))).len(), MOST_NAMES);
+
+        let provider = |i: usize| stanza(&format!("provider{i}"), &format!("Provides: {}\n", names(200_000).join(",")));
+        let long: String = (0..6).map(provider).collect();
+        assert_eq!(guessed(&(long + &stanza("program", ""))), [""; 0]);
+    }
+
+    #[test]
+    fn only_so_many_bytes_are_fetched() {
+        let state = State::default();
+        let begun = (0..100).filter(|_| state.reserve(LARGEST)).count();
+        assert_eq!(begun as u64, MOST_BYTES / LARGEST);
+        assert!(!state.reserve(u64::MAX));
+    }
+
     #[test]
     fn dependencies_are_followed_forwards_and_backwards() {
-        let stanza = |(name, fields): (&str, &str)| {
-            format!(
-                "Package: {name}\nVersion: 1\nArchitecture: all\nFilename: pool/{name}.deb\nSize: 1\nSHA256: {}\n{fields}\n",
-                Digest::of(name).hex()
-            )
-        };
         let text: String = [
             ("base", ""),
             ("early", "Depends: later (>= 1), nowhere\n"),
@@ -192,16 +251,8 @@ mod tests {
             ("three", "Priority: required\nProvides: virtual\n"),
             ("zlib", "Recommends: extra\n"),
         ]
-        .map(stanza)
+        .map(|(name, fields)| stanza(name, fields))
         .concat();
-        let (sender, receiver) = channel();
-        let names = BTreeSet::from(["program".to_owned()]);
-        let mut follower = Follower { awaited: names.clone(), known: names, found: sender };
-        let limit = AtomicU64::new(u64::MAX);
-        let watch = &mut |package: &Package<'_>, before: &Builder| follower.see(package, before);
-        packages::read_watched(text.as_bytes(), &limit, watch).ok().unwrap();
-        drop(follower);
-        let guessed: Vec<_> = receiver.iter().map(|guessed| guessed.name).collect();
-        assert_eq!(guessed, ["program", "early", "later", "base", "two", "zlib"]);
+        assert_eq!(guessed(&text), ["program", "early", "later", "base", "two", "zlib"]);
     }
 }

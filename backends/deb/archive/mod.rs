@@ -106,7 +106,8 @@ fn resolve_request(request: &Request, ready: Option<Ready<'_>>, context: &Contex
     let fetcher = Fetcher::new(*context);
     let planned = planned_suites(request, architecture, context)?;
     std::thread::scope(|scope| {
-        let plan = early::Plan { suites: &planned, architecture, wanted: &wanted, source: &request.source };
+        let jobs = context.settings.jobs;
+        let plan = early::Plan { suites: &planned, architecture, wanted: &wanted, source: &request.source, jobs };
         let early = Early::begin(scope, &plan, ready, &fetcher, context)?;
         let suites = signed_suites(&planned, &fetcher, context)?;
         let pins = choose(request, &wanted, &architectures, &suites, &early, &fetcher, context)?;

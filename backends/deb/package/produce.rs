@@ -109,7 +109,10 @@ fn had_and_unpacked(
     } else {
         fetch(&missing, context, &|package, file| {
             if !is_listed(package) {
-                unpacker.push(package, || Ok(file));
+                let (origin, again) = (origin.clone(), package.clone());
+                if !unpacker.push_open(package, file) {
+                    unpacker.push(package, move || origin.open(&again));
+                }
             }
         })
     };
@@ -117,7 +120,7 @@ fn had_and_unpacked(
     fetched?;
     let mut unpacked = Unpacked::new();
     for package in &pins.packages {
-        if let Some(result) = results.remove(&package.sha256) {
+        if let Some(result) = results.take(package) {
             let (listing, spilled) = result?;
             listings.insert(package.sha256, listing);
             unpacked.insert(package.sha256, spilled);
