@@ -103,7 +103,7 @@ impl Unpacker {
         self.add(&mut lock(&self.shared.state), package, Source::Later(Box::new(open)));
     }
 
-    /// As [`Unpacker::push`], with the file itself; `false`, and nothing is added, where too many files wait open already.
+    /// As `push`, with the file itself; `false`, and nothing is added, where too many files wait open already.
     pub fn push_open(&self, package: &PinnedPackage, file: File) -> bool {
         let mut state = lock(&self.shared.state);
         let has_room = state.waiting.values().filter(|source| matches!(source, Source::Open(_))).count() < MOST_OPEN;
