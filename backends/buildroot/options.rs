@@ -38,10 +38,10 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(12 * 60 * 6
 impl Options {
     /// Reads them. Relative paths start at the profile; in the configuration, at that file.
     pub(super) fn read(source: &Source, settings: &Settings) -> Result<Self, BuildrootError> {
-        let wrong = |message: &str| BuildrootError::Option(message.to_owned());
+        let wrong = |error: toml::de::Error| BuildrootError::Option(options::unreadable(&error));
         let mut options: Self = match source.options.get(NAME) {
             None => Self::default(),
-            Some(value) => value.clone().try_into().map_err(|error: toml::de::Error| wrong(error.message()))?,
+            Some(value) => value.clone().try_into().map_err(wrong)?,
         };
         let paths = options.external.iter_mut().chain(&mut options.fragments).chain(&mut options.tree);
         for path in paths.chain(&mut options.legal_info) {
@@ -104,6 +104,7 @@ mod tests {
     fn wrong_options_are_refused() {
         for (text, configured, expected) in [
             ("trea = 'x'", "", "unknown field `trea`, expected one of"),
+            ("legal-info = true", "", "invalid type: boolean `true`, expected path string in `legal-info`"),
             ("time-limit = 'x'", "", "no span of time"),
             ("", "treee = 'x'", "`treee`"),
         ] {

@@ -115,9 +115,7 @@ impl Options {
         for repository in value.get("repositories").and_then(toml::Value::as_array).into_iter().flatten() {
             known(repository, &KEYS_OF_REPOSITORIES)?;
         }
-        // The first line says what is wrong, the second of which key.
-        let whole = |error: toml::de::Error| wrong(error.to_string().trim().replace('\n', " "));
-        let options: Self = value.clone().try_into().map_err(whole)?;
+        let options: Self = value.clone().try_into().map_err(|error| wrong(options::unreadable(&error)))?;
         options.check()?;
         Ok(options)
     }

@@ -26,6 +26,11 @@ pub fn unknown<'a>(key: &str, known: impl IntoIterator<Item = &'a str> + Clone) 
     format!("there is no `{key}`; {}", suggest::help(key, known).unwrap_or_default())
 }
 
+/// What is wrong with options as a whole, on one line: the first line of such an error says what, the second of which key.
+pub fn unreadable(error: &toml::de::Error) -> String {
+    error.to_string().trim().replace('\n', " ")
+}
+
 /// A span of time, written as `90s`, `30m` or `2h`.
 ///
 /// # Errors

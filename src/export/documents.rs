@@ -294,8 +294,11 @@ fn rfc3339(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds.clamp(0, LAST)).unwrap_or_default().to_string()
 }
 
-/// Documents are made of strings, numbers and ordered maps, which always can be written.
-#[allow(clippy::expect_used)]
+/// A document as JSON.
+#[allow(
+    clippy::expect_used,
+    reason = "documents are made of strings, numbers and ordered maps, which always can be written"
+)]
 pub(super) fn json(document: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(document).expect("documents have nothing that JSON lacks")
 }

@@ -221,7 +221,7 @@ pub(super) fn map_open_file(file: &File, length: u64) -> io::Result<Bytes> {
 }
 
 /// The region must lie in the file.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "a file cannot be mapped without; why it is sound stands where it is done")]
 fn map_checked(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
     if length < SMALLEST_MAP {
         use std::os::unix::fs::FileExt;
