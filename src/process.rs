@@ -104,7 +104,7 @@ fn is_program(path: &Path) -> bool {
 /// When it cannot be run, fails, takes too long, or writes too much: then with the last lines that it wrote.
 pub fn run(command: &Command, input: Option<File>, mut stdout: File, mut stderr: File) -> Result<String, ProcessError> {
     match run_into(command, input, &stdout, &stderr, LARGEST_OUTPUT) {
-        Ok(()) => Ok(text(&mut stdout)),
+        Ok(()) => Ok(text(&mut stdout, MOST_OUTPUT)),
         Err(ended) => Err(ended.explained(command, &(last_lines(&mut stdout) + &last_lines(&mut stderr)))),
     }
 }
@@ -205,10 +205,10 @@ fn shown(command: &Command) -> String {
     format!("`{}`", words.join(" "))
 }
 
-/// What a file begins with, as text.
-fn text(file: &mut File) -> String {
+/// What a file begins with, as text: so many bytes at `most`.
+pub fn text(file: &mut File, most: u64) -> String {
     let mut bytes = Vec::new();
-    if file.rewind().and_then(|()| file.take(MOST_OUTPUT).read_to_end(&mut bytes)).is_err() {
+    if file.rewind().and_then(|()| file.take(most).read_to_end(&mut bytes)).is_err() {
         return String::new();
     }
     String::from_utf8_lossy(&bytes).into_owned()

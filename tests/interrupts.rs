@@ -28,6 +28,19 @@ fn interrupt(child: &mut Child, signal: Signal) -> std::process::ExitStatus {
     child.wait().unwrap()
 }
 
+/// Writes a script that is found before all other programs of its name, and returns the PATH to find it by.
+fn with_program(sandbox: &Sandbox, name: &str, script: &str) -> String {
+    let program = sandbox.write(name, script);
+    std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    format!("{}:{}", sandbox.directory.path().display(), std::env::var("PATH").unwrap())
+}
+
+/// A command as a script calls it.
+fn words(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn an_interrupted_build_leaves_nothing_behind() {
     let sandbox = Sandbox::cold();
@@ -73,10 +86,8 @@ fn is_whole(name: &str, outputs: &[&str]) -> bool {
 fn the_children_of_an_engine_die_with_the_build() {
     let sandbox = Sandbox::shared();
     let script = "#!/bin/sh\nsleep 1000 &\necho $! $$ > \"$PIDS\"\nwait\n";
-    let docker = sandbox.write("docker", script);
-    std::fs::set_permissions(&docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = with_program(&sandbox, "docker", script);
     let pids = sandbox.path("pids");
-    let path = format!("{}:{}", sandbox.directory.path().display(), std::env::var("PATH").unwrap());
     let mut child = sandbox
         .minimg(&["build", "busybox-glibc", "-q", "--load", "docker"])
         .envs([("PATH", path.as_str()), ("PIDS", pids.to_str().unwrap())])
@@ -122,14 +133,9 @@ sleep 1000
 /// Interrupts an import when the engine is at a stage, and says what the engine has then.
 fn interrupt_import(name: &str, engine: &dyn Fn(&[&str]) -> Command, options: &str, stage: &str) -> [String; 2] {
     let sandbox = Sandbox::shared();
-    let client = engine(&[]);
-    let words = std::iter::once(client.get_program()).chain(client.get_args());
-    let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
-    let script = SLOW_ENGINE.replace("ENGINE", &words.join(" ")).replace("BUILD", options);
-    let program = sandbox.write(name, &script);
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let script = SLOW_ENGINE.replace("ENGINE", &words(&engine(&[]))).replace("BUILD", options);
+    let path = with_program(&sandbox, name, &script);
     let ready = sandbox.path("ready");
-    let path = format!("{}:{}", sandbox.directory.path().display(), std::env::var("PATH").unwrap());
     let mut child = sandbox
         .minimg(&["build", "busybox-glibc", "-q", "--import", name])
         .envs([("PATH", path.as_str()), ("STAGE", stage), ("READY", ready.to_str().unwrap())])
@@ -167,22 +173,50 @@ fn an_interrupted_import_leaves_no_name_image_or_container_in_the_engine() {
     }
 }
 
-#[test]
-fn an_interrupted_test_leaves_no_image_or_container_in_the_engine() {
+/// An engine that is slow: the container that would stay comes a second after it is asked for, and images go after three.
+const HESITATING_ENGINE: &str = r#"#!/bin/sh
+case "$*" in
+*" sleep 1000") : >"$READY"; sleep 1 ;;
+"image rm"*) sleep 3 ;;
+esac
+exec ENGINE "$@"
+"#;
+
+/// Interrupts a test at a moment, and says what the engine has then.
+fn interrupt_test(
+    environment: &dyn Fn(&Sandbox) -> Vec<(&'static str, String)>,
+    is_time: &dyn Fn(&Sandbox) -> bool,
+) -> (String, [String; 2]) {
     let sandbox = Sandbox::shared();
     let profile =
         "extends = 'busybox-glibc'\n[[tests]]\nname = 'it waits'\ncommand = ['/usr/bin/busybox', 'sleep', '1000']\n";
     sandbox.write("waits.toml", profile);
-    let mut child = sandbox.minimg(&["test", "waits.toml", "-q"]).env("DOCKER_HOST", DOCKER.host()).spawn().unwrap();
+    let mut command = sandbox.minimg(&["test", "waits.toml", "-q"]);
+    let mut child = command.env("DOCKER_HOST", DOCKER.host()).envs(environment(&sandbox)).spawn().unwrap();
     let begun = Instant::now();
-    while DOCKER.run(&["ps", "--quiet"]).is_empty() {
+    while !is_time(&sandbox) {
         assert!(child.try_wait().unwrap().is_none(), "the test ended");
-        assert!(begun.elapsed() < Duration::from_secs(120), "the container was never started");
+        assert!(begun.elapsed() < Duration::from_secs(120), "the time never came");
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(interrupt(&mut child, Signal::TERM).signal(), Some(Signal::TERM.as_raw()));
+    // What is still to come would come by then.
+    std::thread::sleep(Duration::from_secs(2));
     let left = ["minimg-test/waits", "minimg-import"].map(|name| DOCKER.run(&["image", "ls", "--quiet", name]));
-    assert_eq!((DOCKER.run(&["ps", "--all", "--quiet"]), left), (String::new(), ["", ""].map(str::to_owned)));
+    (DOCKER.run(&["ps", "--all", "--quiet"]), left)
+}
+
+#[test]
+fn an_interrupted_test_leaves_no_image_or_container_in_the_engine() {
+    let nothing = (String::new(), ["", ""].map(str::to_owned));
+    let runs = |_: &Sandbox| !DOCKER.run(&["ps", "--quiet"]).is_empty();
+    assert_eq!(interrupt_test(&|_| Vec::new(), &runs), nothing, "while containers run");
+    let hesitating = |sandbox: &Sandbox| {
+        let path = with_program(sandbox, "docker", &HESITATING_ENGINE.replace("ENGINE", &words(&DOCKER.command(&[]))));
+        vec![("PATH", path), ("READY", sandbox.path("ready").to_str().unwrap().to_owned())]
+    };
+    let asked = |sandbox: &Sandbox| sandbox.path("ready").exists();
+    assert_eq!(interrupt_test(&hesitating, &asked), nothing, "before the container is there");
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! `minimg test`: builds a profile, and runs its tests in a real engine.
 
-use std::io::Write;
-use std::process::{Command, ExitCode, Stdio};
+use std::borrow::Cow;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
-use minimg::engine::{Engine, Way};
+use minimg::engine::{Ran, Trial};
 use minimg::error::Class;
-use minimg::image::Image;
 use minimg::pipeline;
 use minimg::profile::Test;
 use minimg::report::{Event, Reporter};
@@ -50,44 +49,36 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
         let text = format!("{} has no tests, so this shows no more than that it can be built", selected.profile.name);
         progress.event(Event::Warning(&text));
     }
-    let container = format!("minimg-test-{}", std::process::id());
-    let _guard = engine.temporary(&container, &built.image.reference);
     progress.event(Event::Phase("hand over to the engine"));
-    engine.import(&built.image, &store, Way::Load)?;
+    let trial = engine.trial(&built.image, &store)?;
     progress.event(Event::Phase("test"));
-    let outcomes =
-        tests.iter().map(|test| outcome(&engine, &container, &built.image, test)).collect::<anyhow::Result<Vec<_>>>();
-    let _ = engine.command(&["image", "rm", "--force", &built.image.reference]).output();
+    let outcomes = tests.iter().map(|test| outcome(&trial, test)).collect::<anyhow::Result<Vec<_>>>()?;
+    drop(trial);
     progress.finish();
-    report(session, &outcomes?)
+    report(session, &outcomes)
 }
 
-fn outcome(engine: &Engine, container: &str, image: &Image, test: &Test) -> anyhow::Result<Outcome> {
+fn outcome(trial: &Trial, test: &Test) -> anyhow::Result<Outcome> {
     let (program, arguments) = test.command.split_first().context("a test without a command")?;
-    let mut all = vec!["run", "--rm", "--name", container, "--interactive", "--network=none"];
-    all.extend(["--entrypoint", program, &image.reference]);
-    all.extend(arguments.iter().map(String::as_str));
-    let output = run_with_input(engine.command(&all), test.stdin.as_deref().unwrap_or_default())
-        .with_context(|| format!("failed to run the test {:?} in {}", test.name, engine.name()))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let code = output.status.code().unwrap_or(-1);
+    let Ran { code, stdout, stderr } = trial
+        .run(program, arguments, test.stdin.as_deref().unwrap_or_default())
+        .with_context(|| format!("failed to run the test {:?}", test.name))?;
     let problem = if code != test.exit {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        Some(format!("it ended with {code} and not {}; it said: {}{}", test.exit, said, complaint.trim_end()))
+        Some(format!("it ended with {code} and not {}; it said: {}{}", test.exit, end(&stdout), end(stderr.trim_end())))
     } else {
-        let wanted = test.stdout.as_deref().filter(|wanted| !said.contains(*wanted));
-        wanted.map(|wanted| format!("it did not print {wanted:?} but {said:?}"))
+        let wanted = test.stdout.as_deref().filter(|wanted| !stdout.contains(*wanted));
+        wanted.map(|wanted| format!("it did not print {wanted:?} but {:?}", end(&stdout)))
     };
     Ok(Outcome { name: test.name.clone(), passed: problem.is_none(), problem })
 }
 
-fn run_with_input(mut command: Command, input: &str) -> std::io::Result<std::process::Output> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that does not read its input is no failure of the test.
-        let _ = stdin.write_all(input.as_bytes());
+/// What a text ends with, as far as it may stand in a message.
+fn end(text: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 2000;
+    match text.char_indices().rev().nth(LONGEST) {
+        None => text.into(),
+        Some((start, _)) => format!("...{}", &text[start..]).into(),
     }
-    child.wait_with_output()
 }
 
 fn report(session: &Session, outcomes: &[Outcome]) -> anyhow::Result<ExitCode> {
@@ -104,4 +95,16 @@ fn report(session: &Session, outcomes: &[Outcome]) -> anyhow::Result<ExitCode> {
         say!("{} passed, {failed} failed", outcomes.len() - failed);
     }
     Ok(ExitCode::from(if failed == 0 { 0 } else { Class::Incomplete.code() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::end;
+
+    #[test]
+    fn of_a_long_text_the_end_is_shown() {
+        assert_eq!(end("short"), "short");
+        assert_eq!(end(&"é".repeat(1000)), "é".repeat(1000));
+        assert_eq!(end(&("b".to_owned() + &"é".repeat(9000))).chars().count(), 2004);
+    }
 }

@@ -36,6 +36,12 @@ pub enum EngineError {
         /// What it said last.
         source: ProcessError,
     },
+    /// A program could not be run in a container.
+    #[error("{source}")]
+    Run {
+        /// What it said last.
+        source: ProcessError,
+    },
     /// An image cannot be had from the engine.
     #[error(
         "{source}\nis there an image {reference}? `{name} image ls` shows them; where {name} works only elsewhere, run \

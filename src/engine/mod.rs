@@ -7,6 +7,7 @@
 mod error;
 mod kind;
 mod remains;
+mod trial;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, Seek, Write};
@@ -27,6 +28,7 @@ pub use error::EngineError;
 pub use kind::names;
 use kind::{KINDS, Kind};
 use remains::Remains;
+pub use trial::{Ran, Trial};
 
 /// After this long an engine is taken to hang.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -123,13 +125,6 @@ impl Engine {
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
-    }
-
-    /// A command of the engine, to be run by the caller: `run`, `image ls`.
-    pub fn command(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(&self.program);
-        command.args(&self.arguments).args(arguments);
-        command
     }
 
     /// The engine's name.
@@ -244,11 +239,17 @@ impl Engine {
         output: std::fs::File,
         store: &Store,
     ) -> Result<Result<String, ProcessError>> {
-        let mut command = self.at_work(arguments.iter().map(OsString::from));
+        let (command, _workspace) = self.prepared(arguments.iter().copied(), store)?;
+        Ok(process::run(&command, input, output, store.scratch()?))
+    }
+
+    /// A command of the engine, and where it works.
+    fn prepared<'a>(&self, words: impl Iterator<Item = &'a str>, store: &Store) -> Result<(Command, Workspace)> {
+        let mut command = self.at_work(words.map(OsString::from));
         // Podman, which has no daemon, would leave what it works with where nobody looks for it when it is killed.
         let workspace = Workspace::plain(store)?;
         command.environment.push(("TMPDIR".into(), Some(workspace.path().into())));
-        Ok(process::run(&command, input, output, store.scratch()?))
+        Ok((command, workspace))
     }
 
     fn at_work(&self, arguments: impl Iterator<Item = OsString>) -> Command {

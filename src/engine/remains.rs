@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::Engine;
-use crate::interrupt::{self, Guard, Leftover};
 
 /// For how long nothing more must come. A daemon goes on for a moment with what a client asked that is no more.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -29,6 +28,18 @@ struct Known {
     is_named: bool,
 }
 
+/// Takes things out until nothing more comes: each call says whether there was anything.
+pub(super) fn until_quiet(mut take_out: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    let mut quiet_since = begun;
+    while quiet_since.elapsed() < SETTLING && begun.elapsed() < ENOUGH {
+        if take_out() {
+            quiet_since = Instant::now();
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
 impl Remains {
     pub(super) fn new(engine: &Engine, name: &str) -> Self {
         Self { engine: engine.clone(), name: name.to_owned() }
@@ -37,15 +48,11 @@ impl Remains {
     /// Takes out the name, the images that were made from what it names, and their containers. What has got a name of its own was
     /// finished, and stays with all that it was made from.
     pub(super) fn take_out(&self) {
-        let begun = Instant::now();
-        let (mut quiet_since, mut root) = (begun, None);
-        while quiet_since.elapsed() < SETTLING && begun.elapsed() < ENOUGH {
-            root = self.id().or(root);
-            if root.as_deref().is_some_and(|root| self.take_out_all_from(root)) {
-                quiet_since = Instant::now();
-            }
-            std::thread::sleep(PAUSE);
-        }
+        let mut root = None;
+        until_quiet(|| {
+            root = self.id().or(root.take());
+            root.as_deref().is_some_and(|root| self.take_out_all_from(root))
+        });
     }
 
     /// The id of what has the temporary name.
@@ -118,29 +125,9 @@ impl Remains {
 }
 
 impl Engine {
-    /// Lets an interruption take a container out of the engine, and the name of an image with the image if it has no other. It does so while
-    /// the guard lives.
-    pub fn temporary(&self, container: &str, reference: &str) -> Guard {
-        let (engine, container, reference) = (self.clone(), container.to_owned(), reference.to_owned());
-        let take_out = move || {
-            let (begun, filter) = (Instant::now(), format!("--filter=name={container}"));
-            // A container that is on its way out by itself is refused, and still there for a moment.
-            loop {
-                engine.ask(&["rm", "--force", &container]);
-                let left = engine.ask(&["ps", "--all", "--quiet", &filter]);
-                if left.is_none_or(|left| left.trim().is_empty()) || begun.elapsed() > ENOUGH {
-                    break;
-                }
-                std::thread::sleep(PAUSE);
-            }
-            engine.ask(&["image", "rm", "--force", &reference]);
-        };
-        interrupt::register(Leftover::Elsewhere(Box::new(take_out)))
-    }
-
     /// What a command of the engine prints; nothing if it fails. It runs without the guards of [`crate::process`], since this is called
     /// when everything that is guarded is being removed.
-    fn ask(&self, arguments: &[&str]) -> Option<String> {
+    pub(super) fn ask(&self, arguments: &[&str]) -> Option<String> {
         let arguments = self.arguments.iter().cloned().chain(arguments.iter().map(Into::into));
         let handle =
             duct::cmd(&self.program, arguments).stdin_null().stderr_null().stdout_capture().unchecked().start().ok()?;
