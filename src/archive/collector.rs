@@ -8,8 +8,8 @@ use crate::tree::{Kind, Meta, RootPath};
 
 /// How many directories may lie in one another: some package managers nest a hundred.
 const MOST_NESTED: usize = 256;
-/// What all paths of an archive may take, those of directories that they only imply included. Of a long path all directories above are a
-/// thousand times as long.
+/// What all paths, link targets and attributes of an archive may take. Paths of directories that are only implied count: those above a long
+/// path are a thousand times as long. So do the copies that hard links to what has no content, and global headers, make of attributes.
 const MOST_BYTES: usize = 1 << 30;
 
 /// One path of an archive.
@@ -66,7 +66,7 @@ pub struct Collector {
     linked: BTreeSet<RootPath>,
     /// Directories that have no entry of their own yet.
     implied: BTreeSet<RootPath>,
-    /// What all of these paths take.
+    /// What all paths, link targets and attributes take.
     bytes: usize,
     /// The directory that was found to be one last: entries come in an order that makes asking again rare.
     last_parent: Option<RootPath>,
@@ -84,7 +84,7 @@ impl Collector {
                 _ => Err(TarError::Duplicate { path: entry.path }),
             };
         }
-        self.count(&entry.path)?;
+        self.count(entry.path.as_bytes().len())?;
         self.check_parents(&entry.path)?;
         let Entry { path, kind, meta, size } = entry;
         let (kind, meta) = match kind {
@@ -96,6 +96,7 @@ impl Collector {
             EntryKind::BlockDevice(major, minor) => (MemberKind::BlockDevice(major, minor), meta),
             EntryKind::Fifo => (MemberKind::Fifo, meta),
         };
+        self.count(size_beside_path(&kind, &meta))?;
         let is_file = matches!(kind, MemberKind::File(_));
         let at = self.put(Member { path, kind, meta })?;
         Ok(is_file.then_some(at))
@@ -124,11 +125,11 @@ impl Collector {
         Ok(at)
     }
 
-    fn count(&mut self, path: &RootPath) -> Result<(), TarError> {
-        self.bytes += path.as_bytes().len();
+    fn count(&mut self, bytes: usize) -> Result<(), TarError> {
+        self.bytes += bytes;
         match self.bytes <= MOST_BYTES {
             true => Ok(()),
-            false => Err(TarError::TooLarge { what: "bytes of paths", limit: MOST_BYTES as u64 }),
+            false => Err(TarError::TooLarge { what: "bytes of paths, links and attributes", limit: MOST_BYTES as u64 }),
         }
     }
 
@@ -154,7 +155,7 @@ impl Collector {
                 Some(_) => {}
                 None if self.implied.contains(&above) => {}
                 None => {
-                    self.count(&above)?;
+                    self.count(above.as_bytes().len())?;
                     self.implied.insert(above);
                 }
             }
@@ -182,6 +183,18 @@ impl Collector {
     }
 }
 
+/// What a member takes beside its path: the target of a link, and attributes, of which even an empty one takes its place in memory.
+fn size_beside_path(kind: &MemberKind, meta: &Meta) -> usize {
+    let target = match kind {
+        MemberKind::Symlink(target) => target.len(),
+        MemberKind::Hardlink(target) => target.as_bytes().len(),
+        _ => 0,
+    };
+    let sizes =
+        meta.xattrs.iter().map(|(name, value)| size_of_val(name) + size_of_val(value) + name.len() + value.len());
+    target + sizes.sum::<usize>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +215,36 @@ mod tests {
         add(&mut collector, "ab/ef".into()).unwrap();
         let more = add(&mut collector, "g".into());
         assert!(matches!(more, Err(TarError::TooLarge { .. })), "{more:?}");
+    }
+
+    #[test]
+    fn copies_of_attributes_and_targets_are_counted() {
+        let path = |name: String| RootPath::new(name).unwrap();
+        let link = || EntryKind::Symlink(vec![b'x'; 1000].into());
+        let large = || [("user.a".to_owned(), vec![0; 1_000_000])].into();
+        let small = || (0..10_000).map(|i| (format!("{i}"), Vec::new())).collect();
+        let none = crate::tree::Xattrs::new;
+        // What the first has, how many members of it there are, and the least that each of them takes.
+        let cases: [(EntryKind, crate::tree::Xattrs, bool, usize); 6] = [
+            (link(), large(), true, 1_001_000),
+            (EntryKind::Fifo, large(), true, 1_000_000),
+            (EntryKind::CharDevice(1, 3), small(), true, 480_000),
+            (link(), none(), true, 1000),
+            (link(), none(), false, 1000),
+            (EntryKind::File, large(), false, 1_000_000),
+        ];
+        for (kind, xattrs, is_linked, least) in cases {
+            let mut collector = Collector { bytes: MOST_BYTES - 10 * least, ..Collector::default() };
+            let added = (0..11).try_for_each(|i| {
+                let is_other = is_linked && i > 0;
+                let kind = if is_other { EntryKind::Hardlink(path("n0".into())) } else { kind.clone() };
+                let xattrs = if is_other { none() } else { xattrs.clone() };
+                let meta = Meta { xattrs, ..Meta::default() };
+                collector.add(Entry { path: path(format!("n{i}")), kind, meta, size: 0 }).map(drop)
+            });
+            assert!(matches!(added, Err(TarError::TooLarge { .. })), "{kind:?} linked {is_linked}: {added:?}");
+            assert!(collector.into_members().len() >= 9, "{kind:?} linked {is_linked}");
+        }
     }
 
     #[test]
