@@ -12,7 +12,7 @@ pub mod tar;
 mod tree;
 
 pub use collector::{Collector, Member, MemberKind};
-pub use compression::{Codec, Limits};
+pub use compression::{Codec, Limits, TooLarge};
 pub use spill::{Scratch, Spill, Spilled, copy_region};
 pub use tar::TarError;
 pub use tree::{read_entries, read_tree};

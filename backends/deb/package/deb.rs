@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
 
 use super::ar;
 use super::control::Control;
 use super::error::Problem;
+use super::ration::{Ration, Rationed};
 use crate::archive::tar::{self, EntryKind};
 use crate::archive::{Codec, Limits, TarError};
 
@@ -28,20 +30,28 @@ const MAX_CONTROL_FILE: u64 = 32 << 20;
 ///
 /// # Errors
 /// When the bytes are no package, or beyond the limits.
-pub fn read<'a>(mut reader: impl BufRead + Send + 'a) -> Result<(Metadata, Data<'a>), Problem> {
+pub fn read<'a>(reader: impl BufRead + Send + 'a) -> Result<(Metadata, Data<'a>), Problem> {
+    read_rationed(reader, None)
+}
+
+/// As [`read`]; all that is decoded, of the files too, is taken of the ration.
+pub(super) fn read_rationed<'a>(
+    mut reader: impl BufRead + Send + 'a,
+    ration: Option<Arc<Ration>>,
+) -> Result<(Metadata, Data<'a>), Problem> {
     ar::read_magic(&mut reader)?;
     read_format(&mut reader)?;
     let mut metadata = None;
     while let Some(header) = ar::read_header(&mut reader)? {
         if let Some(extension) = header.name.strip_prefix("control.tar") {
             let codec = codec(&header.name, extension)?;
-            metadata = Some(read_control(codec, reader.by_ref().take(header.size))?);
+            metadata = Some(read_control(codec, reader.by_ref().take(header.size), ration.clone())?);
         } else if let Some(extension) = header.name.strip_prefix("data.tar") {
             let metadata =
                 metadata.ok_or_else(|| Problem::Container("it has no control archive before its files".into()))?;
             let codec = codec(&header.name, extension)?;
             let data = codec.decode_verified(reader.take(header.size), Limits::PACKAGE)?;
-            return Ok((metadata, tar::Reader::new(data)));
+            return Ok((metadata, tar::Reader::new(rationed(data, ration))));
         } else if !header.name.starts_with('_') {
             // deb(5): members whose names begin with an underscore may be skipped, all others must be known.
             return Err(Problem::Container(format!("it has the unknown member {:?}", header.name)));
@@ -67,10 +77,21 @@ fn read_format(reader: &mut impl BufRead) -> Result<(), Problem> {
     continue_at_even(reader, header.size)
 }
 
-fn read_control(codec: Codec, mut member: impl BufRead + Send) -> Result<Metadata, Problem> {
+fn rationed<'a>(inner: Box<dyn Read + Send + 'a>, ration: Option<Arc<Ration>>) -> Box<dyn Read + Send + 'a> {
+    match ration {
+        Some(ration) => Box::new(Rationed { inner, ration }),
+        None => inner,
+    }
+}
+
+fn read_control(
+    codec: Codec,
+    mut member: impl BufRead + Send,
+    ration: Option<Arc<Ration>>,
+) -> Result<Metadata, Problem> {
     let wrong = |source| Problem::Archive { member: "control.tar", source };
     let mut files = BTreeMap::new();
-    let mut tar = tar::Reader::new(codec.decode(&mut member, Limits::CONTROL)?);
+    let mut tar = tar::Reader::new(rationed(codec.decode(&mut member, Limits::CONTROL)?, ration));
     while let Some(entry) = tar.next_entry().map_err(wrong)? {
         if entry.kind != EntryKind::File {
             continue;

@@ -13,6 +13,7 @@ use super::deb;
 use super::error::Problem;
 use super::listing::Listing;
 use super::pack::{self, Pack};
+use super::ration::Ration;
 use super::reach::Reach;
 use crate::archive::{Collector, Member, Scratch, Spill, Spilled, TarError};
 use crate::backend::{Archive, Context, PinnedPackage, Pins, Settings};
@@ -83,9 +84,14 @@ pub(super) fn check_identity(control: &Control, package: &PinnedPackage) -> Resu
 }
 
 /// Decodes a package once: its listing and the contents of its files. `file` is the package, verified, at its beginning.
-pub(super) fn unpack(scratch: &Arc<Scratch>, package: &PinnedPackage, file: File) -> Result<(Listing, Spilled)> {
+pub(super) fn unpack(
+    scratch: &Arc<Scratch>,
+    package: &PinnedPackage,
+    file: impl io::Read + Send + 'static,
+    ration: &Arc<Ration>,
+) -> Result<(Listing, Spilled)> {
     let wrong = |problem: Problem| problem.of_pinned(package);
-    let (metadata, mut reading) = Reading::begin(file).map_err(wrong)?;
+    let (metadata, mut reading) = Reading::begin(file, Some(ration.clone())).map_err(wrong)?;
     let spilled = reading.through(None, |_| true, scratch).map_err(wrong)?;
     check_identity(&metadata.control, package)?;
     let listing = Listing::new(metadata, reading.collector.into_members(), &spilled)
@@ -113,6 +119,7 @@ impl Drop for Slot {
 /// A package that is being read, and may be left half read: what comes next can still be asked for.
 struct Reading {
     data: deb::Data<'static>,
+    ration: Option<Arc<Ration>>,
     collector: Collector,
     /// The lowest key that the next file can have.
     next: u64,
@@ -121,9 +128,12 @@ struct Reading {
 }
 
 impl Reading {
-    fn begin(file: File) -> Result<(deb::Metadata, Self), Problem> {
-        let (metadata, data) = deb::read(BufReader::with_capacity(64 * 1024, file))?;
-        Ok((metadata, Self { data, collector: Collector::default(), next: 0, read: 0 }))
+    fn begin(
+        file: impl io::Read + Send + 'static,
+        ration: Option<Arc<Ration>>,
+    ) -> Result<(deb::Metadata, Self), Problem> {
+        let (metadata, data) = deb::read_rationed(BufReader::with_capacity(64 * 1024, file), ration.clone())?;
+        Ok((metadata, Self { data, ration, collector: Collector::default(), next: 0, read: 0 }))
     }
 
     /// Reads on, no further than the member `last`, and keeps of its files those that are wanted.
@@ -146,6 +156,9 @@ impl Reading {
             self.next = key as u64 + 1;
             self.read += size;
             if is_wanted(key as u64) {
+                // What is only claimed must not take room for ever.
+                let is_enough = self.ration.as_ref().map_or(Ok(()), |ration| ration.expect(size));
+                is_enough.map_err(|e| wrong(TarError::Io(e)))?;
                 spill.add(key, &mut self.data, size).map_err(|e| wrong(TarError::Io(e)))?;
             }
         }
@@ -239,7 +252,7 @@ impl PackageFiles {
             Some((reading, _)) => (reading, false),
             None => {
                 let file = self.origin.open(&self.package).map_err(io::Error::other)?;
-                (Reading::begin(file).map_err(wrong)?.1, !self.unpacked().is_empty())
+                (Reading::begin(file, None).map_err(wrong)?.1, !self.unpacked().is_empty())
             }
         };
         let last = match only {

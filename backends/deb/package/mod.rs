@@ -13,6 +13,7 @@ mod listing;
 mod pack;
 mod prefetch;
 mod produce;
+mod ration;
 mod reach;
 mod unpacker;
 

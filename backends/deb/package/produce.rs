@@ -116,8 +116,9 @@ fn had_and_unpacked(
             }
         })
     };
-    let mut results = unpacker.finish(fetched.is_err());
+    let results = unpacker.finish(fetched.is_err());
     fetched?;
+    let mut results = results?;
     let mut unpacked = Unpacked::new();
     for package in &pins.packages {
         if let Some(result) = results.take(package) {

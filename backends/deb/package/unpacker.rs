@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::Seek;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use super::error::Problem;
 use super::files::unpack;
 use super::listing::Listing;
+use super::ration::Ration;
 use crate::archive::{Scratch, Spilled};
 use crate::backend::PinnedPackage;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Class, Error, Result};
 use crate::store::Store;
 
 /// The kind of the store's entries that hold listings.
@@ -19,13 +22,30 @@ pub(super) const LISTING: &str = "listing";
 /// How many bytes of files may be in memory at once before they go to a scratch file.
 const MEMORY: u64 = 2 << 20;
 
+/// How many bytes are decoded before it is known what is wanted: whoever is between us and the mirror can have packages of his own guessed,
+/// for as long as he likes, and no room is given back. It is what may be fetched by guess, too.
+const GUESSED: u64 = 1 << 30;
+
 /// What comes of a package.
 pub(super) type Unpacked = Result<(Listing, Spilled)>;
 
-/// A package's verified file at its beginning.
+/// A package's verified file.
 enum Source {
-    Open(File),
-    Later(Box<dyn FnOnce() -> Result<File> + Send>),
+    Open(Arc<File>),
+    Later(Box<dyn Fn() -> Result<File> + Send>),
+}
+
+impl Source {
+    /// The file at its beginning.
+    fn file(&self) -> Result<Arc<File>> {
+        match self {
+            Source::Open(file) => {
+                file.as_ref().rewind().map_err(|error| Error::new(Class::Machine, error))?;
+                Ok(file.clone())
+            }
+            Source::Later(open) => open().map(Arc::new),
+        }
+    }
 }
 
 /// How many files may wait open: what a process may have open is limited.
@@ -38,8 +58,11 @@ fn identity(package: &PinnedPackage) -> Identity {
     (package.sha256, package.name.clone(), package.version.clone(), package.architecture.clone())
 }
 
-/// Decodes packages, and stores their listings. Dropped, it decodes no more of them; a thread that is in the middle of one ends it by
-/// itself, and nobody waits.
+/// Decodes packages, and stores the listings of those that are wanted. Dropped, it decodes no more of them; a thread that is in the middle
+/// of one ends it by itself, and nobody waits.
+///
+/// Packages may be added by guess, until [`Unpacker::settle`]. A guess that fails, as where it is too large for one, is forgotten: whoever
+/// wants the package adds it again.
 pub struct Unpacker {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -48,6 +71,8 @@ pub struct Unpacker {
 struct Shared {
     store: Store,
     scratch: Arc<Scratch>,
+    /// What guesses may take, all that is decoded when nothing is guessed any more.
+    ration: Arc<Ration>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -59,6 +84,8 @@ struct State {
     /// All that ever waited, and are wanted as far as is known.
     known: BTreeSet<Identity>,
     done: BTreeMap<Identity, Unpacked>,
+    /// The encoded listings of guesses. A guess leaves nothing in the store before it is wanted: nobody waits for a thread that writes there.
+    unstored: BTreeMap<Identity, Vec<u8>>,
     /// Whether nothing more comes.
     is_closed: bool,
     /// Whether all that waits is wanted, so that one failure is the end.
@@ -78,6 +105,7 @@ impl Unpacker {
         let shared = Shared {
             store: store.clone(),
             scratch: Scratch::new(store, MEMORY),
+            ration: Ration::new(GUESSED),
             state: Mutex::default(),
             changed: Condvar::new(),
         };
@@ -99,7 +127,7 @@ impl Unpacker {
     }
 
     /// Adds a package whose verified file `open` gives. One that was added before is passed over.
-    pub(super) fn push(&self, package: &PinnedPackage, open: impl FnOnce() -> Result<File> + Send + 'static) {
+    pub(super) fn push(&self, package: &PinnedPackage, open: impl Fn() -> Result<File> + Send + 'static) {
         self.add(&mut lock(&self.shared.state), package, Source::Later(Box::new(open)));
     }
 
@@ -108,7 +136,7 @@ impl Unpacker {
         let mut state = lock(&self.shared.state);
         let has_room = state.waiting.values().filter(|source| matches!(source, Source::Open(_))).count() < MOST_OPEN;
         if has_room {
-            self.add(&mut state, package, Source::Open(file));
+            self.add(&mut state, package, Source::Open(Arc::new(file)));
         }
         has_room
     }
@@ -131,16 +159,18 @@ impl Unpacker {
         let wanted: BTreeSet<Identity> = packages.iter().map(identity).collect();
         let mut state = lock(&self.shared.state);
         state.is_settled = true;
+        self.shared.ration.lift();
         state.waiting.retain(|(_, package), _| wanted.contains(&identity(package)));
         state.known.retain(|identity| wanted.contains(identity));
         state.done.retain(|identity, _| wanted.contains(identity));
-        if state.done.values().any(Result::is_err) {
-            state.close();
-        }
+        state.unstored.retain(|identity, _| wanted.contains(identity));
     }
 
     /// What came of every package; when the build has failed already, those that wait are left out.
-    pub(super) fn finish(self, has_failed: bool) -> Finished {
+    ///
+    /// # Errors
+    /// When a listing cannot be stored.
+    pub(super) fn finish(self, has_failed: bool) -> Result<Finished> {
         {
             let mut state = lock(&self.shared.state);
             state.is_closed = true;
@@ -154,7 +184,11 @@ impl Unpacker {
                 std::panic::resume_unwind(panic);
             }
         }
-        Finished(std::mem::take(&mut lock(&self.shared.state).done))
+        let mut state = lock(&self.shared.state);
+        for (identity, listing) in std::mem::take(&mut state.unstored) {
+            self.shared.store.put_entry(LISTING, &identity.0, &listing)?;
+        }
+        Ok(Finished(std::mem::take(&mut state.done)))
     }
 }
 
@@ -170,27 +204,45 @@ impl Finished {
 
 impl Drop for Unpacker {
     fn drop(&mut self) {
-        lock(&self.shared.state).close();
+        let mut state = lock(&self.shared.state);
+        state.close();
+        state.known.clear();
+        drop(state);
         self.shared.changed.notify_all();
     }
 }
 
 impl Shared {
     fn work(&self) {
-        while let Some((package, source)) = self.next() {
-            let file = match source {
-                Source::Open(file) => Ok(file),
-                Source::Later(open) => open(),
-            };
-            let unpacked = file.and_then(|file| unpack(&self.scratch, &package, file)).and_then(|unpacked| {
-                self.store.put_entry(LISTING, &package.sha256, &unpacked.0.encode())?;
-                Ok(unpacked)
-            });
+        while let Some((package, source, is_guess)) = self.next() {
+            let unpacked = self.unpack(&package, &source);
             let (mut state, identity) = (lock(&self.state), identity(&package));
             if !state.known.contains(&identity) {
                 continue;
             }
-            if unpacked.is_err() && state.is_settled {
+            let unpacked = match unpacked {
+                Ok((unpacked, listing)) if !state.is_settled => {
+                    state.unstored.insert(identity.clone(), listing);
+                    Ok(unpacked)
+                }
+                Ok((unpacked, listing)) => {
+                    drop(state);
+                    let stored = self.store.put_entry(LISTING, &package.sha256, &listing);
+                    state = lock(&self.state);
+                    stored.map(|()| unpacked).map_err(Error::from)
+                }
+                Err(_) if !state.is_settled => {
+                    state.known.remove(&identity);
+                    continue;
+                }
+                // It came to be wanted meanwhile.
+                Err(_) if is_guess => {
+                    state.waiting.insert((package.size, package), source);
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            if unpacked.is_err() {
                 state.close();
                 self.changed.notify_all();
             }
@@ -198,12 +250,21 @@ impl Shared {
         }
     }
 
-    /// The next package, waiting for it; `None` when no more come.
-    fn next(&self) -> Option<(PinnedPackage, Source)> {
+    /// Decodes a package: what comes of it, and its encoded listing.
+    fn unpack(&self, package: &PinnedPackage, source: &Source) -> Result<((Listing, Spilled), Vec<u8>)> {
+        let unpacked = unpack(&self.scratch, package, source.file()?, &self.ration)?;
+        let listing = unpacked.0.encode();
+        // Links copy attributes: it can be longer than all that was decoded.
+        self.ration.take(listing.len() as u64).map_err(|error| Problem::Io(error).of_pinned(package))?;
+        Ok((unpacked, listing))
+    }
+
+    /// The next package, waiting for it, and whether it is a guess; `None` when no more come.
+    fn next(&self) -> Option<(PinnedPackage, Source, bool)> {
         let mut state = lock(&self.state);
         loop {
             if let Some(((_, package), source)) = state.waiting.pop_last() {
-                return Some((package, source));
+                return Some((package, source, !state.is_settled));
             }
             if state.is_closed {
                 return None;
@@ -218,64 +279,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::channel;
-
-    use super::*;
-    use crate::error::{Class, Error};
-
-    fn package(name: &str, content: &str) -> PinnedPackage {
-        PinnedPackage {
-            name: name.to_owned(),
-            version: "1".to_owned(),
-            architecture: "all".to_owned(),
-            archive: 0,
-            path: String::new(),
-            size: 1,
-            sha256: Digest::of(content),
-        }
-    }
-
-    fn failure(message: &'static str) -> Result<File> {
-        Err(Error::new(Class::Verification, message))
-    }
-
-    fn told(finished: &mut Finished, package: &PinnedPackage) -> Option<String> {
-        finished.take(package)?.err().map(|error| error.to_string())
-    }
-
-    #[test]
-    fn what_comes_of_a_wrong_guess_changes_nothing_even_when_it_comes_late() {
-        let directory = tempfile::tempdir().unwrap();
-        let unpacker = Unpacker::new(&Store::open(directory.path()).unwrap());
-        let (begun, (go, wait)) = (channel(), channel::<()>());
-        // The same bytes as the right one, under a name that the index which was read early had for them.
-        let (wrong, right) = (package("wrong", "x"), package("right", "x"));
-        unpacker.push(&wrong, move || {
-            begun.0.send(()).unwrap();
-            wait.recv().unwrap();
-            failure("a wrong guess")
-        });
-        unpacker.grow(1);
-        begun.1.recv().unwrap();
-        unpacker.settle(std::slice::from_ref(&right));
-        assert!(!unpacker.has(&right));
-        unpacker.push(&right, || failure("the right one"));
-        go.send(()).unwrap();
-        let mut finished = unpacker.finish(false);
-        assert_eq!(told(&mut finished, &wrong), None);
-        assert_eq!(told(&mut finished, &right).unwrap(), "the right one");
-    }
-
-    #[test]
-    fn only_so_many_files_wait_open() {
-        let directory = tempfile::tempdir().unwrap();
-        let unpacker = Unpacker::new(&Store::open(directory.path()).unwrap());
-        let open = || tempfile::tempfile().unwrap();
-        let taken = (0..200).filter(|i| unpacker.push_open(&package(&format!("p{i}"), "x"), open())).count();
-        assert_eq!(taken, MOST_OPEN);
-        assert!(!unpacker.has(&package("p199", "x")));
-        unpacker.push(&package("p199", "x"), || failure("later"));
-        assert!(unpacker.has(&package("p199", "x")));
-    }
-}
+#[path = "unpacker_tests.rs"]
+mod tests;
