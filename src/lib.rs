@@ -28,6 +28,7 @@ pub mod rootfs;
 pub mod shrink;
 pub mod store;
 pub mod suggest;
+mod sync;
 pub mod tree;
 
 #[path = "../backends/mod.rs"]

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::compress::{Codec, most_jobs};
 use crate::image::Compression;
+use crate::sync::lock;
 
 /// Compresses what is written to it into `out`. [`CompressedWriter::finish`] must be called for the end to be written.
 pub(crate) struct CompressedWriter<W> {
@@ -122,7 +123,7 @@ impl Workers {
 fn work(compression: Compression, jobs: &Mutex<Receiver<Job>>) {
     let mut codec = Codec::new(compression);
     loop {
-        let Ok(job) = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv() else { return };
+        let Ok(job) = lock(jobs).recv() else { return };
         let member = match &mut codec {
             Ok(Some(codec)) => codec.member(job.place, &job.data),
             Ok(None) => Ok(job.data),

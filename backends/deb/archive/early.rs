@@ -19,6 +19,7 @@ use super::wanted::Wanted;
 use crate::backend::{Context, Pins, Source};
 use crate::digest::Digest;
 use crate::fetch::Fetcher;
+use crate::sync::lock;
 
 /// The longest compressed index that is fetched without anybody having said how long it is.
 const COMPRESSED_LIMIT: u64 = 64 << 20;
@@ -78,7 +79,7 @@ impl List {
 
     /// Tells those who wait how it ended, unless they know.
     fn end(&self, how: Outcome) {
-        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outcome = lock(&self.outcome);
         if matches!(*outcome, Outcome::Awaited) {
             *outcome = how;
         }
@@ -100,7 +101,7 @@ impl List {
 
     /// Waits until it is there: the digest of what came, and the index; `None` when it could not be had.
     pub(super) fn wait(&self) -> Option<(Digest, Bytes)> {
-        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outcome = lock(&self.outcome);
         loop {
             match &*outcome {
                 Outcome::Awaited => {}

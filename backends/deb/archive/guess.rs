@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::Scope;
 
 use super::early::{List, Plan};
@@ -18,6 +18,7 @@ use crate::backend::{PinnedPackage, Pins};
 use crate::backends::deb::version::compare;
 use crate::digest::Digest;
 use crate::fetch::Fetcher;
+use crate::sync::lock;
 
 /// How many packages are fetched at once.
 const CONNECTIONS: usize = 6;
@@ -183,10 +184,6 @@ impl Follower {
         let first = groups.flatten().filter_map(|group| Some(group.first()?.name.to_owned()));
         first.filter(|name| self.known.len() < MOST_NAMES && self.known.insert(name.clone())).collect()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

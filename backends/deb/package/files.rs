@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 
@@ -20,6 +20,7 @@ use crate::backend::{Archive, Context, PinnedPackage, Pins, Settings};
 use crate::error::Result;
 use crate::report::Silent;
 use crate::store::{Store, StoreError};
+use crate::sync::lock;
 use crate::tree::ContentSource;
 
 /// Makes every package of the pins a verified blob of the store, and hands over each as soon as it is there, opened at its beginning.
@@ -305,9 +306,4 @@ impl ContentSource for Holders<'_> {
     fn copy(&self, key: u64, out: &mut dyn Write) -> io::Result<()> {
         self.files.holder(key, Some(self.wanted))?.copy(key, out)
     }
-}
-
-/// A thread that panicked while it held the lock left nothing half done: sets of numbers are always whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

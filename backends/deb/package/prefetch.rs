@@ -4,7 +4,7 @@
 //! that had nothing to do, and never changes what is built.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::assemble::Loaded;
 use super::files::PackageFiles;
@@ -12,6 +12,7 @@ use super::listing::Listing;
 use super::reach::{is_library, is_program};
 use crate::archive::Member;
 use crate::backend::Request;
+use crate::sync::lock;
 
 /// The packages to decode, and where to stop in each.
 type Waiting = Arc<Mutex<VecDeque<(Arc<PackageFiles>, u64)>>>;
@@ -83,8 +84,4 @@ fn dependencies(listing: &Listing) -> Vec<&str> {
 /// A package's name without version and architecture.
 fn bare(relation: &str) -> &str {
     relation.split([' ', '(', ':', '=', '[']).next().unwrap_or(relation)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! The story: listings, assembly, rules, and afterwards the packs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::assemble::{Loaded, assemble, sort};
 use super::error::Problem;
@@ -16,6 +16,7 @@ use crate::backends::deb::rules;
 use crate::digest::Digest;
 use crate::error::{Class, Error, Result};
 use crate::report::Event;
+use crate::sync::lock;
 use crate::tree::{Kind, RootTree};
 
 /// What follows the list of what scripts ask for and no rule can read.
@@ -134,10 +135,6 @@ fn decoders(context: &Context<'_>) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = if context.settings.jobs == 0 { cores() } else { context.settings.jobs };
     jobs.min(MAX_DECODERS)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Stores what was kept of each package.

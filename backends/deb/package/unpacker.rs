@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Seek;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::error::Problem;
@@ -15,6 +15,7 @@ use crate::backend::PinnedPackage;
 use crate::digest::Digest;
 use crate::error::{Class, Error, Result};
 use crate::store::Store;
+use crate::sync::lock;
 
 /// The kind of the store's entries that hold listings.
 pub(super) const LISTING: &str = "listing";
@@ -272,10 +273,6 @@ impl Shared {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
