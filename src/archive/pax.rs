@@ -1,6 +1,6 @@
 //! The records of PAX extended headers (POSIX.1-2001, `pax` interchange format).
 
-use super::tar::TarError;
+use super::tar::{MAX_EXTENSION, TarError};
 use crate::tree::Xattrs;
 
 /// What extended headers said of an entry; absent fields stay as the header has them.
@@ -13,6 +13,8 @@ pub(super) struct Pax {
     pub(super) gid: Option<u32>,
     pub(super) mtime: Option<i64>,
     pub(super) xattrs: Xattrs,
+    /// How many bytes of attributes were read: an entry may have any number of extended headers.
+    attributes: u64,
 }
 
 const XATTR: &[u8] = b"SCHILY.xattr.";
@@ -24,6 +26,9 @@ impl Pax {
             let (key, value, rest) = split_record(records).ok_or(TarError::Pax { offset })?;
             records = rest;
             self.set(key, value).ok_or(TarError::Pax { offset })?;
+            if self.attributes > MAX_EXTENSION {
+                return Err(TarError::TooLarge { what: "bytes of attributes of one entry", limit: MAX_EXTENSION });
+            }
             if key.starts_with(b"GNU.sparse.") {
                 return Err(TarError::Sparse { offset });
             }
@@ -44,6 +49,7 @@ impl Pax {
                 if let Some(name) = key.strip_prefix(XATTR) {
                     let name =
                         std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains('\0'))?;
+                    self.attributes += (name.len() + value.len()) as u64;
                     self.xattrs.insert(name.to_owned(), value.to_vec());
                 }
             }
@@ -94,6 +100,19 @@ mod tests {
         assert_eq!(pax.path.as_deref(), Some(&b"a/b"[..]));
         assert_eq!((pax.size, pax.mtime), (Some(12345), Some(-2)));
         assert_eq!(pax.xattrs["security.capa"], b"a=\nb");
+    }
+
+    #[test]
+    fn many_headers_give_no_more_attributes_than_one() {
+        let mut pax = Pax::default();
+        let records = |name: u64| {
+            let record = format!(" SCHILY.xattr.user.{name:04}={}\n", "x".repeat(60_000));
+            format!("{}{record}", record.len() + 5).into_bytes()
+        };
+        let most = (0..1000).take_while(|&name| pax.read(&records(name), 0).is_ok()).count() as u64;
+        assert_eq!(most, MAX_EXTENSION / 60_009);
+        let more = pax.read(&records(most), 0);
+        assert!(matches!(more, Err(TarError::TooLarge { .. })), "{more:?}");
     }
 
     #[test]

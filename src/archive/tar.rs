@@ -11,8 +11,8 @@ use crate::error::Class;
 use crate::tree::{Meta, PathError, RootPath};
 
 const BLOCK: u64 = 512;
-/// The most bytes that one extended header may have: a path, a link and the largest attributes that Linux stores.
-const MAX_EXTENSION: u64 = 1 << 20;
+/// The most bytes that one extended header may have, and all attributes of an entry: a path, a link and the largest attributes that Linux stores.
+pub(super) const MAX_EXTENSION: u64 = 1 << 20;
 /// The most entries that one archive may have: some ten times what the largest distribution packages have.
 pub const MAX_ENTRIES: u64 = 4_000_000;
 
