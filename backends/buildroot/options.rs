@@ -76,8 +76,9 @@ fn of_user(settings: &Settings) -> Result<Option<PathBuf>, BuildrootError> {
     Ok(tree)
 }
 
+/// An absolute path without a slash at its end.
 fn absolute(path: &std::path::Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components().collect()
 }
 
 #[cfg(test)]
