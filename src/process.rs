@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::archive::Limits;
 use crate::interrupt::{self, Leftover};
 
 /// How many of a failed tool's last lines are shown.
@@ -23,8 +24,8 @@ const LAST_LINES: usize = 15;
 const MOST_OUTPUT: u64 = 1024 * 1024;
 /// The end of a log in which the last lines are looked for.
 const END_OF_LOG: u64 = 16 * 1024;
-/// The largest standard output that anything here can use: no archive may have more (`crate::archive::Limits::PACKAGE`).
-pub const LARGEST_OUTPUT: u64 = 16 << 30;
+/// The largest standard output that anything here can use: no archive may have more.
+pub const LARGEST_OUTPUT: u64 = Limits::PACKAGE.output;
 /// How much a tool may write to standard error. Logs of whole distributions being compiled have some hundred MiB.
 const LARGEST_LOG: u64 = 1 << 30;
 /// How often it is looked at how much a tool has written.
