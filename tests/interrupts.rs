@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use common::Sandbox;
 use rustix::process::{Pid, Signal, kill_process};
 use support::docker::DOCKER;
+use support::driven::wait_for;
 use support::podman::Podman;
 use support::users::WITH_IDS;
 use support::{command, run, tool};
@@ -102,27 +103,18 @@ fn the_children_of_an_engine_die_with_the_build() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let begun = Instant::now();
-    let started = loop {
-        let text = std::fs::read_to_string(&pids).unwrap_or_default();
-        if text.ends_with('\n') {
-            break text;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(120), "the engine was never called");
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let mut started = String::new();
+    wait_for("the engine", || {
+        started = std::fs::read_to_string(&pids).unwrap_or_default();
+        started.ends_with('\n')
+    });
     let status = interrupt(&mut child, Signal::INT);
     assert_eq!(status.signal(), Some(Signal::INT.as_raw()));
     for pid in started.split_whitespace() {
-        let gone = || {
+        wait_for(&format!("the end of {pid}"), || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
             stat.map_or(true, |stat| stat.contains(") Z"))
-        };
-        let begun = Instant::now();
-        while !gone() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "{pid} lives");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        });
     }
 }
 
@@ -149,12 +141,10 @@ fn interrupt_import(name: &str, engine: &dyn Fn(&[&str]) -> Command, options: &s
         .envs([("PATH", path.as_str()), ("STAGE", stage), ("READY", ready.to_str().unwrap())])
         .spawn()
         .unwrap();
-    let begun = Instant::now();
-    while !ready.exists() {
+    wait_for(stage, || {
         assert!(child.try_wait().unwrap().is_none(), "{name} {stage}: the build ended");
-        assert!(begun.elapsed() < Duration::from_secs(120), "{name} never came to {stage}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+        ready.exists()
+    });
     let had = run(&mut engine(&["image", "ls", "--all", "--quiet"]));
     assert_ne!(had, "", "{name} {stage}: the test can see what is left");
     let begun = Instant::now();
@@ -205,12 +195,10 @@ fn begin_test(sandbox: &Sandbox, environment: &[(&str, String)], is_time: &dyn F
     let mut command = sandbox.minimg(&["test", "waits.toml", "-q"]);
     let environment = environment.iter().map(|(name, value)| (name, value));
     let mut child = command.env("DOCKER_HOST", DOCKER.host()).envs(environment).spawn().unwrap();
-    let begun = Instant::now();
-    while !is_time(sandbox) {
+    wait_for("the time", || {
         assert!(child.try_wait().unwrap().is_none(), "the test ended");
-        assert!(begun.elapsed() < Duration::from_secs(120), "the time never came");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        is_time(sandbox)
+    });
     child
 }
 
