@@ -4,6 +4,8 @@
 mod guess;
 #[path = "deb_archive/packages.rs"]
 mod packages;
+#[path = "deb_archive/redirects.rs"]
+mod redirects;
 #[path = "deb_archive/repository.rs"]
 mod repository;
 #[path = "deb_archive/server.rs"]
