@@ -191,9 +191,8 @@ impl<'f> Download<'f> {
         match error {
             ureq::Error::BadUri(message) => self.wrong_address(message),
             ureq::Error::Http(error) => self.wrong_address(error.to_string()),
-            // What TLS says of a certificate it will say again.
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Failure::Final(FetchError::Untrusted { url: asked.to_string(), message: error.to_string() })
+            ureq::Error::Io(error) => {
+                tls_error(&error).map_or_else(|| Failure::Passing(error.to_string()), |error| tls_failure(asked, error))
             }
             error => Failure::Passing(error.to_string()),
         }
@@ -280,6 +279,26 @@ impl Drop for Download<'_> {
 enum Failure {
     Passing(String),
     Final(FetchError),
+}
+
+/// What TLS said, out of an error of the connection below it.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// What TLS says of a certificate it will say again; all else may be of this one connection.
+fn tls_failure(asked: &Uri, error: &rustls::Error) -> Failure {
+    let hint = match error {
+        rustls::Error::InvalidCertificate(_) => {
+            let (url, message) = (asked.to_string(), error.to_string());
+            return Failure::Final(FetchError::Untrusted { url, message });
+        }
+        rustls::Error::InvalidMessage(_) => {
+            "; what answered does not speak it, as a login page of a network or a wrong port would"
+        }
+        _ => "",
+    };
+    Failure::Passing(format!("no connection of TLS: {error}{hint}"))
 }
 
 /// The path that a `file:` address names, or `None` for a known network scheme.
