@@ -12,6 +12,8 @@ mod repository;
 mod server;
 #[path = "support/signing.rs"]
 mod signing;
+#[path = "deb_archive/socks.rs"]
+mod socks;
 
 use std::io::Read as _;
 use std::path::Path;

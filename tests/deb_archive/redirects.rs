@@ -10,7 +10,7 @@ use crate::server::{Manner, Server};
 use crate::{Bench, assert_failure};
 
 /// What an address gives, asked with these headers.
-fn fetched(bench: &Bench, url: &str, headers: &[(&'static str, &str)]) -> Result<String, FetchError> {
+pub(crate) fn fetched(bench: &Bench, url: &str, headers: &[(&'static str, &str)]) -> Result<String, FetchError> {
     bench.with_context(|context| {
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let fetcher = Fetcher::new(*context).with_headers(headers);
