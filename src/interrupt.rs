@@ -87,8 +87,13 @@ pub fn clean_up() {
         match leftover {
             Leftover::Path(path) => remove(path),
             Leftover::Foreign(path, remover) => remove_by(path, remover),
-            Leftover::Elsewhere(take_out) => take_out(),
-            Leftover::Groups(_) => {}
+            Leftover::Elsewhere(_) | Leftover::Groups(_) => {}
+        }
+    }
+    // Last, since other programs take their time, and whoever waits may lose patience.
+    for leftover in leftovers.by_number.values() {
+        if let Leftover::Elsewhere(take_out) = leftover {
+            take_out();
         }
     }
     std::mem::forget(leftovers);

@@ -1,7 +1,8 @@
 //! Running an outside tool so that it can neither hang this program nor fail without a word.
 //!
 //! The tool reads from and writes to files, never pipes: a grandchild that keeps a pipe open would keep us waiting for its end. It runs
-//! in a process group of its own, which is killed as a whole when it takes too long or when this program is interrupted.
+//! in a process group of its own, which is killed as a whole when the tool fails, takes too long or writes too much, and when this program is
+//! interrupted.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::archive::Limits;
 use crate::interrupt::{self, Leftover};
 
 /// How many of a failed tool's last lines are shown.
@@ -22,8 +24,8 @@ const LAST_LINES: usize = 15;
 const MOST_OUTPUT: u64 = 1024 * 1024;
 /// The end of a log in which the last lines are looked for.
 const END_OF_LOG: u64 = 16 * 1024;
-/// The largest standard output that anything here can use: no archive may have more (`crate::archive::Limits::PACKAGE`).
-pub const LARGEST_OUTPUT: u64 = 16 << 30;
+/// The largest standard output that anything here can use: no archive may have more.
+pub const LARGEST_OUTPUT: u64 = Limits::PACKAGE.output;
 /// How much a tool may write to standard error. Logs of whole distributions being compiled have some hundred MiB.
 const LARGEST_LOG: u64 = 1 << 30;
 /// How often it is looked at how much a tool has written.
@@ -112,13 +114,13 @@ pub fn run(command: &Command, input: Option<File>, mut stdout: File, mut stderr:
 /// How a tool ended that did not do its work.
 #[derive(Debug)]
 pub enum Ended {
-    /// It could not be run.
+    /// It could not be run, or not be waited for.
     NotStarted(io::Error),
     /// It said that it failed.
     Failed(ExitStatus),
     /// It was killed since it took too long.
     Killed,
-    /// It was killed since it wrote more than so many bytes.
+    /// It wrote more than so many bytes, and was killed if it had not ended.
     TooMuch(u64),
 }
 
@@ -170,11 +172,11 @@ pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &
     let (handle, _guard) = started;
     let groups = groups(&handle);
     let begun = Instant::now();
-    let killed = loop {
+    let ended = loop {
         let left = command.patience.saturating_sub(begun.elapsed());
-        let ended = handle.wait_timeout(left.min(GLANCE)).map_err(Ended::NotStarted)?;
+        let status = handle.wait_timeout(left.min(GLANCE)).map_err(Ended::NotStarted)?;
         let too_much = [(stdout, most), (stderr, LARGEST_LOG)].into_iter().find(|(file, limit)| length(file) > *limit);
-        match (ended.map(|output| output.status), too_much) {
+        match (status.map(|output| output.status), too_much) {
             (Some(status), None) if status.success() => return Ok(()),
             (Some(status), None) => break Ended::Failed(status),
             (_, Some((_, limit))) => break Ended::TooMuch(limit),
@@ -187,7 +189,7 @@ pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &
         let _ = kill_process_group(group, Signal::KILL);
     }
     handle.wait().map_err(Ended::NotStarted)?;
-    Err(killed)
+    Err(ended)
 }
 
 fn length(file: &File) -> u64 {

@@ -7,13 +7,22 @@ use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::Sandbox;
 use rustix::process::{Pid, Signal, kill_process};
 use support::docker::DOCKER;
+use support::driven::wait_for;
 use support::podman::Podman;
-use support::run;
+use support::users::WITH_IDS;
+use support::{command, run, tool};
+
+/// Lets one test at a time see what the engine has, where they share one.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// All names below a directory, but for the store.
 fn names(directory: &Path) -> BTreeSet<String> {
@@ -94,27 +103,18 @@ fn the_children_of_an_engine_die_with_the_build() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let begun = Instant::now();
-    let started = loop {
-        let text = std::fs::read_to_string(&pids).unwrap_or_default();
-        if text.ends_with('\n') {
-            break text;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(120), "the engine was never called");
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let mut started = String::new();
+    wait_for("the engine", || {
+        started = std::fs::read_to_string(&pids).unwrap_or_default();
+        started.ends_with('\n')
+    });
     let status = interrupt(&mut child, Signal::INT);
     assert_eq!(status.signal(), Some(Signal::INT.as_raw()));
     for pid in started.split_whitespace() {
-        let gone = || {
+        wait_for(&format!("the end of {pid}"), || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
             stat.map_or(true, |stat| stat.contains(") Z"))
-        };
-        let begun = Instant::now();
-        while !gone() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "{pid} lives");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        });
     }
 }
 
@@ -141,12 +141,10 @@ fn interrupt_import(name: &str, engine: &dyn Fn(&[&str]) -> Command, options: &s
         .envs([("PATH", path.as_str()), ("STAGE", stage), ("READY", ready.to_str().unwrap())])
         .spawn()
         .unwrap();
-    let begun = Instant::now();
-    while !ready.exists() {
+    wait_for(stage, || {
         assert!(child.try_wait().unwrap().is_none(), "{name} {stage}: the build ended");
-        assert!(begun.elapsed() < Duration::from_secs(120), "{name} never came to {stage}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+        ready.exists()
+    });
     let had = run(&mut engine(&["image", "ls", "--all", "--quiet"]));
     assert_ne!(had, "", "{name} {stage}: the test can see what is left");
     let begun = Instant::now();
@@ -164,6 +162,7 @@ fn interrupt_import(name: &str, engine: &dyn Fn(&[&str]) -> Command, options: &s
 
 #[test]
 fn an_interrupted_import_leaves_no_name_image_or_container_in_the_engine() {
+    let _alone = alone();
     let podman = Podman::new();
     for stage in ["import", "build"] {
         let left = interrupt_import("docker", &|words| DOCKER.command(words), "--pull=false", stage);
@@ -182,41 +181,75 @@ esac
 exec ENGINE "$@"
 "#;
 
-/// Interrupts a test at a moment, and says what the engine has then.
+const WAITS: &str = "extends = 'busybox-glibc'
+[image]
+volumes = ['/data']
+[[tests]]
+name = 'it waits'
+command = ['/usr/bin/busybox', 'sleep', '1000']
+";
+
+/// Begins a test that does not end, and returns when it is time.
+fn begin_test(sandbox: &Sandbox, environment: &[(&str, String)], is_time: &dyn Fn(&Sandbox) -> bool) -> Child {
+    sandbox.write("waits.toml", WAITS);
+    let mut command = sandbox.minimg(&["test", "waits.toml", "-q"]);
+    let environment = environment.iter().map(|(name, value)| (name, value));
+    let mut child = command.env("DOCKER_HOST", DOCKER.host()).envs(environment).spawn().unwrap();
+    wait_for("the time", || {
+        assert!(child.try_wait().unwrap().is_none(), "the test ended");
+        is_time(sandbox)
+    });
+    child
+}
+
+fn a_container_runs(_: &Sandbox) -> bool {
+    !DOCKER.run(&["ps", "--quiet"]).is_empty()
+}
+
+/// Interrupts a test at a moment, and says what the engine has then: containers, volumes, images.
 fn interrupt_test(
     environment: &dyn Fn(&Sandbox) -> Vec<(&'static str, String)>,
     is_time: &dyn Fn(&Sandbox) -> bool,
-) -> (String, [String; 2]) {
+) -> [String; 4] {
     let sandbox = Sandbox::shared();
-    let profile =
-        "extends = 'busybox-glibc'\n[[tests]]\nname = 'it waits'\ncommand = ['/usr/bin/busybox', 'sleep', '1000']\n";
-    sandbox.write("waits.toml", profile);
-    let mut command = sandbox.minimg(&["test", "waits.toml", "-q"]);
-    let mut child = command.env("DOCKER_HOST", DOCKER.host()).envs(environment(&sandbox)).spawn().unwrap();
-    let begun = Instant::now();
-    while !is_time(&sandbox) {
-        assert!(child.try_wait().unwrap().is_none(), "the test ended");
-        assert!(begun.elapsed() < Duration::from_secs(120), "the time never came");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let mut child = begin_test(&sandbox, &environment(&sandbox), is_time);
     assert_eq!(interrupt(&mut child, Signal::TERM).signal(), Some(Signal::TERM.as_raw()));
     // What is still to come would come by then.
     std::thread::sleep(Duration::from_secs(2));
-    let left = ["minimg-test/waits", "minimg-import"].map(|name| DOCKER.run(&["image", "ls", "--quiet", name]));
-    (DOCKER.run(&["ps", "--all", "--quiet"]), left)
+    let [waits, import] = ["minimg-test/waits", "minimg-import"].map(|name| ["image", "ls", "--quiet", name]);
+    [&["ps", "--all", "--quiet"], &["volume", "ls", "--quiet"], &waits[..], &import]
+        .map(|arguments| DOCKER.run(arguments))
 }
 
 #[test]
 fn an_interrupted_test_leaves_no_image_or_container_in_the_engine() {
-    let nothing = (String::new(), ["", ""].map(str::to_owned));
-    let runs = |_: &Sandbox| !DOCKER.run(&["ps", "--quiet"]).is_empty();
-    assert_eq!(interrupt_test(&|_| Vec::new(), &runs), nothing, "while containers run");
+    let _alone = alone();
+    let nothing = [""; 4];
+    assert_eq!(interrupt_test(&|_| Vec::new(), &a_container_runs), nothing, "while containers run");
     let hesitating = |sandbox: &Sandbox| {
         let path = with_program(sandbox, "docker", &HESITATING_ENGINE.replace("ENGINE", &words(&DOCKER.command(&[]))));
         vec![("PATH", path), ("READY", sandbox.path("ready").to_str().unwrap().to_owned())]
     };
     let asked = |sandbox: &Sandbox| sandbox.path("ready").exists();
     assert_eq!(interrupt_test(&hesitating, &asked), nothing, "before the container is there");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let _alone = alone();
+    let sandbox = Sandbox::shared();
+    let mut child = begin_test(&sandbox, &[], &a_container_runs);
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    // What is in the engine takes a second at least.
+    assert_eq!(interrupt(&mut child, Signal::HUP).signal(), Some(Signal::HUP.as_raw()));
+    for container in DOCKER.run(&["ps", "--all", "--quiet"]).split_whitespace() {
+        DOCKER.run(&["rm", "--force", "--volumes", container]);
+    }
+    for image in DOCKER.run(&["image", "ls", "--quiet"]).split_whitespace() {
+        DOCKER.run(&["image", "rm", "--force", image]);
+    }
 }
 
 #[test]
@@ -229,4 +262,27 @@ fn what_nohup_ignores_stays_ignored() {
     let mut child = shell.spawn().unwrap();
     std::thread::sleep(Duration::from_millis(10));
     assert!(interrupt(&mut child, Signal::HUP).success());
+}
+
+#[test]
+fn the_podman_of_an_ordinary_user_keeps_no_state_where_the_build_works() {
+    let sandbox = Sandbox::cold();
+    let temporary = sandbox.path("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut build = sandbox.copied_minimg(&["build", "busybox-glibc", "-q", "--load", "podman"]);
+    build.env("TMPDIR", &temporary);
+    WITH_IDS.own(sandbox.directory.path());
+    run(&mut WITH_IDS.run_as(&build));
+    let podman = |arguments: &[&str]| {
+        let mut podman = command(tool("podman", "podman"), arguments);
+        podman
+            .envs([("HOME", sandbox.directory.path()), ("TMPDIR", &temporary)])
+            .env("PATH", std::env::var("PATH").unwrap());
+        run(&mut WITH_IDS.run_as(podman.current_dir(&temporary)))
+    };
+    // Podman notes that place at its first call, and keeps to it.
+    let place = podman(&["info", "--format", "{{.Store.RunRoot}}"]);
+    assert!(Path::new(place.trim()).starts_with(&temporary), "{place}");
+    assert!(podman(&["image", "ls", "--quiet"]).lines().count() == 1);
+    podman(&["system", "migrate"]);
 }

@@ -92,6 +92,14 @@ pub enum BuildrootError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What `legal-info` collected cannot be put where it is wanted.
+    #[error("cannot put the licences and sources into {path}: {source}; name another place with `legal-info`")]
+    Keep {
+        /// The place.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Licences and sources have to be fetched.
     #[error(
         "--offline forbids Buildroot's `legal-info`, which fetches sources; build once without --offline, or without the option `legal-info`"
@@ -110,7 +118,7 @@ impl From<BuildrootError> for Error {
             | BuildrootError::NoDefconfig { .. }
             | BuildrootError::UnknownDefconfig { .. } => Class::Profile,
             BuildrootError::Dropped { .. } => Class::Unsatisfiable,
-            BuildrootError::Read { .. } => Class::Machine,
+            BuildrootError::Read { .. } | BuildrootError::Keep { .. } => Class::Machine,
             BuildrootError::LegalInfoOffline => Class::Network,
             _ => Class::Tool,
         };

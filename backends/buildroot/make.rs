@@ -12,9 +12,8 @@ use super::sources::Sources;
 use crate::backend::namespace::Namespace;
 use crate::backend::{Context, tool};
 use crate::error::{Error, Result};
-use crate::process::Command;
+use crate::process::{self, Command};
 use crate::report::Event;
-use crate::store::StoreError;
 
 /// How long a question such as `show-info` may take.
 const PATIENCE_TO_ANSWER: Duration = Duration::from_secs(15 * 60);
@@ -56,10 +55,7 @@ impl Make<'_> {
         let command = self.command([self.of_tree(), vec![target.into()]].concat(), PATIENCE_TO_ANSWER);
         let mut output = context.store.scratch()?;
         tool::run(&command, &format!("{}-ask.log", self.log), Some(&output), context, &mut |_| {})?;
-        let unreadable = |source| StoreError::Io { path: context.store.path().to_owned(), source };
-        std::io::Seek::rewind(&mut output).map_err(unreadable)?;
-        let mut text = String::new();
-        output.take(LONGEST_ANSWER).read_to_string(&mut text).map_err(unreadable)?;
+        let text = process::text(&mut output, LONGEST_ANSWER);
         // Makefiles of an external tree may say something of their own first.
         let answer = text.lines().find(|line| line.starts_with('{'));
         Ok(answer.map_or_else(String::new, str::to_owned))

@@ -56,11 +56,7 @@ impl Options {
 
     pub(super) fn patience(&self) -> Result<std::time::Duration, BuildrootError> {
         let Some(text) = &self.time_limit else { return Ok(PATIENCE) };
-        match options::span(text) {
-            Ok(span) if !span.is_zero() => Ok(span),
-            Ok(_) => Err(BuildrootError::Option("`time-limit` leaves no time".to_owned())),
-            Err(message) => Err(BuildrootError::Option(format!("`time-limit`: {message}"))),
-        }
+        options::time_limit(text).map_err(BuildrootError::Option)
     }
 }
 
@@ -76,8 +72,9 @@ fn of_user(settings: &Settings) -> Result<Option<PathBuf>, BuildrootError> {
     Ok(tree)
 }
 
+/// An absolute path without a slash at its end.
 fn absolute(path: &std::path::Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components().collect()
 }
 
 #[cfg(test)]

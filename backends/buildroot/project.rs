@@ -1,7 +1,9 @@
 //! What is to be built, and how it is: configured, built, taken in.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::config::{self, Config};
 use super::make::{self, Make};
@@ -15,6 +17,8 @@ use crate::backend::namespace::Namespace;
 use crate::backend::{Context, Pins, Request, fixed, scrub};
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::interrupt::{self, Leftover};
+use crate::process::{self, Command};
 use crate::recipe::digest_of;
 use crate::report::Event;
 
@@ -146,26 +150,34 @@ impl<'a> Project<'a> {
             self.out.create()?;
             self.configure(&make, context)?;
         }
-        make.build("legal-info", self.options.patience()?, context)?;
-        Ok(copy_whole(&self.out.path.join("legal-info"), wanted)?)
+        let patience = self.options.patience()?;
+        make.build("legal-info", patience, context)?;
+        copy_whole(&self.out.path.join("legal-info"), wanted, patience, context)
     }
 }
 
 /// Copies a directory to a place where nothing is, so that it is there whole or not at all.
-fn copy_whole(made: &Path, wanted: &Path) -> Result<(), BuildrootError> {
-    let failed = |source| BuildrootError::Read { path: made.to_owned(), source };
+fn copy_whole(made: &Path, wanted: &Path, patience: Duration, context: &Context<'_>) -> Result<()> {
+    let failed = |source: io::Error| BuildrootError::Keep { path: wanted.to_owned(), source };
     let mut partial = wanted.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
+    let _guard = interrupt::register(Leftover::Path(partial.clone()));
     if partial.exists() {
         std::fs::remove_dir_all(&partial).map_err(failed)?;
     }
     if let Some(parent) = wanted.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
-    let copied = std::process::Command::new("cp").arg("-r").arg("--").arg(made).arg(&partial).status();
-    match copied.map_err(failed)?.success() {
-        true => std::fs::rename(&partial, wanted).map_err(failed),
-        false => Err(failed(std::io::Error::other(format!("it cannot be copied to {}", wanted.display())))),
-    }
+    let arguments = ["-r".into(), "--".into(), made.into(), partial.clone().into()];
+    let copy = Command {
+        program: process::find("cp", &context.settings.path).unwrap_or_else(|| "/bin/cp".into()),
+        arguments: arguments.into(),
+        environment: Vec::new(),
+        directory: None,
+        patience,
+    };
+    let copied = process::run(&copy, None, context.store.scratch()?, context.store.scratch()?);
+    copied.map_err(|error| failed(io::Error::other(error)))?;
+    Ok(std::fs::rename(&partial, wanted).map_err(failed)?)
 }

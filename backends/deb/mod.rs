@@ -11,8 +11,9 @@ mod version;
 
 use std::sync::Arc;
 
+use crate::backend::options::OptionsError;
 use crate::backend::{Backend, Begun, Context, Part, Pins, Produced, Request, Settings};
-use crate::error::{Class, Error, Result};
+use crate::error::Result;
 use package::Unpacker;
 
 /// The Debian backend.
@@ -22,8 +23,8 @@ pub struct Deb;
 impl Deb {
     fn refuse_options(&self, request: &Request) -> Result<()> {
         if request.source.options.contains_key(self.name()) {
-            let message = "the profile's [source.options.deb] is wrong: it has no options; what it knows stands in [source] itself";
-            return Err(Error::new(Class::Profile, message));
+            let message = "it has no options; what it knows stands in [source] itself".to_owned();
+            return Err(OptionsError { backend: "deb", message }.into());
         }
         Ok(())
     }

@@ -70,15 +70,8 @@ impl Options {
                 "include" => options.include = texts(key, value)?,
                 "hooks" => options.hooks = texts(key, value)?,
                 "max-age" => options.max_age = span(key, text(key, value)?)?,
-                "time-limit" => {
-                    options.patience = span(key, text(key, value)?)?;
-                    if options.patience.is_zero() {
-                        return Err(wrong("`time-limit` leaves no time"));
-                    }
-                }
-                other => {
-                    return Err(wrong(options::unknown(other, KEYS)));
-                }
+                "time-limit" => options.patience = options::time_limit(text(key, value)?).map_err(wrong)?,
+                other => return Err(wrong(options::unknown(other, KEYS))),
             }
         }
         for package in &options.include {

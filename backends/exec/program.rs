@@ -53,11 +53,8 @@ impl Program {
                     // It is not started where the path begins.
                     file = Some(std::path::absolute(&path).unwrap_or(path));
                 }
-                "time-limit" => patience = time_limit(text).ok_or_else(|| wrong(not_a_span(text)))?,
-                other => {
-                    let help = crate::suggest::help(other, ["program", "time-limit"]).unwrap_or_default();
-                    return Err(wrong(format!("there is no `{other}`; {help}")));
-                }
+                "time-limit" => patience = options::time_limit(text).map_err(wrong)?,
+                other => return Err(wrong(options::unknown(other, ["program", "time-limit"]))),
             }
         }
         let file = file.or_else(|| process::find(&format!("{PREFIX}{name}"), &settings.path));
@@ -162,12 +159,4 @@ impl Program {
             patience,
         }
     }
-}
-
-fn time_limit(text: &str) -> Option<Duration> {
-    options::span(text).ok().filter(|span| !span.is_zero())
-}
-
-fn not_a_span(text: &str) -> String {
-    format!("`time-limit` is no span of time: {text:?}; write `90s`, `30m` or `2h`")
 }

@@ -16,7 +16,7 @@ pub enum TarballError {
     )]
     NoRoot,
     /// The profile's options are wrong.
-    #[error("[source.options.tarball] is wrong: {0}")]
+    #[error("the profile's [source.options.tarball] is wrong: {0}")]
     Option(String),
     /// The name cannot be one.
     #[error("{name:?} does not name a root file system: {message}")]

@@ -9,6 +9,7 @@ use super::digests::{Checker, Listed};
 use super::location::Location;
 use super::options::SHA256;
 use super::registry::Registry;
+use crate::archive::Limits;
 use crate::backend::Context;
 use crate::board::Platform;
 use crate::digest::{Digest, HashingWriter};
@@ -19,8 +20,8 @@ use crate::recipe::digest_of;
 use crate::rootfs::{self, Rootfs};
 use crate::store::StoreError;
 
-/// The largest file that is fetched, or read from a pipe.
-const LARGEST_FETCHED: u64 = 16 << 30;
+/// The largest file that is fetched, or read from a pipe: nothing larger can be unpacked.
+const LARGEST_FETCHED: u64 = Limits::PACKAGE.output;
 
 /// The kind of the store's entries that say which blob is the file of a signed list.
 const LISTED: &str = "listed-file";

@@ -1,9 +1,8 @@
 //! The backend's own settings in a profile.
 
 use super::{NAME, TarballError};
-use crate::backend::Source;
+use crate::backend::{Source, options};
 use crate::digest::Digest;
-use crate::suggest;
 
 /// The option that says where the root file system is.
 pub(super) const ROOT: &str = "root";
@@ -42,8 +41,7 @@ impl Options {
                 DIGESTS => digests = Some(text.to_owned()),
                 KEYRING => keyring = Some(text.to_owned()),
                 other => {
-                    let help = suggest::help(other, [ROOT, SHA256, DIGESTS, KEYRING]).unwrap_or_default();
-                    return Err(TarballError::Option(format!("there is no `{other}`; {help}")));
+                    return Err(TarballError::Option(options::unknown(other, [ROOT, SHA256, DIGESTS, KEYRING])));
                 }
             }
         }

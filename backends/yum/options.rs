@@ -123,7 +123,7 @@ impl Options {
     /// What becomes part of the tool's configuration must not say more there than here.
     fn check(&self) -> Result<(), OptionsError> {
         if self.time_limit.is_some_and(|Span(limit)| limit.is_zero()) {
-            return Err(wrong("`time-limit` leaves no time at all; write `90s`, `30m` or `2h`"));
+            return Err(wrong(options::NO_TIME));
         }
         for (at, repository) in self.repositories.iter().enumerate() {
             let Repository { name, baseurl, metalink, mirrorlist, .. } = repository;
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(address("a b,%c/$basearch", Path::new("/\u{e9}")), "file:///%C3%A9/a%20b%2C%25c/$basearch");
         for (text, expected) in [
             ("releasever = 9", "invalid type: integer `9`, expected a string in `releasever`"),
-            ("time-limit = '0s'", "leaves no time at all"),
+            ("time-limit = '0s'", "leaves no time"),
             ("repositories = [{ name = 'main', baseurl = 'x', gpgcheck = false }]", "a name of its own"),
             (
                 "repositories = [{ name = 'a', baseurl = 'x', gpgcheck = false }, { name = 'a', baseurl = 'y', gpgcheck = false }]",

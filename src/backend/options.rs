@@ -40,3 +40,17 @@ pub fn span(text: &str) -> Result<Duration, String> {
     let span = parsed.and_then(|span| Duration::try_from(span).ok());
     span.ok_or_else(|| format!("{text:?} is no span of time: write `90s`, `30m` or `2h`"))
 }
+
+/// What is said of a limit in which nothing can be done.
+pub const NO_TIME: &str = "`time-limit` leaves no time; write `90s`, `30m` or `2h`";
+
+/// The `time-limit` of a tool: a span of time that leaves some.
+///
+/// # Errors
+/// In words, when it is none.
+pub fn time_limit(text: &str) -> Result<Duration, String> {
+    match span(text) {
+        Ok(span) if span.is_zero() => Err(NO_TIME.to_owned()),
+        span => span.map_err(|message| format!("`time-limit`: {message}")),
+    }
+}

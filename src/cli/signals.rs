@@ -4,16 +4,21 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-/// Cleans up before a signal ends the program. Signals that it was told to ignore, as by `nohup`, stay ignored.
+/// Cleans up before a signal ends the program; a second one ends it at once. Signals that it was told to ignore, as by `nohup`, stay ignored.
 pub(super) fn watch() {
     let ignored = ignored();
     let wanted = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
     // Without the watch a signal ends the program all the same, only less tidily.
     let Ok(mut signals) = Signals::new(wanted.collect::<Vec<_>>()) else { return };
     std::thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
+        let mut coming = signals.forever();
+        let Some(first) = coming.next() else { return };
+        std::thread::spawn(move || {
             minimg::interrupt::clean_up();
-            let _ = emulate_default_handler(signal);
+            let _ = emulate_default_handler(first);
+        });
+        if let Some(second) = coming.next() {
+            let _ = emulate_default_handler(second);
         }
     });
 }

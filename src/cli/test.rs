@@ -41,16 +41,14 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     let selected = arguments.selection.select(session)?;
     let store = session.user.store()?;
     let context = session.context(&store, &progress);
-    let mut built = with_job(&selected, |job| pipeline::build(job, &context))?;
-    // A name of its own, so that no image of the user's is replaced.
-    built.image.reference = format!("minimg-test/{}:{}", selected.profile.name, built.recipe.short());
+    let built = with_job(&selected, |job| pipeline::build(job, &context))?;
     let tests = &selected.profile.tests;
     if tests.is_empty() {
         let text = format!("{} has no tests, so this shows no more than that it can be built", selected.profile.name);
         progress.event(Event::Warning(&text));
     }
     progress.event(Event::Phase("hand over to the engine"));
-    let trial = engine.trial(&built.image, &store)?;
+    let trial = engine.trial(&selected.profile.name, &built.image, &store)?;
     progress.event(Event::Phase("test"));
     let outcomes = tests.iter().map(|test| outcome(&trial, test)).collect::<anyhow::Result<Vec<_>>>()?;
     drop(trial);

@@ -81,6 +81,11 @@ impl Shebang {
         }
         None
     }
+
+    /// The program that runs the script, by path or by name: the interpreter, or what `env` looks up.
+    pub fn program(&self) -> String {
+        self.env_program().unwrap_or_else(|| show(&self.interpreter))
+    }
 }
 
 /// The words of `env -S`: blanks separate, quotes and backslashes do what they do in a shell.

@@ -11,7 +11,7 @@ mod trial;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, Seek, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::backend::namespace::Workspace;
@@ -182,9 +182,8 @@ impl Engine {
     }
 
     fn build(&self, image: &Image, store: &Store) -> Result<Imported> {
-        let identity = export::identity(image)?;
-        // Builders take names, not ids; this one is of the image alone, so that concurrent imports do not meet.
-        let bare = format!("{}minimg-import:{}-{}", self.kind.host, identity.config.short(), std::process::id());
+        // Builders take names, not ids; this one is of this import alone, so that concurrent ones do not meet.
+        let bare = format!("{}minimg-import:{}", self.kind.host, token());
         let dockerfile = export::dockerfile(image, &format!("FROM {bare}\n"))?;
         let rootfs = self.scratch(store, |out| export::write_rootfs(image, Compression::None, store, out))?;
         let options = (self.kind.import)(&image.platform);
@@ -192,10 +191,13 @@ impl Engine {
         let remains = Remains::new(self, &bare);
         let take_out = remains.clone();
         let _guard = interrupt::register(Leftover::Elsewhere(Box::new(move || take_out.take_out())));
-        self.run(&import, Some(rootfs), store)?;
-        self.build_from(image, &dockerfile, store).inspect_err(|_| remains.take_out())?;
-        // The name was only for the builder; the image stays as what the new one was made from.
-        self.run(&[self.kind.untag, &[&bare]].concat(), None, store)?;
+        let built = || {
+            self.run(&import, Some(rootfs), store)?;
+            self.build_from(image, &dockerfile, store)?;
+            // The name was only for the builder; the image stays as what the new one was made from.
+            self.run(&[self.kind.untag, &[&bare]].concat(), None, store)
+        };
+        built().inspect_err(|_| remains.take_out())?;
         let found = self.inspect(&image.reference, "{{.Os}}/{{.Architecture}} {{.Id}}", store)?;
         let (platform, id) = found.split_once(' ').unwrap_or_default();
         let expected = format!("{}/{}", image.platform.os, image.platform.architecture);
@@ -246,9 +248,11 @@ impl Engine {
     /// A command of the engine, and where it works.
     fn prepared<'a>(&self, words: impl Iterator<Item = &'a str>, store: &Store) -> Result<(Command, Workspace)> {
         let mut command = self.at_work(words.map(OsString::from));
-        // Podman, which has no daemon, would leave what it works with where nobody looks for it when it is killed.
         let workspace = Workspace::plain(store)?;
-        command.environment.push(("TMPDIR".into(), Some(workspace.path().into())));
+        // Podman, which has no daemon, would leave what it works with where nobody looks for it when it is killed.
+        if has_run_directory() {
+            command.environment.push(("TMPDIR".into(), Some(workspace.path().into())));
+        }
         Ok((command, workspace))
     }
 
@@ -274,6 +278,18 @@ impl Engine {
         file.rewind().map_err(failed)?;
         Ok(file)
     }
+}
+
+/// Whether this user has a place for what is to be known until the machine is started again. Who has none gets one of Podman's below TMPDIR,
+/// and Podman notes that for good.
+fn has_run_directory() -> bool {
+    let user = rustix::process::geteuid();
+    user.is_root() || Path::new(&format!("/run/user/{}", user.as_raw())).is_dir()
+}
+
+/// What no other import or trial has in its names.
+fn token() -> String {
+    format!("{:016x}", fastrand::u64(..))
 }
 
 fn words(options: &[String]) -> Vec<&str> {

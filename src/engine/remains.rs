@@ -28,13 +28,15 @@ struct Known {
     is_named: bool,
 }
 
-/// Takes things out until nothing more comes: each call says whether there was anything.
-pub(super) fn until_quiet(mut take_out: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    let mut quiet_since = begun;
-    while quiet_since.elapsed() < SETTLING && begun.elapsed() < ENOUGH {
-        if take_out() {
-            quiet_since = Instant::now();
+/// Takes things out until nothing more comes: each call says whether there was anything, and is told when it must be done.
+pub(super) fn until_quiet(mut take_out: impl FnMut(Instant) -> bool) {
+    let end = Instant::now() + ENOUGH;
+    let (mut quiet_since, mut looks) = (Instant::now(), 0);
+    // A look may take longer than all the time of settling: one of them is not enough.
+    while Instant::now() < end && (looks < 2 || quiet_since.elapsed() < SETTLING) {
+        looks += 1;
+        if take_out(end) {
+            (quiet_since, looks) = (Instant::now(), 0);
         }
         std::thread::sleep(PAUSE);
     }
@@ -49,37 +51,38 @@ impl Remains {
     /// finished, and stays with all that it was made from.
     pub(super) fn take_out(&self) {
         let mut root = None;
-        until_quiet(|| {
-            root = self.id().or(root.take());
-            root.as_deref().is_some_and(|root| self.take_out_all_from(root))
+        until_quiet(|end| {
+            root = self.id(end).or(root.take());
+            root.as_deref().is_some_and(|root| self.take_out_all_from(root, end))
         });
     }
 
     /// The id of what has the temporary name.
-    fn id(&self) -> Option<String> {
-        let id = self.ask(&["image", "inspect", "--format", "{{.Id}}", &self.name])?;
+    fn id(&self, end: Instant) -> Option<String> {
+        let id = self.engine.ask(&["image", "inspect", "--format", "{{.Id}}", &self.name], end)?;
         Some(id.trim().to_owned()).filter(|id| !id.is_empty())
     }
 
     /// Whether there was anything to be taken out.
-    fn take_out_all_from(&self, root: &str) -> bool {
-        let images = self.unfinished(root);
+    fn take_out_all_from(&self, root: &str, end: Instant) -> bool {
+        let ask = |arguments: &[&str]| self.engine.ask(arguments, end);
+        let images = self.unfinished(root, end);
         let ancestors: Vec<String> = images.iter().map(|id| format!("--filter=ancestor={id}")).collect();
         let containers = [self.engine.kind.containers, &super::words(&ancestors)].concat();
         // Without a filter all would be listed. They go first: an image that a container uses keeps its name.
-        let containers = self.ask(&containers).filter(|_| !images.is_empty()).unwrap_or_default();
+        let containers = ask(&containers).filter(|_| !images.is_empty()).unwrap_or_default();
         for container in containers.split_whitespace() {
-            self.ask(&["rm", "--force", container]);
+            ask(&["rm", "--force", "--volumes", container]);
         }
-        let named = self.ask(&[self.engine.kind.untag, &[&self.name]].concat()).is_some();
-        let removed = images.iter().filter(|id| self.ask(&["rmi", id]).is_some()).count();
+        let named = ask(&[self.engine.kind.untag, &[&self.name]].concat()).is_some();
+        let removed = images.iter().filter(|id| ask(&["rmi", id]).is_some()).count();
         named || removed > 0
     }
 
     /// The images that were made from this one, and this one, without those that have a name and what such a one needs; children before
     /// their parents.
-    fn unfinished(&self, root: &str) -> Vec<String> {
-        let known = self.images();
+    fn unfinished(&self, root: &str, end: Instant) -> Vec<String> {
+        let known = self.images(end);
         if !known.contains_key(root) {
             return Vec::new();
         }
@@ -105,11 +108,11 @@ impl Remains {
     }
 
     /// All images of the engine by their ids.
-    fn images(&self) -> BTreeMap<String, Known> {
-        let ids = self.ask(&["image", "ls", "--all", "--quiet", "--no-trunc"]).unwrap_or_default();
+    fn images(&self, end: Instant) -> BTreeMap<String, Known> {
+        let ids = self.engine.ask(&["image", "ls", "--all", "--quiet", "--no-trunc"], end).unwrap_or_default();
         let ids: BTreeSet<&str> = ids.split_whitespace().collect();
         let inspect = ["image", "inspect", "--format", "{{.Id}} {{.Parent}} {{.RepoTags}}"];
-        let told = self.ask(&inspect.into_iter().chain(ids).collect::<Vec<_>>()).unwrap_or_default();
+        let told = self.engine.ask(&inspect.into_iter().chain(ids).collect::<Vec<_>>(), end).unwrap_or_default();
         let read = |line: &str| {
             let mut words = line.splitn(3, ' ').map(str::to_owned);
             let (id, parent, names) = (words.next()?, words.next()?, words.next()?);
@@ -118,20 +121,16 @@ impl Remains {
         };
         told.lines().filter_map(read).collect()
     }
-
-    fn ask(&self, arguments: &[&str]) -> Option<String> {
-        self.engine.ask(arguments)
-    }
 }
 
 impl Engine {
-    /// What a command of the engine prints; nothing if it fails. It runs without the guards of [`crate::process`], since this is called
+    /// What a command of the engine prints; nothing if it fails, or is not done at the end. It runs without the guards of [`crate::process`], since this is called
     /// when everything that is guarded is being removed.
-    pub(super) fn ask(&self, arguments: &[&str]) -> Option<String> {
+    pub(super) fn ask(&self, arguments: &[&str], end: Instant) -> Option<String> {
         let arguments = self.arguments.iter().cloned().chain(arguments.iter().map(Into::into));
         let handle =
             duct::cmd(&self.program, arguments).stdin_null().stderr_null().stdout_capture().unchecked().start().ok()?;
-        match handle.wait_timeout(PATIENCE) {
+        match handle.wait_timeout(PATIENCE.min(end.saturating_duration_since(Instant::now()))) {
             Ok(Some(output)) if output.status.success() => String::from_utf8(output.stdout.clone()).ok(),
             Ok(Some(_)) => None,
             // It is killed on the way out of this program, if not by this.

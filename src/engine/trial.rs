@@ -1,7 +1,9 @@
 //! Programs of an image that are run in an engine to see whether it works.
 
+use std::time::{Duration, Instant};
+
 use super::remains::until_quiet;
-use super::{Engine, EngineError, Way};
+use super::{Engine, EngineError, Way, token};
 use crate::error::Result;
 use crate::export::ExportError;
 use crate::image::Image;
@@ -11,6 +13,9 @@ use crate::store::Store;
 
 /// The bytes that a program may write to standard output.
 const MOST_OUTPUT: u64 = 64 << 20;
+
+/// How long the removal may take of what a trial had.
+const PATIENCE_TO_REMOVE: Duration = Duration::from_secs(30);
 
 /// An image that an engine has for a while. When this ends, and when the program is interrupted, the image and the container that runs
 /// go out of it.
@@ -34,29 +39,30 @@ pub struct Ran {
 }
 
 impl Engine {
-    /// Puts an image into the engine under its reference, which must be nobody else's, to run its programs.
+    /// Puts an image into the engine to run its programs, under a name that is nobody else's: `minimg-test/NAME` with a tag of its own.
     ///
     /// # Errors
     /// Those of [`Engine::import`].
-    pub fn trial<'a>(&'a self, image: &Image, store: &'a Store) -> Result<Trial<'a>> {
-        let container = format!("minimg-test-{}", std::process::id());
-        let reference = image.reference.clone();
+    pub fn trial<'a>(&'a self, name: &str, image: &Image, store: &'a Store) -> Result<Trial<'a>> {
+        let token = token();
+        let (container, reference) = (format!("minimg-test-{token}"), format!("minimg-test/{name}:{token}"));
         let (engine, names) = (self.clone(), (container.clone(), reference.clone()));
-        let take_out = move || until_quiet(|| engine.take_out(&names.0, &names.1));
+        let take_out = move || until_quiet(|end| engine.take_out(&names.0, &names.1, end));
         let guard = interrupt::register(Leftover::Elsewhere(Box::new(take_out)));
         let trial = Trial { engine: self, store, reference, container, _guard: guard };
-        self.import(image, store, Way::Load)?;
+        let image = Image { reference: trial.reference.clone(), ..image.clone() };
+        self.import(&image, store, Way::Load)?;
         Ok(trial)
     }
 
     /// Removes a container, and the name of an image with the image if it has no other. Whether there was anything to be removed.
-    fn take_out(&self, container: &str, reference: &str) -> bool {
+    fn take_out(&self, container: &str, reference: &str, end: Instant) -> bool {
         let mut was_there = false;
-        for (kind, name) in [("container", container), ("image", reference)] {
-            if self.ask(&[kind, "inspect", name]).is_some() {
+        for (kind, name, options) in [("container", container, &["--volumes"][..]), ("image", reference, &[])] {
+            if self.ask(&[kind, "inspect", name], end).is_some() {
                 was_there = true;
                 // A container is refused while it is on its way out by itself.
-                self.ask(&[kind, "rm", "--force", name]);
+                self.ask(&[&[kind, "rm", "--force"], options, &[name]].concat(), end);
             }
         }
         was_there
@@ -92,6 +98,6 @@ impl Trial<'_> {
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
-        self.engine.take_out(&self.container, &self.reference);
+        self.engine.take_out(&self.container, &self.reference, Instant::now() + PATIENCE_TO_REMOVE);
     }
 }

@@ -6,10 +6,8 @@ use super::Started;
 use super::places::{Places, is_shared};
 use crate::closure::Shebang;
 use crate::closure::hidden::commands_of;
-use crate::tree::{Entry, Kind, Node, RootPath, resolve};
+use crate::tree::{Entry, Kind, Node, PATH_MAX, RootPath, resolve};
 
-/// No path of Linux is longer (`PATH_MAX`).
-const LONGEST: usize = 4096;
 /// No program names more paths than this.
 const MAX_PATHS: usize = 20_000;
 /// Larger files beside a program are data and not configuration.
@@ -55,9 +53,7 @@ fn install(places: &mut Places<'_>, program: Started) -> RootPath {
 fn run_by(bytes: &[u8]) -> Vec<String> {
     let Ok(Some(shebang)) = Shebang::parse(bytes) else { return Vec::new() };
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_SCRIPT)]);
-    let interpreter =
-        shebang.env_program().unwrap_or_else(|| String::from_utf8_lossy(&shebang.interpreter).into_owned());
-    std::iter::once(interpreter).chain(commands_of(&shebang, &text).into_iter().map(str::to_owned)).collect()
+    std::iter::once(shebang.program()).chain(commands_of(&shebang, &text).into_iter().map(str::to_owned)).collect()
 }
 
 /// Keeps what is at a path that `by` names, and returns the configuration among it.
@@ -122,7 +118,7 @@ fn paths(bytes: &[u8]) -> BTreeSet<RootPath> {
     let mut found = BTreeSet::new();
     let mut from = 0;
     while let Some(at) = memchr::memchr(b'/', &bytes[from..]).map(|at| from + at) {
-        let length = bytes[at..].iter().take(LONGEST).take_while(|byte| is_part(byte)).count();
+        let length = bytes[at..].iter().take(PATH_MAX).take_while(|byte| is_part(byte)).count();
         from = at + length;
         if at > 0 && is_part(&bytes[at - 1]) {
             continue;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use minimg::tree::RootTree;
 
@@ -124,12 +124,8 @@ impl Site {
     }
 
     /// Waits for something that a build does.
-    pub(crate) fn wait_for(&self, what: &str, mut there: impl FnMut() -> bool) {
-        let begun = Instant::now();
-        while !there() {
-            assert!(begun.elapsed() < self.patience, "{what} never came");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+    pub(crate) fn wait_for(&self, what: &str, there: impl FnMut() -> bool) {
+        driven::wait_patiently_for(what, self.patience, there);
     }
 }
 

@@ -113,11 +113,12 @@ fn a_lock_pins_the_root(site: &Site) {
 }
 
 fn legal_information_is_kept_on_request(site: &Site) {
-    let text = format!("{}legal-info = 'some/legal'\n", site.profile(&[HELLO]));
+    let text = format!("{}legal-info = 'some/legal/'\n", site.profile(&[HELLO]));
     site.build(&text);
     let manifest = std::fs::read_to_string(site.sandbox.path("some/legal/manifest.csv")).unwrap();
     assert!(manifest.contains("\"busybox\",\"1."), "{manifest}");
     assert!(site.sandbox.path("some/legal/legal-info.sha256").is_file());
+    assert!(!site.sandbox.path("some/legal.partial").exists());
     // It may be wanted when the root is there already: not without a network, which fetches sources.
     std::fs::remove_dir_all(site.sandbox.path("some/legal")).unwrap();
     let said = site.sandbox.fail(5, &[&BUILD[..], &["--offline"]].concat());

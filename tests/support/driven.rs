@@ -48,12 +48,17 @@ pub fn processes_in(directory: &Path) -> Vec<String> {
     entries.filter(is_process).filter(others).filter(is_there).map(|path| path.display().to_string()).collect()
 }
 
-/// Waits until something is there, for a minute at most.
-pub fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+/// Waits until something is there, for two minutes at most.
+pub fn wait_for(what: &str, there: impl FnMut() -> bool) {
+    wait_patiently_for(what, Duration::from_secs(120), there);
+}
+
+/// Waits until something is there, for so long at most.
+pub fn wait_patiently_for(what: &str, patience: Duration, mut there: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !there() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} never came");
-        std::thread::sleep(Duration::from_millis(50));
+        assert!(begun.elapsed() < patience, "{what} never came");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -38,9 +38,7 @@ const MOST: usize = 1024;
 
 /// The commands that a script names in `text`, where its interpreter is a shell.
 pub fn commands_of<'t>(shebang: &Shebang, text: &'t str) -> BTreeSet<&'t str> {
-    let by_env = shebang.env_program();
-    let interpreter = by_env.as_deref().map_or(base_name(&shebang.interpreter), |name| base_name(name.as_bytes()));
-    if is_shell(interpreter) { in_script(text) } else { BTreeSet::new() }
+    if is_shell(base_name(shebang.program().as_bytes())) { in_script(text) } else { BTreeSet::new() }
 }
 
 /// Whether the interpreter of a script is a shell.
