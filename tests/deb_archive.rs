@@ -4,12 +4,16 @@
 mod guess;
 #[path = "deb_archive/packages.rs"]
 mod packages;
+#[path = "deb_archive/redirects.rs"]
+mod redirects;
 #[path = "deb_archive/repository.rs"]
 mod repository;
 #[path = "deb_archive/server.rs"]
 mod server;
 #[path = "support/signing.rs"]
 mod signing;
+#[path = "deb_archive/socks.rs"]
+mod socks;
 
 use std::io::Read as _;
 use std::path::Path;

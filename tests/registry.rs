@@ -178,3 +178,40 @@ fn a_registry_that_asks_for_a_token_gets_one_and_what_it_sends_is_checked() {
     let found = shrunk(&sandbox, &good, &["--board", "amd64"]);
     assert_eq!(found, shrunk(&sandbox, "amd64", &["--board", "amd64"]));
 }
+
+#[test]
+fn a_registry_that_takes_no_token_is_not_asked_for_one_for_each_layer() {
+    let sandbox = Sandbox::cold();
+    // More layers than come at once, of which the registry gives none.
+    let blob = |i: usize| serde_json::json!({"digest": format!("sha256:{i:064x}"), "size": 20});
+    let layers: Vec<_> = (1..=60).map(blob).collect();
+    let manifest = serde_json::json!({"schemaVersion": 2, "config": blob(0), "layers": layers}).to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().to_string();
+    let tokens = Arc::new(Mutex::new(0));
+    let (given, name) = (tokens.clone(), format!("registry:{own}/app"));
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut request = BufReader::new(client.try_clone().unwrap()).lines().map_while(Result::ok);
+            let line = request.next().unwrap();
+            request.find(String::is_empty);
+            let (status, body) = match line.split(' ').nth(1).unwrap() {
+                "/v2/app/manifests/latest" => ("200 OK", manifest.as_str()),
+                path if path.starts_with("/token") => {
+                    *given.lock().unwrap() += 1;
+                    ("200 OK", r#"{"token": "let-me-in"}"#)
+                }
+                _ => ("401 Unauthorized", ""),
+            };
+            let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{own}/token\"\r\nConnection: close");
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\n{challenge}\r\nContent-Length: {length}\r\n\r\n{body}");
+            client.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let said = sandbox.fail(5, &["shrink", &name, "--board", "amd64"]);
+    assert!(said.contains("does not let"), "{said}");
+    // Eight are asked for at once, and any of them may be the first to be refused.
+    let tokens = *tokens.lock().unwrap();
+    assert!((1..=9).contains(&tokens), "{tokens} tokens");
+}

@@ -68,12 +68,49 @@ fn a_mirror_is_trusted_by_the_machines_authorities() {
     // The same through a proxy, which sees nothing but where to.
     let (proxy, log) = tunnel();
     let mut through = sandbox.minimg(&arguments);
-    through.env("SSL_CERT_FILE", sandbox.path("ca.pem")).env("https_proxy", proxy).env_remove("no_proxy");
+    through.env("SSL_CERT_FILE", sandbox.path("ca.pem")).env("https_proxy", &proxy).env_remove("no_proxy");
     let said = String::from_utf8_lossy(&through.output().unwrap().stderr).into_owned();
     assert!(said.contains(" has no suite trixie"), "{said}");
-    let log = log.lock().unwrap();
     let expected = format!("CONNECT localhost:{} HTTP/1.1", port.trim());
-    assert!(!log.is_empty() && log.iter().all(|line| line.trim() == expected), "{log:?}");
+    let lines = std::mem::take(&mut *log.lock().unwrap());
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.trim() == expected), "{lines:?}");
+
+    // From http to https, and from one proxy to the other.
+    let plain = redirecting(format!("https://localhost:{}", port.trim()));
+    let arguments = ["build", "busybox-glibc", "--extra-suites", "none", "--mirror", "http://mirror.invalid/debian"];
+    let mut through = sandbox.minimg(&arguments);
+    through.env("SSL_CERT_FILE", sandbox.path("ca.pem")).env_remove("no_proxy");
+    let output = through.env("http_proxy", plain).env("https_proxy", &proxy).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(" has no suite trixie"), "{said}");
+    let lines = log.lock().unwrap();
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.trim() == expected), "{lines:?}");
+}
+
+/// A proxy for whole addresses that leads all of the mirror to another server; its address.
+fn redirecting(to: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let request = head(&client);
+            let path = request.split(' ').nth(1).unwrap().strip_prefix("http://mirror.invalid").unwrap().to_owned();
+            let answer = format!("HTTP/1.1 302 x\r\nLocation: {to}{path}\r\nConnection: close\r\n\r\n");
+            client.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+/// The first line of a request, which is read as far as the empty line.
+fn head(client: &TcpStream) -> String {
+    let mut head = BufReader::new(client.try_clone().unwrap());
+    let (mut request, mut line) = (String::new(), String::new());
+    head.read_line(&mut request).unwrap();
+    while head.read_line(&mut line).unwrap() > 2 {
+        line.clear();
+    }
+    request
 }
 
 /// A proxy that makes tunnels (RFC 9110, section 9.3.6); its address, and the first line of each request.
@@ -92,13 +129,7 @@ fn tunnel() -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 fn pass_on(mut client: TcpStream, log: &Mutex<Vec<String>>) {
-    let mut head = BufReader::new(client.try_clone().unwrap());
-    let (mut request, mut line) = (String::new(), String::new());
-    head.read_line(&mut request).unwrap();
-    // As far as the empty line.
-    while head.read_line(&mut line).unwrap() > 2 {
-        line.clear();
-    }
+    let request = head(&client);
     log.lock().unwrap().push(request.clone());
     let mut server = TcpStream::connect(request.split(' ').nth(1).unwrap()).unwrap();
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();

@@ -1,6 +1,7 @@
 //! Images in registries (distribution-spec): manifests and blobs are fetched into the store by their digests, and read from there as a
 //! layout is.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::TarballError;
@@ -117,7 +118,7 @@ impl<'a> Registry<'a> {
 
     fn fetch_manifest(&mut self, version: &str) -> Result<Vec<u8>> {
         let (name, url) = (self.reference.to_string(), format!("{}/manifests/{version}", self.reference.address()));
-        let answer = self.ask(1, |fetcher| Ok(fetcher.document(&name, &url, LARGEST_MANIFEST, None)?));
+        let answer = self.ask(|fetcher| Ok(fetcher.document(&name, &url, LARGEST_MANIFEST, None)?));
         match answer {
             Ok(Document::New { bytes, .. }) => Ok(bytes),
             Ok(Document::Unchanged) => Err(FetchError::Status { url, status: 304 }.into()),
@@ -154,25 +155,26 @@ impl<'a> Registry<'a> {
                 wanted.push(Wanted { name, url, size: blob.size, sha256: blob.digest });
             }
         }
-        // Tokens last for minutes, and large images take longer: each blob may need another one.
-        self.ask(wanted.len(), |fetcher| fetcher.blobs(&wanted, |_, _| Ok(())))
+        self.ask(|fetcher| fetcher.blobs(&wanted, |_, _| Ok(())))
     }
 
-    /// Asks, and where the registry wants to know who does, tells it and asks again: so many times at most.
-    fn ask<T>(&mut self, times: usize, question: impl Fn(&Fetcher<'_>) -> Result<T>) -> Result<T> {
-        for _ in 0..times {
+    /// Asks, and where the registry wants to know who does, tells it and asks again; once for each address, since tokens last for minutes,
+    /// and large images take longer.
+    fn ask<T>(&mut self, question: impl Fn(&Fetcher<'_>) -> Result<T>) -> Result<T> {
+        let mut told = BTreeSet::new();
+        loop {
             let error = match question(&self.fetcher) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let Some(FetchError::Unauthorized { challenge, .. }) = error.inner().downcast_ref() else {
-                return Err(self.refusal(error));
+            let challenge = match error.inner().downcast_ref() {
+                Some(FetchError::Unauthorized { url, challenge }) if told.insert(url.clone()) => challenge.as_deref(),
+                _ => return Err(self.refusal(error)),
             };
-            let answer = access::answer(challenge.as_deref(), self.reference, &self.context)?;
+            let answer = access::answer(challenge, self.reference, &self.context)?;
             let headers = vec![("accept", ACCEPTED.to_owned()), ("authorization", answer)];
             self.fetcher = Fetcher::new(self.context).with_headers(headers);
         }
-        question(&self.fetcher).map_err(|error| self.refusal(error))
     }
 
     /// What it means when the registry refuses.

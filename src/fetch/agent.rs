@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ureq::config::{Config, RedirectAuthHeaders};
+use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -15,7 +15,8 @@ use super::proxy::{Forwarding, Proxies};
 /// How many connections to one server are kept and used at once.
 pub(super) const CONNECTIONS: usize = 8;
 
-/// A client for whoever asks these proxies; where one makes a tunnel, the request names it.
+/// A client for whoever asks these proxies; where one makes a tunnel, the request names it. Redirects are answers like others to it, since
+/// each may lead to another proxy.
 /// With `authorities` those of the machine are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR` win), else those that are built in.
 pub(super) fn new(patience: &Patience, authorities: bool, proxies: &Arc<Proxies>) -> ureq::Agent {
     let roots = if authorities { RootCerts::PlatformVerifier } else { RootCerts::WebPki };
@@ -24,7 +25,7 @@ pub(super) fn new(patience: &Patience, authorities: bool, proxies: &Arc<Proxies>
         .proxy(None)
         .tls_config(TlsConfig::builder().root_certs(roots).build())
         .user_agent(concat!("minimg/", env!("CARGO_PKG_VERSION")))
-        .redirect_auth_headers(RedirectAuthHeaders::Never)
+        .max_redirects(0)
         .accept_encoding("identity")
         .timeout_connect(Some(patience.connect))
         .timeout_recv_response(Some(patience.stall))

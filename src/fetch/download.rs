@@ -5,9 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ureq::http::{Response, header};
+use ureq::http::uri::InvalidUri;
+use ureq::http::{Response, Uri, header};
 
-use super::{FetchError, Fetcher, Patience, Validators};
+use super::{FetchError, Fetcher, Patience, Validators, redirect};
 use crate::report::Event;
 
 /// Tells concurrent downloads of the whole process apart.
@@ -26,6 +27,8 @@ pub struct Download<'f> {
     position: u64,
     failures: u32,
     body: Option<Box<dyn Read + Send>>,
+    /// The address that was asked last, to which redirects may have led.
+    asked: Option<Uri>,
 }
 
 impl<'f> Download<'f> {
@@ -39,7 +42,8 @@ impl<'f> Download<'f> {
         known: Option<&Validators>,
     ) -> Result<(Self, Option<Validators>), FetchError> {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let mut download = Self { fetcher, id, url: url.to_owned(), size, limit, position: 0, failures: 0, body: None };
+        let mut download =
+            Self { fetcher, id, url: url.to_owned(), size, limit, position: 0, failures: 0, body: None, asked: None };
         let local = local_path(url)?;
         if local.is_none() && fetcher.context.offline {
             return Err(FetchError::Offline { name: name.to_owned(), url: url.to_owned() });
@@ -87,26 +91,7 @@ impl<'f> Download<'f> {
 
     /// Asks for the bytes from the current position on.
     fn request(&mut self, known: Option<&Validators>) -> Result<Option<Validators>, Failure> {
-        let mut request = self.fetcher.agent.get(&self.url);
-        let uri = self.url.parse().ok();
-        if let Some(proxy) = uri.as_ref().and_then(|uri| self.fetcher.proxies.tunnelling(uri)) {
-            request = request.config().proxy(Some(proxy.clone())).build();
-        }
-        if !self.fetcher.headers.is_empty() {
-            request = request.config().https_only(self.url.starts_with("https:")).build();
-        }
-        for (name, value) in &self.fetcher.headers {
-            request = request.header(*name, value);
-        }
-        if self.position > 0 {
-            request = request.header(header::RANGE, format!("bytes={}-", self.position));
-        } else if let Some(known) = known {
-            let headers = [(header::IF_NONE_MATCH, &known.etag), (header::IF_MODIFIED_SINCE, &known.modified)];
-            for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-                request = request.header(name, value);
-            }
-        }
-        let response = request.call().map_err(|error| self.classify(error))?;
+        let response = self.follow(known)?;
         match response.status().as_u16() {
             304 if known.is_some() && self.position == 0 => return Ok(None),
             200 => {}
@@ -120,6 +105,44 @@ impl<'f> Download<'f> {
             status => return Err(Failure::Final(FetchError::Status { url: self.url.clone(), status })),
         }
         self.begin_body(response).map(Some)
+    }
+
+    /// The answer at the end of all redirects.
+    fn follow(&mut self, known: Option<&Validators>) -> Result<Response<ureq::Body>, Failure> {
+        let first: Uri = self.url.parse().map_err(|error: InvalidUri| self.wrong_address(error.to_string()))?;
+        let url = self.url.clone();
+        let refused = |message| Failure::Final(FetchError::Redirect { url: url.clone(), message });
+        let safe = !self.fetcher.headers.is_empty();
+        let mut asked = first.clone();
+        for _ in 0..=redirect::MOST {
+            self.asked = Some(asked.clone());
+            let response = self.ask(&asked, redirect::is_same_server(&first, &asked), known);
+            let response = response.map_err(|error| self.classify(&asked, error))?;
+            let Some(location) = redirect::location(&response) else { return Ok(response) };
+            asked = redirect::target(&asked, location, safe).map_err(refused)?;
+            redirect::finish(response);
+        }
+        Err(refused(format!("without end, the last time to {asked}")))
+    }
+
+    /// Asks one address, through the proxy that is its own.
+    fn ask(&self, address: &Uri, who: bool, known: Option<&Validators>) -> Result<Response<ureq::Body>, ureq::Error> {
+        let mut request = self.fetcher.agent.get(address);
+        if let Some(proxy) = self.fetcher.proxies.tunnelling(address) {
+            request = request.config().proxy(Some(proxy.clone())).build();
+        }
+        for (name, value) in self.fetcher.headers.iter().filter(|(name, _)| who || *name != header::AUTHORIZATION) {
+            request = request.header(*name, value);
+        }
+        if self.position > 0 {
+            request = request.header(header::RANGE, format!("bytes={}-", self.position));
+        } else if let Some(known) = known {
+            let headers = [(header::IF_NONE_MATCH, &known.etag), (header::IF_MODIFIED_SINCE, &known.modified)];
+            for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+                request = request.header(name, value);
+            }
+        }
+        request.call()
     }
 
     fn begin_body(&mut self, response: Response<ureq::Body>) -> Result<Validators, Failure> {
@@ -154,28 +177,34 @@ impl<'f> Download<'f> {
     }
 
     fn network(&self, message: &dyn std::fmt::Display) -> FetchError {
-        let uri = self.url.parse().ok();
-        let proxy = uri.as_ref().and_then(|uri| self.fetcher.proxies.of(uri));
-        let through = proxy.map(|proxy| format!(", asked through the proxy {}:{}", proxy.host(), proxy.port()));
-        let message = format!("{message}{}", through.unwrap_or_default());
+        let way = self.asked.as_ref().map_or(String::new(), |asked| self.way(asked));
+        let message = format!("{message}{way}");
         FetchError::Network { url: self.url.clone(), message, attempts: self.failures, received: self.position }
     }
 
-    fn classify(&self, error: ureq::Error) -> Failure {
-        let address = |message: String| Failure::Final(FetchError::Address { url: self.url.clone(), message });
+    fn wrong_address(&self, message: String) -> Failure {
+        Failure::Final(FetchError::Address { url: self.url.clone(), message })
+    }
+
+    /// What it means that an address gave no answer.
+    fn classify(&self, asked: &Uri, error: ureq::Error) -> Failure {
         match error {
-            ureq::Error::BadUri(message) => address(message),
-            ureq::Error::Http(error) => address(error.to_string()),
-            ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => {
-                Failure::Final(self.network(&"it redirects without end"))
-            }
-            // What TLS says of a certificate it will say again.
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let message = error.to_string();
-                Failure::Final(FetchError::Untrusted { url: self.url.clone(), message })
+            ureq::Error::BadUri(message) => self.wrong_address(message),
+            ureq::Error::Http(error) => self.wrong_address(error.to_string()),
+            ureq::Error::Io(error) => {
+                tls_error(&error).map_or_else(|| Failure::Passing(error.to_string()), |error| tls_failure(asked, error))
             }
             error => Failure::Passing(error.to_string()),
         }
+    }
+
+    /// How an address was asked, where that is not plain from the download's own.
+    fn way(&self, asked: &Uri) -> String {
+        let host = asked.host().filter(|_| *asked != self.url.as_str());
+        let elsewhere = host.map_or(String::new(), |host| format!(", asked at {host}, to which it redirects"));
+        let proxy = self.fetcher.proxies.of(asked);
+        let through = proxy.map(|proxy| format!(", asked through the proxy {}:{}", proxy.host(), proxy.port()));
+        format!("{elsewhere}{}", through.unwrap_or_default())
     }
 
     /// Waits after a failure that may pass; gives up when patience is at its end.
@@ -250,6 +279,26 @@ impl Drop for Download<'_> {
 enum Failure {
     Passing(String),
     Final(FetchError),
+}
+
+/// What TLS said, out of an error of the connection below it.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// What TLS says of a certificate it will say again; all else may be of this one connection.
+fn tls_failure(asked: &Uri, error: &rustls::Error) -> Failure {
+    let hint = match error {
+        rustls::Error::InvalidCertificate(_) => {
+            let (url, message) = (asked.to_string(), error.to_string());
+            return Failure::Final(FetchError::Untrusted { url, message });
+        }
+        rustls::Error::InvalidMessage(_) => {
+            "; what answered does not speak it, as a login page of a network or a wrong port would"
+        }
+        _ => "",
+    };
+    Failure::Passing(format!("no connection of TLS: {error}{hint}"))
 }
 
 /// The path that a `file:` address names, or `None` for a known network scheme.

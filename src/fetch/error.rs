@@ -42,6 +42,14 @@ pub enum FetchError {
         /// How it wants to be told: the `WWW-Authenticate` header.
         challenge: Option<String>,
     },
+    /// The server leads to where nothing can be had.
+    #[error("{url} redirects {message}")]
+    Redirect {
+        /// Which address.
+        url: String,
+        /// Where to, and why that is not followed.
+        message: String,
+    },
     /// The network failed, again and again.
     #[error("{url}: {message} (tried {attempts} times, {received} bytes came)")]
     Network {
@@ -126,6 +134,7 @@ impl FetchError {
             | Self::NotFound { .. }
             | Self::Status { .. }
             | Self::Unauthorized { .. }
+            | Self::Redirect { .. }
             | Self::Network { .. }
             | Self::Untrusted { .. } => Class::Network,
             Self::Address { .. } => Class::Profile,

@@ -8,6 +8,7 @@ mod blobs;
 mod download;
 mod error;
 mod proxy;
+mod redirect;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -110,8 +111,8 @@ impl<'a> Fetcher<'a> {
         Self { context, patience, agent, proxies, headers: Vec::new(), rate: AtomicU64::new(0), stop: None }
     }
 
-    /// Sends these headers with each request. Who asks is not told to other hosts that a server redirects to, and an `https` address is
-    /// never left for an `http` one.
+    /// Sends these headers with each request. Who asks (`authorization`) is told to the server that was asked first alone, not to others that
+    /// it redirects to, and an `https` address is never left for an `http` one.
     pub fn with_headers(self, headers: Vec<(&'static str, String)>) -> Self {
         Self { headers, ..self }
     }

@@ -1,6 +1,7 @@
 //! Fetching packages from a server that may misbehave.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use minimg::Class;
@@ -79,17 +80,38 @@ fn impatient(bench: &Bench, repository: &Repository) -> Result<(), FetchError> {
     let content = &repository.packages[0].content;
     let url = format!("{}/pool/a_1.deb", bench.server.address);
     let wanted = Wanted { name: "a".into(), url, size: content.len() as u64, sha256: Digest::of(content) };
-    let short = Duration::from_millis(10);
-    let patience = Patience {
-        attempts: 3,
-        first_pause: short,
-        connect: Duration::from_secs(5),
-        stall: Duration::from_millis(500),
-    };
     bench.with_context(|context| {
         let mut bytes = Vec::new();
-        Fetcher::with_patience(*context, patience).blob(&wanted)?.read_to_end(&mut bytes).unwrap();
+        Fetcher::with_patience(*context, impatience()).blob(&wanted)?.read_to_end(&mut bytes).unwrap();
         assert!(bytes == *content);
         Ok(())
     })
+}
+
+/// Three short tries.
+fn impatience() -> Patience {
+    Patience {
+        attempts: 3,
+        first_pause: Duration::from_millis(10),
+        connect: Duration::from_secs(5),
+        stall: Duration::from_millis(500),
+    }
+}
+
+#[test]
+fn what_answers_without_tls_is_asked_again_and_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/a", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            client.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
+            let _ = std::io::copy(&mut client, &mut std::io::sink());
+        }
+    });
+    let (_, bench) = fixture();
+    let error = bench
+        .with_context(|context| Fetcher::with_patience(*context, impatience()).open("a", &url, None, 9).err().unwrap());
+    let text = error.to_string();
+    assert!(text.contains("no connection of TLS") && text.contains("tried 3 times"), "{text}");
+    assert!(text.contains("as a login page") && !text.contains("SSL_CERT_FILE"), "{text}");
 }

@@ -84,7 +84,7 @@ impl Server {
         }
     }
 
-    /// What was asked for since the last time: `path[ from N][ if changed] status`.
+    /// What was asked for since the last time: `path[ from N][ if changed][ as WHO] status`.
     pub(crate) fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().log)
     }
@@ -99,7 +99,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             return Ok(());
         }
         let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        let (mut from, mut known) = (None, None);
+        let (mut from, mut known, mut who) = (None, None, String::new());
         loop {
             let mut header = String::new();
             reader.read_line(&mut header)?;
@@ -107,13 +107,14 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             match name.to_ascii_lowercase().as_str() {
                 "range" => from = value.trim().trim_start_matches("bytes=").trim_end_matches('-').parse::<usize>().ok(),
                 "if-none-match" => known = Some(value.trim().to_owned()),
+                "authorization" => who = format!(" as {}", value.trim()),
                 _ => {}
             }
             if header.trim().is_empty() {
                 break;
             }
         }
-        if !answer(&mut out, state, &path, from, known)? {
+        if !answer(&mut out, state, &path, from, known, &who)? {
             return Ok(());
         }
     }
@@ -126,6 +127,7 @@ fn answer(
     path: &str,
     from: Option<usize>,
     known: Option<String>,
+    who: &str,
 ) -> std::io::Result<bool> {
     let (file, times) = {
         let mut state = state.lock().unwrap();
@@ -137,7 +139,7 @@ fn answer(
     let note = |status: u16| {
         let from = from.map_or(String::new(), |from| format!(" from {from}"));
         let known = if known.is_some() { " if changed" } else { "" };
-        state.lock().unwrap().log.push(format!("{path}{from}{known} {status}"));
+        state.lock().unwrap().log.push(format!("{path}{from}{known}{who} {status}"));
         status
     };
     let Some((content, manner)) = file else {
