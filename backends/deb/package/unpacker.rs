@@ -62,7 +62,7 @@ fn identity(package: &PinnedPackage) -> Identity {
 /// Decodes packages, and stores the listings of those that are wanted. Dropped, it decodes no more of them; a thread that is in the middle
 /// of one ends it by itself, and nobody waits.
 ///
-/// Packages may be added by guess, until [`Unpacker::settle`]. A guess that fails, as where it is too large for one, is forgotten: whoever
+/// Packages may be added by guess, until it is settled what is wanted. A guess that fails, as where it is too large for one, is forgotten: whoever
 /// wants the package adds it again.
 pub struct Unpacker {
     shared: Arc<Shared>,
