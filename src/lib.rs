@@ -2,36 +2,27 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
-pub mod archive;
-pub mod backend;
-pub mod board;
-pub mod closure;
+pub mod backends;
 pub mod compose;
-pub mod digest;
-pub mod engine;
-pub mod error;
-pub mod export;
-pub mod fetch;
-pub mod image;
-pub mod interrupt;
-pub mod layer;
 pub mod lock;
-mod openpgp;
 pub mod outputs;
 pub mod pipeline;
-pub mod process;
 pub mod profile;
 pub mod recipe;
 pub mod record;
-pub mod report;
-pub mod rootfs;
 pub mod shrink;
-pub mod store;
-pub mod suggest;
-mod sync;
-pub mod tree;
 
-#[path = "../backends/mod.rs"]
-pub mod backends;
-
-pub use error::{Class, Error, Result};
+pub use minimg_backend as backend;
+#[doc(inline)]
+pub use minimg_base::error::{Class, Error, Result};
+pub use minimg_base::{digest, error, interrupt, report, suggest};
+pub use minimg_board as board;
+pub use minimg_elf as closure;
+pub use minimg_engine as engine;
+pub use minimg_fetch as fetch;
+pub use minimg_oci::{export, image, layer, rootfs};
+pub use minimg_ownership as ownership;
+pub use minimg_sandbox as sandbox;
+pub use minimg_store as store;
+pub use minimg_tree as tree;
+pub use minimg_tree::archive;

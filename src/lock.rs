@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{PinnedPackage, Pins, Request, Source};
-use crate::digest::Digest;
-use crate::error::{Class, Error};
-use crate::interrupt::{self, Leftover};
-use crate::recipe::digest_of;
-use crate::tree::read_limited;
+use minimg_backend::{PinnedPackage, Pins, Request, Source};
+use minimg_base::digest::Digest;
+use minimg_base::digest::digest_of;
+use minimg_base::error::{Class, Error};
+use minimg_base::interrupt::{self, Leftover};
+use minimg_tree::read_limited;
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
@@ -203,7 +203,7 @@ impl Lock {
         self.targets.sort_by(|a, b| (&a.board, &a.backend).cmp(&(&b.board, &b.backend)));
     }
 
-    /// The pins for a request. The archives' addresses are empty: [`crate::backend::Backend::locate`] fills them in when one is needed.
+    /// The pins for a request. The archives' addresses are empty: [`minimg_backend::Backend::locate`] fills them in when one is needed.
     pub fn pins(&self, backend: &str, request: &Request) -> Found<'_> {
         let board = &request.board.name;
         match self.targets.iter().find(|target| target.board == *board && target.backend == backend) {
@@ -286,8 +286,8 @@ fn request_digest(request: &Request) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Archive;
-    use crate::board::{ArchNames, Board, Platform};
+    use minimg_backend::Archive;
+    use minimg_base::board::{ArchNames, Board, Platform};
 
     fn request(packages: &[&str], mirror: Option<&str>) -> Request {
         Request {

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
-use crate::error::{Class, Error, Result};
-use crate::export::{self, Output, Target, Written};
-use crate::image::Image;
-use crate::recipe::digest_of;
-use crate::store::Store;
-use crate::tree::map_region;
+use minimg_base::digest::Digest;
+use minimg_base::digest::digest_of;
+use minimg_base::error::{Class, Error, Result};
+use minimg_oci::export::{self, Output, Target, Written};
+use minimg_oci::image::Image;
+use minimg_store::Store;
+use minimg_tree::map_region;
 
 /// The kind of the store's entries that say what a file was when it was written.
 const KIND: &str = "output";

@@ -4,23 +4,23 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Backend, Begun, Context, Pins, Produced, Request};
-use crate::board::Board;
-use crate::closure::check::CheckSettings;
-use crate::closure::{self, Closure, Finding, Severity};
 use crate::compose;
-use crate::digest::Digest;
-use crate::error::{Class, Error, Result};
-use crate::export::DEFAULT_PATH;
-use crate::image::{Compression, Config, Image, Layer};
-use crate::layer;
 use crate::lock::{Found, Lock};
 use crate::profile::{Keep, Profile};
-use crate::recipe::{Recipe, digest_of};
+use crate::recipe::Recipe;
 use crate::record::Record;
-use crate::report::Event;
-use crate::store::Store;
-use crate::tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
+use minimg_backend::{Backend, Begun, Context, Pins, Produced, Request};
+use minimg_base::board::Board;
+use minimg_base::digest::{Digest, digest_of};
+use minimg_base::error::{Class, Error, Result};
+use minimg_base::report::Event;
+use minimg_elf::check::CheckSettings;
+use minimg_elf::{self as closure, Closure, Finding, Severity};
+use minimg_oci::export::DEFAULT_PATH;
+use minimg_oci::image::{Compression, Config, Image, Layer};
+use minimg_oci::layer;
+use minimg_store::Store;
+use minimg_tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
 
 /// One image to be built.
 #[derive(Clone, Copy)]

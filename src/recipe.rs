@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Pins, Request};
-use crate::board::Board;
-use crate::digest::Digest;
-use crate::image::Compression;
 use crate::profile::Profile;
+use minimg_backend::{Pins, Request};
+use minimg_base::board::Board;
+use minimg_base::digest::{Digest, digest_of};
+use minimg_oci::image::Compression;
 
 /// Raised whenever the same recipe would give another layer than before: new rules, another tar writer, another compressor.
 pub const PIPELINE_VERSION: u32 = 8;
@@ -54,7 +54,7 @@ impl Recipe {
             ),
             ("SOURCE_DATE_EPOCH", digest_of(&epoch)),
             ("the compression", digest_of(&compression)),
-            ("minimg itself", digest_of(&(PIPELINE_VERSION, crate::layer::WRITER_VERSION))),
+            ("minimg itself", digest_of(&(PIPELINE_VERSION, minimg_oci::layer::WRITER_VERSION))),
         ];
         Self {
             parts: parts.into_iter().map(|(name, digest)| (name.to_owned(), digest)).collect(),
@@ -107,12 +107,6 @@ impl Recipe {
         }
         all
     }
-}
-
-/// The digest of a value's JSON: maps are ordered, so equal values give equal bytes.
-pub(crate) fn digest_of(value: &impl Serialize) -> Digest {
-    // The only failures are maps whose keys are not text, and writers that fail: neither exists here.
-    Digest::of(serde_json::to_vec(value).unwrap_or_default())
 }
 
 #[cfg(test)]

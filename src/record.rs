@@ -5,14 +5,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::board::{Board, Platform};
-use crate::closure::{Closure, Finding, Reason, Why};
-use crate::digest::Digest;
-use crate::error::{Class, Error, Result};
 use crate::profile::Profile;
 use crate::recipe::Recipe;
-use crate::store::Store;
-use crate::tree::{Package, RootPath, RootTree, read_limited};
+use minimg_base::board::{Board, Platform};
+use minimg_base::digest::Digest;
+use minimg_base::error::{Class, Error, Result};
+use minimg_elf::{Closure, Finding, Reason, Why};
+use minimg_store::Store;
+use minimg_tree::{Package, RootPath, RootTree, read_limited};
 
 /// The version of the format.
 const VERSION: u32 = 1;

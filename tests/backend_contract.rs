@@ -1,17 +1,14 @@
 //! What every backend promises, whatever is behind it: one suite over the whole table. A backend without a case here is a failure.
 
-mod common;
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Sandbox, succeed};
+use crate::common::{Sandbox, succeed};
+use crate::support::docker::DOCKER;
+use crate::support::driven::{left_in, lines, tree};
+use crate::support::rpm::REPOSITORIES;
+use crate::support::tool;
 use minimg::backends;
-use support::docker::DOCKER;
-use support::driven::{left_in, lines, tree};
-use support::rpm::REPOSITORIES;
-use support::tool;
 
 /// How a backend is asked for a busybox.
 struct Case {

@@ -1,12 +1,9 @@
 //! `minimg build busybox-glibc --board X` for every generic board, and the foreign ones run under qemu-user.
 
-mod common;
-mod support;
-
 use std::path::Path;
 
-use common::{Sandbox, succeed, text, tool};
-use support::docker::DOCKER;
+use crate::common::{Sandbox, succeed, text, tool};
+use crate::support::docker::DOCKER;
 
 /// The generic boards, the suite that serves each, and the emulator; this machine runs its own kind without one.
 const BOARDS: [(&str, &str, &str); 9] = [

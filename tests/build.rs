@@ -1,11 +1,9 @@
 //! `minimg build` as users run it: real Debian packages, the real program, a store of the test's own.
 
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
-use common::{Sandbox, succeed, text, tool};
+use crate::common::{Sandbox, succeed, text, tool};
 
 fn build(sandbox: &Sandbox, arguments: &[&str]) -> serde_json::Value {
     let mut all = vec!["build", "busybox-glibc"];

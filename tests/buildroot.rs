@@ -2,23 +2,19 @@
 //! small tree that behaves towards a front end as Buildroot does, traps included; and on a real tree where MINIMG_BUILDROOT_DIR names one. What only
 //! a tree that one may spoil can show is here.
 
-mod common;
-#[path = "buildroot/site.rs"]
 mod site;
-#[path = "buildroot/suite.rs"]
 mod suite;
-mod support;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use common::succeed;
+use crate::common::succeed;
+use crate::support::driven::{lines, text};
+use crate::support::users::PLAIN;
 use minimg::board::Boards;
 use rustix::process::Signal;
 use site::{BUILD, HELLO, Site};
-use support::driven::{lines, text};
-use support::users::PLAIN;
 
 /// The same cases on the real Buildroot, one after the other in one store: what they have in common is compiled once. `./test` runs this where the
 /// variable names a tree, and else says that it was skipped.
@@ -171,7 +167,7 @@ fn a_tool_that_buildroot_does_not_begin_without_is_told_at_once() {
     let without = site.sandbox.path("bin");
     std::fs::create_dir(&without).unwrap();
     for (program, package) in [("make", "make"), ("gcc", "gcc"), ("g++", "g++"), ("bash", "bash"), ("bc", "bc")] {
-        std::os::unix::fs::symlink(support::tool(program, package), without.join(program)).unwrap();
+        std::os::unix::fs::symlink(crate::support::tool(program, package), without.join(program)).unwrap();
     }
     site.sandbox.write("own.toml", &site.profile(&[]));
     let output = site.minimg(&BUILD).env("PATH", &without).output().unwrap();

@@ -1,10 +1,8 @@
 //! The command line as people and scripts meet it: messages, exit codes, JSON, what it writes about itself.
 
-mod common;
-
 use std::process::Command;
 
-use common::{Sandbox, succeed, text, tool};
+use crate::common::{Sandbox, succeed, text, tool};
 
 #[test]
 fn wrong_profiles_are_told_with_line_column_and_the_right_name() {

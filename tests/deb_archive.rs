@@ -1,35 +1,27 @@
 //! Resolving and fetching from a small signed archive on a server that may misbehave.
 
-#[path = "deb_archive/guess.rs"]
 mod guess;
-#[path = "deb_archive/packages.rs"]
 mod packages;
-#[path = "deb_archive/redirects.rs"]
 mod redirects;
-#[path = "deb_archive/repository.rs"]
 mod repository;
-#[path = "deb_archive/server.rs"]
-mod server;
-#[path = "support/signing.rs"]
-mod signing;
-#[path = "deb_archive/socks.rs"]
+pub(crate) mod server;
 mod socks;
 
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Mutex;
 
+use crate::support::signing::{key, public, sign, sign_detached};
 use minimg::backend::{Context, Pins, Request, Settings, Source};
-use minimg::backends::deb::archive;
 use minimg::board::{ArchNames, Board, Platform};
 use minimg::digest::Digest;
 use minimg::fetch::{Fetcher, Wanted};
 use minimg::report::{Event, Reporter, Silent};
 use minimg::store::Store;
 use minimg::{Class, Error};
+use minimg_apt as archive;
 use repository::Repository;
 use server::{Manner, Server};
-use signing::{key, public, sign, sign_detached};
 
 /// A machine with a store, and the server that it asks.
 struct Bench {

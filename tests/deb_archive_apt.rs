@@ -1,14 +1,14 @@
-//! What is chosen must be what apt chooses. Needs apt, the machine's own mirror and the network: `cargo test --test deb_archive_apt -- --ignored`.
+//! What is chosen must be what apt chooses. Needs apt, the machine's own mirror and the network: `cargo test --test all deb_archive_apt:: -- --ignored`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
 use minimg::backend::{Context, Request, Settings, Source};
-use minimg::backends::deb::archive;
 use minimg::board::{ArchNames, Board, Platform};
 use minimg::report::Silent;
 use minimg::store::Store;
+use minimg_apt as archive;
 
 const SUITE: &str = "bookworm";
 

@@ -1,21 +1,18 @@
 //! The debootstrap backend with the real tools: as root and as ordinary users, for this machine and a foreign one.
 
-mod common;
-mod support;
-
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{Sandbox, succeed};
-use minimg::process;
+use crate::common::{Sandbox, succeed};
+use crate::support::docker::DOCKER;
+use crate::support::driven::{alone, left_in, lines, processes_in, text, tree, wait_for};
+use crate::support::users;
+use minimg::sandbox::process;
 use minimg::tree::{RootPath, RootTree};
 use rustix::process::{Pid, Signal, kill_process};
-use support::docker::DOCKER;
-use support::driven::{alone, left_in, lines, processes_in, text, tree, wait_for};
-use support::users;
 
 /// Names and numbers of the accounts: the password's field says `x` only where the package passwd was installed.
 fn accounts(tree: &RootTree, path: &str) -> Vec<String> {

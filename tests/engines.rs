@@ -1,7 +1,5 @@
 //! Real engines and tools take what the exporters write, run it, and show the same files and the same configuration.
 
-mod support;
-
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,11 +13,11 @@ use minimg::tree::{RootTree, read_directory};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use support::containerd::Containerd;
-use support::docker::{DOCKER, Docker};
-use support::podman::Podman;
-use support::samples::{full_config, image_of, runnable_tree};
-use support::{command, run, tool, tools};
+use crate::support::containerd::Containerd;
+use crate::support::docker::{DOCKER, Docker};
+use crate::support::podman::Podman;
+use crate::support::samples::{full_config, image_of, runnable_tree};
+use crate::support::{command, run, tool, tools};
 
 /// What the sample's program prints when its arguments, its user and the metadata of two files arrived whole.
 const PRINTED: &str = "-rwsr-xr-x 1000:1000 1 4\n-rwxr-xr-x 7:8 3 12\n";

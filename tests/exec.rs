@@ -1,15 +1,12 @@
 //! Outside programs as backends: the example of `backends/README.md`, and programs that keep to the protocol badly.
 
-mod common;
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
-use common::{Sandbox, succeed, text, tool};
+use crate::common::{Sandbox, succeed, text, tool};
+use crate::support::driven::{left_in, processes_in, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
-use support::driven::{left_in, processes_in, wait_for};
 
 const PROFILE: &str = r#"
 backend = "machine"

@@ -1,7 +1,5 @@
 //! Outputs appear whole or not at all, keep what others put beside them, and are the same bytes everywhere.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
@@ -16,8 +14,8 @@ use minimg::store::Store;
 use minimg::tree::{Node, RootTree, read_directory};
 use tempfile::TempDir;
 
-use support::samples::{image_of, layer_of, odd_tree, path};
-use support::{command, run, tool};
+use crate::support::samples::{image_of, layer_of, odd_tree, path};
+use crate::support::{command, run, tool};
 
 struct Sample {
     directory: TempDir,

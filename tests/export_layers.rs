@@ -1,7 +1,5 @@
 //! Whatever the tree, its tar says the same to other programs, and the same tree gives the same bytes.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
@@ -13,8 +11,8 @@ use minimg::store::Store;
 use minimg::tree::{Kind, Meta, Node, RootPath, RootTree, read_directory};
 use proptest::prelude::*;
 
-use support::samples::{EPOCH, layer_of, odd_tree, path};
-use support::{command, run, tool};
+use crate::support::samples::{EPOCH, layer_of, odd_tree, path};
+use crate::support::{command, run, tool};
 
 /// All that matters of a path, with hard links told by the first name of their file.
 fn facts(tree: &RootTree, with_xattrs: bool) -> BTreeMap<RootPath, String> {

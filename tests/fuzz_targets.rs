@@ -1,7 +1,6 @@
 //! The fuzz targets on samples and their mutations: a bounded run of what `fuzz/` does without bounds.
 
-#[path = "../fuzz/targets.rs"]
-mod targets;
+use minimg_fuzz_targets as targets;
 
 use std::io::Write;
 
@@ -17,7 +16,7 @@ fn sample(target: &str) -> Vec<u8> {
         "control" | "listing" => b"Package: a\nVersion: 1\nArchitecture: amd64\nReplaces: b (<< 2), c\n".to_vec(),
         "packages" => b"Package: a\nVersion: 1:2-3\nArchitecture: amd64\nDepends: b (>= 1) | c, d\nProvides: e (= 1)\nFilename: pool/a.deb\nSize: 3\nSHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n\nPackage: b\nVersion: 1\nArchitecture: all\nFilename: pool/b.deb\nSize: 3\nSHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n".to_vec(),
         "release" => b"Origin: Debian\nSuite: stable\nCodename: trixie\nDate: Sat, 12 Sep 2026 07:55:41 UTC\nValid-Until: Sat, 19 Sep 2026 07:55:41 UTC\nArchitectures: amd64\nComponents: main\nSHA256:\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/binary-amd64/Packages\n".to_vec(),
-        "openpgp" => std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/backends/deb/assets/debian-archive-keyring.pgp")).expect("a keyring"),
+        "openpgp" => std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/crates/apt/assets/debian-archive-keyring.pgp")).expect("a keyring"),
         "digests" => b"# SHA512 HASH\n12ab a\n# BLAKE2B HASH\n34cd *a\n# WHIRLPOOL HASH\n56ef a\n".to_vec(),
         "sources" => b"Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie trixie-updates\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n".to_vec(),
         "ownership" => b"Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\nP:b\nV:1\nA:x86_64\nF:bin\nR:b\n\nobj /bin/c d41d8cd98f00b204e9800998ecf8427e 1\nsym /bin/d -> c 1\n".to_vec(),
@@ -160,8 +159,7 @@ fn the_samples_are_sound() {
     assert!(minimg::closure::elf::Facts::parse(&sample("elf")).is_ok());
     assert!(minimg::closure::ldcache::read(&sample("ldcache")).is_ok_and(|entries| !entries.is_empty()));
     let blobs = rpm_database();
-    let header =
-        minimg::backend::ownership::rpm::Header::parse(minimg::backend::ownership::rpm::blobs(&blobs).unwrap()[0]);
+    let header = minimg::ownership::rpm::Header::parse(minimg::ownership::rpm::blobs(&blobs).unwrap()[0]);
     assert_eq!(
         header.map(|header| (header.evr(), header.files[0].path.clone(), header.files[0].mode)),
         Ok(("1-2".to_owned(), b"/usr/file".to_vec(), 0o100_644))
@@ -177,12 +175,9 @@ fn the_samples_are_sound() {
     let profile = minimg::profile::Catalogue::built_in().get(&path("profile.toml")).map(drop);
     assert_eq!(profile.map_err(|error| error.to_string()), Ok(()));
     assert!(minimg::board::Boards::built_in().get(&path("board.toml")).is_ok());
-    assert_eq!(minimg::backends::deb::archive::check_packages(&sample("packages")), Ok(3));
-    assert_eq!(minimg::backends::deb::archive::check_release(&sample("release")), Ok(1));
-    assert_eq!(
-        minimg::backends::deb::archive::sources::parse(&sample_text("sources")).map(|entries| entries.len()).ok(),
-        Some(1)
-    );
+    assert_eq!(minimg_apt::check_packages(&sample("packages")), Ok(3));
+    assert_eq!(minimg_apt::check_release(&sample("release")), Ok(1));
+    assert_eq!(minimg_apt::sources::parse(&sample_text("sources")).map(|entries| entries.len()).ok(), Some(1));
 }
 
 fn sample_text(target: &str) -> String {

@@ -1,8 +1,5 @@
 //! Ctrl-C and kill at many moments: nothing half done stays behind, no child lives on, and the next build works.
 
-mod common;
-mod support;
-
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -10,13 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::Sandbox;
+use crate::common::Sandbox;
+use crate::support::docker::DOCKER;
+use crate::support::driven::wait_for;
+use crate::support::podman::Podman;
+use crate::support::users::WITH_IDS;
+use crate::support::{command, run, tool};
 use rustix::process::{Pid, Signal, kill_process};
-use support::docker::DOCKER;
-use support::driven::wait_for;
-use support::podman::Podman;
-use support::users::WITH_IDS;
-use support::{command, run, tool};
 
 /// Lets one test at a time see what the engine has, where they share one.
 fn alone() -> MutexGuard<'static, ()> {

@@ -1,8 +1,6 @@
 //! Locks that somebody edited.
 
-mod common;
-
-use common::Sandbox;
+use crate::common::Sandbox;
 
 /// The digest alone does not make a package the one that the lock names, not even where the store has it already.
 #[test]

@@ -1,21 +1,18 @@
 //! The shipped profiles, built from real Debian packages and doing real work in a real Docker engine.
 
-mod common;
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Stdio};
 
-use common::Sandbox;
-use support::docker::DOCKER;
-use support::{command, run, tool};
+use crate::common::Sandbox;
+use crate::support::docker::DOCKER;
+use crate::support::{command, run, tool};
 
 /// Builds a profile into the private engine.
 fn load(sandbox: &Sandbox, profile: &str, more: &[&str]) {
     let mut arguments = vec!["build", profile, "--load", "docker", "-q"];
     arguments.extend(more);
-    common::succeed(sandbox.minimg(&arguments).env("DOCKER_HOST", DOCKER.host()));
+    crate::common::succeed(sandbox.minimg(&arguments).env("DOCKER_HOST", DOCKER.host()));
 }
 
 /// Every profile's own tests, on both suites; the profiles come from the program, so none can be forgotten.
@@ -220,7 +217,7 @@ fn serve_hello(web: &TcpListener) {
 fn both_ways_into_docker_give_the_same() {
     let sandbox = Sandbox::shared();
     let build = |way: &str, tag: &str| {
-        common::succeed(
+        crate::common::succeed(
             sandbox.minimg(&["build", "nginx", way, "docker", "-t", tag, "-q"]).env("DOCKER_HOST", DOCKER.host()),
         );
         let config = DOCKER.run(&["inspect", "--format", "{{json .Config.Entrypoint}} {{json .Config.Cmd}} {{json .Config.Env}} {{json .Config.ExposedPorts}} {{.Config.StopSignal}}", tag]);

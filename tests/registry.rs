@@ -1,8 +1,5 @@
 //! Images out of a registry: a real one with images of both kinds, one that asks for a password, and one that asks for a token.
 
-mod common;
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,8 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use common::Sandbox;
-use support::registry::{Doors, LOGIN, Registry};
+use crate::common::Sandbox;
+use crate::support::registry::{Doors, LOGIN, Registry};
 
 /// An image for each of two machines, with what `minimg` alone can make; the layout is `both`, its parts `amd64` and `arm64`.
 fn images(sandbox: &Sandbox) {

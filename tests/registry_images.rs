@@ -1,8 +1,6 @@
 //! Images in a real registry, as the library takes them in: every form of their documents, whiteouts, platforms, logins, and what is
 //! refused. `tests/registry.rs` shows the same of the program.
 
-mod support;
-
 use minimg::backend::{Context, Request, Settings, Source, fixed};
 use minimg::backends::tarball;
 use minimg::board::{Boards, Platform};
@@ -15,8 +13,8 @@ use minimg::store::Store;
 use minimg::tree::{Node, RootTree};
 use tempfile::TempDir;
 
-use support::registry::{Doors, LOGIN, Registry};
-use support::samples::{full_config, image_of, layer_of, odd_tree, path};
+use crate::support::registry::{Doors, LOGIN, Registry};
+use crate::support::samples::{full_config, image_of, layer_of, odd_tree, path};
 
 /// A store, the layout of an image for two platforms, and what `docker login` left.
 struct Sample {
@@ -69,7 +67,7 @@ impl Sample {
         assert_eq!(taken.config.map(|config| config.entrypoint), Some(full_config().entrypoint));
         let tree = fixed::produce(&taken.pins, &context)?.tree;
         assert!(tree.contains(&path("odd/hard-a")) && !tree.contains(&path("odd/empty")), "whiteouts hold");
-        Ok((taken.pins.root.unwrap().sha256, support::driven::text(&tree, "etc/machine")))
+        Ok((taken.pins.root.unwrap().sha256, crate::support::driven::text(&tree, "etc/machine")))
     }
 }
 
@@ -123,7 +121,10 @@ fn a_digest_says_which_image_it_must_be() {
     registry.push(&sample.source("one"), "a:1", &["--format=oci"]);
     let name = format!("{}/a", registry.host());
     let inspect = ["inspect", "--raw", "--tls-verify=false", &format!("docker://{name}:1")];
-    let digest = Digest::of(support::run(&mut support::command(support::tool("skopeo", "skopeo"), &inspect)));
+    let digest = Digest::of(crate::support::run(&mut crate::support::command(
+        crate::support::tool("skopeo", "skopeo"),
+        &inspect,
+    )));
     let other = Digest::of("other");
     let first = sample.take(&format!("registry:{name}@{digest}"), "amd64", false).unwrap();
     assert_eq!(sample.take(&format!("registry:{name}:gone@{digest}"), "amd64", true).unwrap(), first);

@@ -1,12 +1,10 @@
 //! `minimg shrink` and the backend tarball as users run them: roots of several distributions' kinds, in every form that one can have.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Sandbox, succeed, text, tool};
+use crate::common::{Sandbox, succeed, text, tool};
 
 /// A program without any library of the system's, that prints what it is given and ends.
 const PROGRAM: &str = r#"

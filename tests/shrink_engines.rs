@@ -1,22 +1,19 @@
 //! Images of real engines are made smaller, put back, and run again.
 
-mod common;
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Sandbox, succeed, text};
+use crate::common::{Sandbox, succeed, text};
+use crate::support::docker::DOCKER;
+use crate::support::podman::Podman;
+use crate::support::samples::{EPOCH, add_program, image_of, path, runnable_tree};
+use crate::support::tool;
 use minimg::export::{self, Destination};
 use minimg::image::Compression;
 use minimg::store::Store;
 use minimg::tree::{Node, RootTree};
-use support::docker::DOCKER;
-use support::podman::Podman;
-use support::samples::{EPOCH, add_program, image_of, path, runnable_tree};
-use support::tool;
 
 /// What the sample's program prints when its arguments, its user and the metadata of two files arrived whole.
 const PRINTED: &str = "-rwsr-xr-x 1000:1000 1 4\n-rwxr-xr-x 7:8 3 12\n";

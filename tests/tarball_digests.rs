@@ -1,15 +1,12 @@
 //! Root tarballs whose digests somebody signed, as Gentoo signs those of its stages.
 
-#[path = "deb_archive/server.rs"]
 #[allow(dead_code, reason = "a server that behaves is enough here")]
-mod server;
-#[path = "support/signing.rs"]
 #[allow(dead_code, reason = "nothing is signed apart here")]
-mod signing;
-
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::deb_archive::server::Server;
+use crate::support::signing::{key, public, sign};
 use minimg::backend::{Context, Request, Settings, Source};
 use minimg::backends::tarball;
 use minimg::board::Boards;
@@ -17,8 +14,6 @@ use minimg::error::{Class, Error};
 use minimg::report::Silent;
 use minimg::store::Store;
 use sequoia_openpgp::Cert;
-use server::Server;
-use signing::{key, public, sign};
 use tempfile::TempDir;
 
 /// The name of the tarball.

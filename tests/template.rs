@@ -1,8 +1,6 @@
 //! The profile that `minimg init` writes: as it stands, and with all of its examples at once, in both suites.
 
-mod common;
-
-use common::Sandbox;
+use crate::common::Sandbox;
 
 #[test]
 fn the_template_builds_as_it_stands_and_with_all_of_its_examples() {

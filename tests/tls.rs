@@ -1,13 +1,11 @@
 //! `https`: a mirror is trusted by the authorities of the machine, and by nobody else.
 
-mod common;
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
-use common::{Sandbox, succeed, tool};
+use crate::common::{Sandbox, succeed, tool};
 
 /// A server that has no file at all; it prints its port.
 const SERVER: &str = r#"

@@ -1,21 +1,18 @@
 //! The yum backend with the real dnf and a repository of real packages: as root, and as ordinary users with and without subordinate ids.
 
-mod common;
-mod support;
-
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{Sandbox, succeed};
+use crate::common::{Sandbox, succeed};
+use crate::support::docker::DOCKER;
+use crate::support::driven::{alone, left_in, lines, processes_in, text, tree, wait_for};
+use crate::support::rpm::REPOSITORIES;
+use crate::support::users::{PLAIN, WITH_IDS};
+use crate::support::{command, run};
 use minimg::tree::{RootPath, RootTree};
 use rustix::process::{Pid, Signal, kill_process};
-use support::docker::DOCKER;
-use support::driven::{alone, left_in, lines, processes_in, text, tree, wait_for};
-use support::rpm::REPOSITORIES;
-use support::users::{PLAIN, WITH_IDS};
-use support::{command, run};
 
 /// A profile of these packages from the repository `name`; `options` are of that repository.
 fn profile(packages: &str, name: &str, options: &str) -> String {
@@ -120,7 +117,7 @@ fn a_root_says_who_owns_its_files_whatever_the_form_of_its_database() {
     };
     check("sqlite");
     let database = root.join("var/lib/rpm/rpmdb.sqlite");
-    let headers = minimg::backend::ownership::rpm::of_sqlite(&std::fs::read(&database).unwrap().into()).unwrap();
+    let headers = minimg::ownership::rpm::of_sqlite(&std::fs::read(&database).unwrap().into()).unwrap();
     std::fs::remove_dir_all(root.join("var/lib/rpm")).unwrap();
     std::fs::create_dir_all(root.join("usr/lib/sysimage/rpm")).unwrap();
     std::fs::write(root.join("usr/lib/sysimage/rpm/Packages.db"), ndb(&headers)).unwrap();

@@ -1,10 +1,8 @@
 //! One fuzzer for all parsers of foreign bytes: `MINIMG_FUZZ=deb cargo fuzz run any`. Without the variable the first byte chooses.
 #![no_main]
 
-#[path = "../targets.rs"]
-mod targets;
-
 use libfuzzer_sys::fuzz_target;
+use minimg_fuzz_targets as targets;
 
 fuzz_target!(|data: &[u8]| {
     let named = std::env::var("MINIMG_FUZZ").ok();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::profile::Account;
-use crate::tree::{Kind, Node, RootPath, RootTree};
+use minimg_tree::{Kind, Node, RootPath, RootTree};
 
 use super::ComposeError;
 

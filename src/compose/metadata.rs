@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::ComposeError;
-use crate::backend::ownership::{apk, portage, rpm};
-use crate::closure::{Closure, Reason, Why};
-use crate::tree::{Content, Entry, Kind, Node, PackageId, RootPath, RootTree, resolve};
+use minimg_elf::{Closure, Reason, Why};
+use minimg_ownership::{apk, portage, rpm};
+use minimg_tree::{Content, Entry, Kind, Node, PackageId, RootPath, RootTree, resolve};
 
 /// Keeps, for every package of which a file is kept: its entry in `var/lib/dpkg/status.d` with the checksums beside it, or in the database
 /// of Portage or apk, or in the manifest of rpm's packages, and its copyright or licence files, following links to the documentation of another package, which then counts as kept too.

@@ -13,9 +13,10 @@ use std::io;
 use accounts::Accounts;
 pub use metadata::{keep_package_metadata, trim_checksums};
 
-use crate::error::{Class, Error};
 use crate::profile::Profile;
-use crate::tree::{Kind, Node, PathError, RootPath, RootTree, resolve};
+use minimg_backend::HOSTS;
+use minimg_base::error::{Class, Error};
+use minimg_tree::{Kind, Node, PathError, RootPath, RootTree, resolve};
 
 /// Why a tree cannot be completed.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +34,7 @@ pub enum ComposeError {
     },
     /// The tree's package database cannot be read.
     #[error(transparent)]
-    Database(#[from] crate::backend::ownership::OwnershipError),
+    Database(#[from] minimg_ownership::OwnershipError),
     /// A file's owner is not an account of the image.
     #[error(
         "{path} shall belong to the {what} {name:?}, which the image does not have; add it under [[add.accounts]] or give a number"
@@ -97,10 +98,6 @@ impl From<ComposeError> for Error {
         Error::new(class, error)
     }
 }
-
-/// The `/etc/hosts` of an image whose packages have none, as Debian's installer writes it.
-pub const HOSTS: &str =
-    "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
 
 /// What was added to a tree, and why each path was.
 pub type Added = BTreeMap<RootPath, String>;

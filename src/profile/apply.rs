@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::image::Healthcheck;
+use minimg_oci::image::Healthcheck;
 
 use super::check;
-use super::document::At;
 use super::file::{
     AccountTable, AddTable, ClosureTable, DirectoryTable, DropTable, FileTable, HealthcheckTable, ImageTable,
     KeepTable, OverrideTable, PackagesTable, SourceTable, TestTable,
 };
-use super::problem::Problems;
 use super::{Account, AddedDirectory, AddedFile, Pattern, Profile, Test};
+use minimg_document::document::At;
+use minimg_document::problem::Problems;
 
 impl OverrideTable {
     /// Applies all tables. What is wrong is noted and left out; what is wrong never depends on `profile`.

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::definition::Definition;
-use super::document;
-use super::error::ProfileError;
 use super::file::{OverrideTable, Parts, ProfileFile};
-use super::problem::{FileError, Problem, Problems};
-use super::shelf::{self, Found, Shelf, is_path, read_limited};
 use super::{Profile, check};
-use crate::backend::Settings;
-use crate::board::{Board, Boards};
-use crate::error::Result;
+use minimg_backend::Settings;
+use minimg_base::error::Result;
+use minimg_board::{Board, Boards};
+use minimg_document::DocumentError;
+use minimg_document::document;
+use minimg_document::problem::{FileError, Problem, Problems};
+use minimg_document::shelf::{self, Found, Shelf, is_path, read_limited};
 
 /// The most bytes that are taken of a file which a profile adds to an image.
 const LONGEST_ADDED_FILE: u64 = 64 << 20;
@@ -126,25 +126,25 @@ impl Catalogue {
         };
         if depth >= LONGEST_CHAIN {
             let message = format!("more than {LONGEST_CHAIN} profiles build on one another; do they go in a circle?");
-            return Err(ProfileError::from(at_extends(message)).into());
+            return Err(DocumentError::from(at_extends(message)).into());
         }
         let parent = match (&found.directory, found.hides) {
             (Some(directory), _) if is_path(name) => shelf::read_file(&directory.join(name)),
             (_, Some(0)) if *name == found.name => {
-                return Err(ProfileError::from(at_extends(format!("`{name}` cannot build on itself"))).into());
+                return Err(DocumentError::from(at_extends(format!("`{name}` cannot build on itself"))).into());
             }
             (_, Some(hides)) if *name == found.name => self.shelf.find_hidden(name, hides - 1),
             _ => self.shelf.find(name),
         };
         match parent {
             Ok(parent) => Ok(Some(parent)),
-            Err(error) => Err(ProfileError::from(at_extends(error.to_string())).into()),
+            Err(error) => Err(DocumentError::from(at_extends(error.to_string())).into()),
         }
     }
 }
 
 /// Reads one file, with the local files that it names, and checks all of it.
-fn read_profile(found: &Found, known: &Known) -> Result<(Parts, String), ProfileError> {
+fn read_profile(found: &Found, known: &Known) -> Result<(Parts, String), DocumentError> {
     let (file, text) = document::read::<ProfileFile>(&found.label, &found.bytes)?;
     let mut file = file.into_parts();
     let mut problems = Problems::default();

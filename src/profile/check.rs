@@ -2,10 +2,10 @@
 
 use globset::GlobBuilder;
 
-use crate::backend::Settings;
 use crate::backends;
-use crate::closure::rules;
-use crate::suggest;
+use minimg_backend::Settings;
+use minimg_base::suggest;
+use minimg_elf::rules;
 
 /// Signals of Linux by name, as `kill -l` lists them; the real-time ones are handled apart.
 const SIGNALS: [&str; 31] = [

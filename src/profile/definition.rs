@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::catalogue::Known;
-use super::document::At;
 use super::file::{OverrideTable, Parts};
-use super::problem::Problems;
 use super::{Additions, Keep, Profile, check};
-use crate::backend::Source;
 use crate::backends;
-use crate::board::Board;
-use crate::image::Config;
+use minimg_backend::Source;
+use minimg_base::board::Board;
+use minimg_document::document::At;
+use minimg_document::problem::Problems;
+use minimg_oci::image::Config;
 
 /// The backend of profiles that name none.
 const BACKEND: &str = "deb";

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Policy;
-use super::document::At;
+use minimg_document::document::At;
 
 /// A minimg profile: what a container image shall hold and how its program is run.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

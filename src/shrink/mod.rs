@@ -6,10 +6,10 @@
 mod named;
 mod places;
 
-use crate::export::DEFAULT_PATH;
-use crate::image::Config;
 use crate::profile::{ClosureSettings, Keep, Pattern, Policy};
-use crate::tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
+use minimg_oci::export::DEFAULT_PATH;
+use minimg_oci::image::Config;
+use minimg_tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
 
 use places::Places;
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::Started;
 use super::places::{Places, is_shared};
-use crate::closure::Shebang;
-use crate::closure::hidden::commands_of;
-use crate::tree::{Entry, Kind, Node, PATH_MAX, RootPath, resolve};
+use minimg_elf::Shebang;
+use minimg_elf::hidden::commands_of;
+use minimg_tree::{Entry, Kind, Node, PATH_MAX, RootPath, resolve};
 
 /// No program names more paths than this.
 const MAX_PATHS: usize = 20_000;

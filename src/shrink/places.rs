@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::profile::Pattern;
-use crate::tree::{Entry, RootPath, RootTree, resolve};
+use minimg_tree::{Entry, RootPath, RootTree, resolve};
 
 /// Directories that everybody uses, so that what is in them need not be the program's.
 const SHARED: [&str; 72] = [

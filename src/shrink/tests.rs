@@ -1,6 +1,6 @@
 use super::*;
-use crate::image::Healthcheck;
-use crate::tree::Package;
+use minimg_oci::image::Healthcheck;
+use minimg_tree::Package;
 
 /// A tree with these files by content, links by target after `->`, and directories that end with a slash; `!` says that a package owns it.
 fn tree(entries: &[(&str, &str)]) -> RootTree {

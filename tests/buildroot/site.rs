@@ -7,7 +7,7 @@ use std::time::Duration;
 use minimg::tree::RootTree;
 
 use crate::common::{Sandbox, succeed};
-use crate::support::{self, driven};
+use crate::support::driven;
 
 /// The option of the package that both trees get from the external one.
 pub(crate) const HELLO: &str = "BR2_PACKAGE_MINIMG_HELLO=y";
@@ -26,7 +26,7 @@ impl Site {
     /// The double, with a store of its own.
     pub(crate) fn double() -> Self {
         for (name, package) in [("make", "make"), ("fakeroot", "fakeroot"), ("cc", "gcc"), ("busybox", "busybox")] {
-            support::tool(name, package);
+            crate::support::tool(name, package);
         }
         Self::at(tests().join("double"), Duration::from_secs(60))
     }
@@ -48,7 +48,7 @@ impl Site {
     /// Copies a directory into the sandbox, with a place for defconfigs in it.
     fn copy(&self, from: &Path, name: &str) -> PathBuf {
         let to = self.sandbox.path(name);
-        support::run(Command::new("cp").arg("-r").arg(from).arg(&to));
+        crate::support::run(Command::new("cp").arg("-r").arg(from).arg(&to));
         std::fs::create_dir_all(to.join("configs")).unwrap();
         to
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::site::{BUILD, HELLO, SLOW, Site};
 use crate::common::succeed;
-use crate::site::{BUILD, HELLO, SLOW, Site};
 use crate::support::docker::DOCKER;
 use crate::support::driven::{left_in, lines, processes_in, text};
 
@@ -21,7 +21,7 @@ macro_rules! cases {
         pub(crate) const CASES: &[Case] = &[$((stringify!($case), $case)),*];
 
         mod on_the_double {
-            $(#[test] fn $case() { super::$case(&crate::site::Site::double()) })*
+            $(#[test] fn $case() { super::$case(&super::super::site::Site::double()) })*
         }
     };
 }

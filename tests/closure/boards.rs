@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::common::{Sandbox, succeed, text, tool};
+use crate::common::{Sandbox, succeed, text, tool};
 
 const PROFILE: &str = "description = \"A program with several libraries, and ldconfig\"\n\
     [packages]\ndeb = [\"libc-bin\", \"xz-utils\", \"bash\", \"findutils\"]\n\

@@ -1,6 +1,6 @@
 //! The verbs over roots and images that are not made from a profile.
 
-use super::common::{Sandbox, succeed, tool};
+use crate::common::{Sandbox, succeed, tool};
 
 use super::lab::Lab;
 

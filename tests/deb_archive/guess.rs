@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::Read as _;
 
 use minimg::backend::PinnedPackage;
-use minimg::backends::deb::archive;
 use minimg::digest::Digest;
+use minimg_apt as archive;
 
-use crate::Bench;
-use crate::repository::Repository;
-use crate::server::Manner;
+use super::Bench;
+use super::repository::Repository;
+use super::server::Manner;
 
 const A: &str = "/pool/a_1.deb";
 const B: &str = "/pool/b_2.deb";

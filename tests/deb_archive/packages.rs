@@ -8,9 +8,9 @@ use minimg::Class;
 use minimg::digest::Digest;
 use minimg::fetch::{FetchError, Fetcher, Patience, Wanted};
 
-use crate::repository::Repository;
-use crate::server::Manner;
-use crate::{Bench, assert_failure, fixture};
+use super::repository::Repository;
+use super::server::Manner;
+use super::{Bench, assert_failure, fixture};
 
 #[test]
 fn packages_that_are_not_what_was_promised_are_refused() {

@@ -5,9 +5,9 @@ use std::io::Read as _;
 use minimg::Class;
 use minimg::fetch::{FetchError, Fetcher};
 
-use crate::fixture;
-use crate::server::{Manner, Server};
-use crate::{Bench, assert_failure};
+use super::fixture;
+use super::server::{Manner, Server};
+use super::{Bench, assert_failure};
 
 /// What an address gives, asked with these headers.
 pub(crate) fn fetched(bench: &Bench, url: &str, headers: &[(&'static str, &str)]) -> Result<String, FetchError> {

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use minimg::digest::Digest;
 use sequoia_openpgp::Cert;
 
-use crate::signing::{key, sign};
+use crate::support::signing::{key, sign};
 
 /// What is in an archive, to be printed as its files.
 pub(crate) struct Repository {

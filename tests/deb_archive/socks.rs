@@ -3,9 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use crate::fixture;
-use crate::redirects::fetched;
-use crate::server::Server;
+use super::fixture;
+use super::redirects::fetched;
+use super::server::Server;
 
 /// A SOCKS 5 proxy that wants no password and leads everything to one server; its address. It refuses
 /// requests other than the expected one.

@@ -6,7 +6,7 @@ use minimg::Class;
 use minimg::backends::deb::package::{Listing, read};
 use proptest::prelude::*;
 
-use crate::support::{Deb, World, container};
+use super::support::{Deb, World, container};
 
 #[test]
 fn hostile_files_of_packages_are_refused() {

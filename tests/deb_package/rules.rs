@@ -4,7 +4,7 @@ use std::process::Command;
 
 use minimg::tree::{Kind, RootPath, RootTree};
 
-use crate::support::{Deb, World, shown};
+use super::support::{Deb, World, shown};
 
 fn text(tree: &RootTree, path: &str) -> String {
     match &tree.get(&RootPath::new(path).unwrap()).unwrap_or_else(|| panic!("{path} is missing")).kind {

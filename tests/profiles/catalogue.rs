@@ -6,7 +6,7 @@ use minimg::Class;
 use minimg::board::Boards;
 use minimg::profile::Catalogue;
 
-use crate::{directory, message};
+use super::{directory, message};
 
 #[test]
 fn every_profile_is_read_for_every_suite_and_board() {

@@ -4,7 +4,7 @@ use minimg::board::Boards;
 use minimg::profile::{self, Catalogue};
 use serde_json::Value;
 
-use crate::{files_in, message};
+use super::{files_in, message};
 
 fn guide(name: &str) -> String {
     std::fs::read_to_string(format!("{}/docs/{name}.md", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -39,7 +39,7 @@ fn examples_can_be_read() {
 #[test]
 fn the_shown_error_is_the_real_one() {
     let text = "[image]\nentrypiont = [\"/usr/sbin/nginx\"]\ncmd = \"-g daemon\"\n";
-    let message = crate::read(text).unwrap_err();
+    let message = super::read(text).unwrap_err();
     assert!(guide("profiles").contains(&format!("```\n{message}\n```\n")), "docs/profiles.md lacks:\n{message}");
 }
 

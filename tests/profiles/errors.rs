@@ -1,8 +1,8 @@
 //! Messages, as people see them.
 
-use crate::{directory, message, read};
+use super::{directory, message, read};
 use minimg::board::Boards;
-use minimg::profile::{Catalogue, ProfileError};
+use minimg::profile::{Catalogue, DocumentError};
 
 /// The message for a profile of this text.
 fn message_for(text: &str) -> String {
@@ -492,7 +492,7 @@ fn boards_are_checked_too() {
 fn problems_can_be_had_as_data() {
     let dir = directory(&[("x.toml", "\n[image]\n  usr = 1\n")]);
     let error = Catalogue::built_in().get(dir.path().join("x.toml").to_str().unwrap()).unwrap_err();
-    let Some(ProfileError::File(error)) = error.inner().downcast_ref::<ProfileError>() else { panic!("{error}") };
+    let Some(DocumentError::File(error)) = error.inner().downcast_ref::<DocumentError>() else { panic!("{error}") };
     let [problem] = error.problems() else { panic!("{error}") };
     assert_eq!(problem.help.as_deref(), Some("did you mean `user`?"));
     assert_eq!(error.position(problem), Some((3, 3)));

@@ -3,7 +3,7 @@
 use minimg::profile::Catalogue;
 use proptest::prelude::*;
 
-use crate::{directory, read};
+use super::{directory, read};
 
 /// Reads bytes as a profile. Whatever is wrong with them, the message must be one that a terminal can show.
 fn must_not_panic(bytes: &[u8]) -> Result<(), TestCaseError> {

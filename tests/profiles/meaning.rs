@@ -3,7 +3,7 @@
 use minimg::board::Boards;
 use minimg::profile::{Catalogue, Policy, Profile, template};
 
-use crate::{directory, read};
+use super::{directory, read};
 
 fn profile(text: &str) -> Profile {
     read(text).unwrap_or_else(|message| panic!("{message}")).profile(None, None)

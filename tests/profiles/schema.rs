@@ -4,7 +4,7 @@ use minimg::board::{self, Boards};
 use minimg::profile;
 use serde_json::Value;
 
-use crate::read;
+use super::read;
 
 fn json(text: &str) -> Value {
     serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap()
@@ -109,7 +109,7 @@ fn wrong_boards_fail_in_both() {
         (right.replace("architecture", "os = 'windows'\narchitecture"), false),
         (right.replace("'arm'", "1"), false),
     ] {
-        let directory = crate::directory(&[("x.toml", &text)]);
+        let directory = super::directory(&[("x.toml", &text)]);
         let read = Boards::built_in().get(directory.path().join("x.toml").to_str().unwrap());
         assert_eq!((validator.is_valid(&json(&text)), read.is_ok()), (fits, fits), "{text}");
     }

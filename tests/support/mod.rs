@@ -11,6 +11,7 @@ pub mod podman;
 pub mod registry;
 pub mod rpm;
 pub mod samples;
+pub mod signing;
 pub mod users;
 
 use std::ffi::OsStr;

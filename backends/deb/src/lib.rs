@@ -1,0 +1,92 @@
+//! The Debian backend: Debian, Ubuntu and their kin, without any of their tools. It needs no set-up, no privilege and no network but a
+//! mirror.
+//!
+//! [`archive`] chooses packages and brings them, verified, into the store; [`package`] reads them into a root tree; [`rules`] does what
+//! their maintainer scripts would have done.
+
+pub mod package;
+pub mod rules;
+
+use std::sync::Arc;
+
+use minimg_apt as archive;
+
+use minimg_backend::options::OptionsError;
+use minimg_backend::{Backend, Begun, Context, Part, Pins, Produced, Request, Settings};
+use minimg_base::error::Result;
+use package::Unpacker;
+
+/// The Debian backend.
+#[derive(Debug, Clone, Copy)]
+pub struct Deb;
+
+impl Deb {
+    fn refuse_options(&self, request: &Request) -> Result<()> {
+        if request.source.options.contains_key(self.name()) {
+            let message = "it has no options; what it knows stands in [source] itself".to_owned();
+            return Err(OptionsError { backend: "deb", message }.into());
+        }
+        Ok(())
+    }
+}
+
+impl Backend for Deb {
+    fn name(&self) -> &str {
+        "deb"
+    }
+
+    fn description(&self) -> &str {
+        "Debian packages, read by minimg itself: no set-up, no root, any architecture"
+    }
+
+    fn family(&self) -> &str {
+        "deb"
+    }
+
+    fn survey(&self, settings: &Settings) -> Vec<Part> {
+        let name = "mirror of debian".to_owned();
+        vec![match archive::mirrors("debian", settings) {
+            Ok(mirrors) => Part { name, found: Some(mirrors.join(", ")), needed: true, remedy: String::new() },
+            Err(error) => Part { name, found: None, needed: true, remedy: error.to_string() },
+        }]
+    }
+
+    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+        self.refuse_options(request)?;
+        archive::resolve(request, context)
+    }
+
+    fn begin(&self, request: &Request, context: &Context<'_>) -> Result<(Pins, Begun)> {
+        self.refuse_options(request)?;
+        let unpacker = Unpacker::new(context.store);
+        let pins = archive::resolve_and_begin(request, context, |package, file| {
+            // Where there is no room, it is in the store for later.
+            unpacker.push_open(package, file);
+            // One, since the index is still being read, which takes two cores.
+            unpacker.grow(1);
+        })?;
+        Ok((pins, Begun::with(unpacker)))
+    }
+
+    fn locate(&self, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Pins> {
+        archive::locate(request, pins, context)
+    }
+
+    fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+        self.finish(request, pins, Begun::default(), context)
+    }
+
+    fn finish(&self, request: &Request, pins: &Pins, begun: Begun, context: &Context<'_>) -> Result<Produced> {
+        // A lock names no mirror: one is looked for when something must be fetched, and not before.
+        let request_of_fetch = request.clone();
+        let fetch: package::Fetch = Arc::new(move |missing, context, ready| {
+            let located = archive::locate(&request_of_fetch, missing.clone(), context)?;
+            archive::fetch_packages(&located, context, |_, package, file| {
+                ready(package, file);
+                Ok(())
+            })
+        });
+        let unpacker = begun.take().unwrap_or_else(|| Unpacker::new(context.store));
+        package::produce(request, pins, unpacker, context, &fetch)
+    }
+}

@@ -1,0 +1,106 @@
+//! What can be wrong with a package.
+
+use std::io;
+
+use minimg_backend::PinnedPackage;
+use minimg_base::error::{Class, Error};
+use minimg_deb822::ControlError;
+use minimg_store::StoreError;
+use minimg_tree::RootPath;
+use minimg_tree::archive::TarError;
+
+/// Why a package cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{package}: {problem}")]
+pub struct PackageError {
+    /// The package as `name version architecture`, or a file's name where no more is known.
+    pub package: String,
+    /// What is wrong.
+    #[source]
+    pub problem: Problem,
+}
+
+/// What is wrong with a package.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The outer archive is not a package.
+    #[error("not a Debian package: {0}")]
+    Container(String),
+    /// The package is compressed in a way that is not known.
+    #[error("the member {0:?} is compressed in a way that is not known; gz, xz, zst and bz2 are")]
+    Compression(String),
+    /// One of the two inner archives is malformed.
+    #[error("{member}: {source}")]
+    Archive {
+        /// `control.tar` or `data.tar`.
+        member: &'static str,
+        /// What is wrong with it.
+        source: TarError,
+    },
+    /// The control paragraph is malformed or lacks a field.
+    #[error("its control file {0}")]
+    Control(ControlError),
+    /// The package is another one than was pinned.
+    #[error("it says that it is {found}; the index or lock is wrong, resolve anew")]
+    Identity {
+        /// What the control paragraph says.
+        found: String,
+    },
+    /// A file that another package has, too.
+    #[error("it ships {path}, which {other} ships too, and neither replaces the other; leave one of them out")]
+    Conflict {
+        /// The path.
+        path: RootPath,
+        /// The other package.
+        other: String,
+    },
+    /// A path that only fits in the tree if another package's path were a directory.
+    #[error("its path {path} leads through {above}, which is neither a directory nor a link to one")]
+    Unplaceable {
+        /// The path.
+        path: RootPath,
+        /// What is in the way.
+        above: RootPath,
+    },
+    /// The package is not in the store and could not be had.
+    #[error("it is not in the store and was not fetched")]
+    Absent,
+    /// Something of the store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The package's file or a temporary file failed.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Problem {
+    /// Names the package.
+    pub fn of(self, package: impl Into<String>) -> PackageError {
+        PackageError { package: package.into(), problem: self }
+    }
+
+    /// Names the pinned package.
+    pub fn of_pinned(self, package: &PinnedPackage) -> PackageError {
+        self.of(format!("{} {} {}", package.name, package.version, package.architecture))
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Problem::Archive { source, .. } => source.class(),
+            Problem::Identity { .. } => Class::Verification,
+            Problem::Conflict { .. } => Class::Unsatisfiable,
+            Problem::Absent => Class::Network,
+            Problem::Store(_) => Class::Machine,
+            Problem::Io(error) => minimg_tree::archive::class_of_io(error),
+            Problem::Container(_) | Problem::Compression(_) | Problem::Control(_) | Problem::Unplaceable { .. } => {
+                Class::Malformed
+            }
+        }
+    }
+}
+
+impl From<PackageError> for Error {
+    fn from(error: PackageError) -> Self {
+        Error::new(error.problem.class(), error)
+    }
+}

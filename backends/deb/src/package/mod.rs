@@ -1,0 +1,27 @@
+//! From pinned packages to a root tree, in four steps: what is in each package is taken from the store, or found by decoding it;
+//! packages are put together as dpkg would; rules do what maintainer scripts would have done; contents stay where they are until
+//! somebody reads them.
+
+mod ar;
+mod assemble;
+mod codec;
+mod deb;
+mod error;
+mod files;
+mod listing;
+mod pack;
+mod prefetch;
+mod produce;
+mod ration;
+mod reach;
+mod unpacker;
+
+pub(crate) use assemble::merge;
+pub use assemble::{Loaded, MERGED, assemble, sort};
+pub use deb::{Data, Metadata, read};
+pub use error::{PackageError, Problem};
+pub use files::{Fetch, PackageFiles};
+pub use listing::{KEPT, Listing};
+pub use minimg_deb822::{Control, Relation};
+pub use produce::produce;
+pub use unpacker::Unpacker;

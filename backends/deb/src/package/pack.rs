@@ -1,0 +1,159 @@
+//! The pack of a package: the contents of those members that some build kept, so that the next build neither needs the package nor
+//! decodes it.
+//!
+//! A pack is a blob with the contents one after another, and an entry of the store, under the package's digest, that says where each
+//! content is in it and which BLAKE3 hash it has (files are read again by every build: it is several times faster than SHA-256). Contents are checked when they are first read, so reading a few does not cost reading
+//! all. A pack grows: a build that needs more replaces it by one with the members of both.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use super::codec::{Decoder, Encoder};
+use minimg_base::digest::Digest;
+use minimg_store::{BlobWriter, Store, StoreError};
+use minimg_tree::archive::copy_region;
+use minimg_tree::{ContentSource, map_region};
+
+/// The kind of the store's entries.
+pub(super) const ENTRY: &str = "members";
+/// Changed with every change of the form.
+const VERSION: u64 = 2;
+
+/// An open pack.
+pub(super) struct Pack {
+    file: File,
+    members: BTreeMap<u64, PackedMember>,
+}
+
+struct PackedMember {
+    offset: u64,
+    size: u64,
+    sum: Digest,
+    checked: AtomicBool,
+}
+
+impl Pack {
+    /// The pack of the package with this digest, where there is a sound one.
+    pub(super) fn open(store: &Store, package: &Digest) -> Result<Option<Self>, StoreError> {
+        let Some(index) = store.entry(ENTRY, package)? else { return Ok(None) };
+        let Some((blob, members)) = decode(index) else { return Ok(None) };
+        Ok(store.open_blob_in_parts(&blob)?.map(|file| Self { file, members }))
+    }
+
+    /// Whether it has the content of this member, as a look at its index tells.
+    pub(super) fn contains(&self, key: u64) -> bool {
+        self.members.contains_key(&key)
+    }
+
+    /// The keys of all members.
+    pub(super) fn keys(&self) -> impl Iterator<Item = u64> + '_ {
+        self.members.keys().copied()
+    }
+
+    /// Whether it has the content of this member undamaged.
+    pub(super) fn has_sound(&self, key: u64) -> bool {
+        let Some(member) = self.members.get(&key) else { return false };
+        if member.checked.load(Ordering::Acquire) {
+            return true;
+        }
+        let mut hasher = blake3::Hasher::new();
+        let sound = copy_region(&self.file, member.offset, member.size, &mut hasher).is_ok()
+            && Digest::from(*hasher.finalize().as_bytes()) == member.sum;
+        member.checked.store(sound, Ordering::Release);
+        sound
+    }
+
+    fn member(&self, key: u64) -> io::Result<&PackedMember> {
+        self.members.get(&key).ok_or_else(|| io::Error::other(format!("the pack has no member {key}")))
+    }
+}
+
+impl ContentSource for Pack {
+    fn map(&self, key: u64) -> io::Result<Bytes> {
+        let member = self.member(key)?;
+        map_region(&self.file, member.offset, member.size)
+    }
+
+    fn copy(&self, key: u64, out: &mut dyn Write) -> io::Result<()> {
+        let member = self.member(key)?;
+        copy_region(&self.file, member.offset, member.size, out)
+    }
+}
+
+/// Stores the members `keys` of the package, whose contents `source` has, as its pack.
+pub(super) fn write(
+    store: &Store,
+    package: &Digest,
+    keys: impl IntoIterator<Item = u64>,
+    source: &dyn ContentSource,
+) -> Result<(), PackError> {
+    let mut blob = store.new_blob()?;
+    // So that no two packages share a blob.
+    blob.write_all(package.as_bytes())?;
+    let mut index = Encoder::default();
+    let mut count = 0;
+    for key in keys {
+        let offset = blob.size();
+        let mut out = Summed { blob: &mut blob, sum: blake3::Hasher::new() };
+        source.copy(key, &mut out)?;
+        let sum = out.sum.finalize();
+        for value in [key, offset, blob.size() - offset] {
+            index.number(value);
+        }
+        index.0.extend_from_slice(sum.as_bytes());
+        count += 1;
+    }
+    let (digest, _) = blob.commit()?;
+    let mut entry = Encoder::default();
+    entry.number(VERSION);
+    entry.0.extend_from_slice(digest.as_bytes());
+    entry.number(count);
+    entry.0.extend_from_slice(&index.0);
+    Ok(store.put_entry(ENTRY, package, &entry.0)?)
+}
+
+/// Sums up what is written to a blob.
+struct Summed<'a> {
+    blob: &'a mut BlobWriter,
+    sum: blake3::Hasher,
+}
+
+impl Write for Summed<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let count = self.blob.write(data)?;
+        self.sum.update(data.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.blob.flush()
+    }
+}
+
+/// Why a pack could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PackError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+fn decode(index: Bytes) -> Option<(Digest, BTreeMap<u64, PackedMember>)> {
+    let mut input = Decoder(index);
+    if input.number()? != VERSION {
+        return None;
+    }
+    let blob = input.digest()?;
+    let mut members = BTreeMap::new();
+    for _ in 0..input.count()? {
+        let (key, offset, size) = (input.number()?, input.number()?, input.number()?);
+        offset.checked_add(size)?;
+        members.insert(key, PackedMember { offset, size, sum: input.digest()?, checked: AtomicBool::new(false) });
+    }
+    input.0.is_empty().then_some((blob, members))
+}

@@ -1,0 +1,80 @@
+//! Why an outside backend did not do its work.
+
+use super::protocol::VERSION;
+use minimg_base::error::{Class, Error};
+
+/// Why an outside backend did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The configuration says something of the backend that is not understood.
+    #[error("cannot use the backend {name}: in the configuration's [backends.{name}], {message}")]
+    Setting {
+        /// The backend.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// It speaks another version of the protocol.
+    #[error("cannot use {program}: it speaks version {found} of the protocol, and this minimg version {VERSION}")]
+    Version {
+        /// The program.
+        program: String,
+        /// The version that it speaks.
+        found: u32,
+    },
+    /// It describes itself with a family that profiles do not have.
+    #[error("cannot use {program}: its family {family:?} is none that profiles have; {help}")]
+    Family {
+        /// The program.
+        program: String,
+        /// What it said.
+        family: String,
+        /// What there is.
+        help: String,
+    },
+    /// A program that it runs is not on this machine.
+    #[error("cannot run {program}: it needs {need}, which no directory of PATH has; install it, or what has it")]
+    Needs {
+        /// The program.
+        program: String,
+        /// What it runs.
+        need: String,
+    },
+    /// Its answer is not what the protocol wants.
+    #[error(
+        "cannot understand what `{program} {verb}` answered: {message}; the protocol is described in backends/README.md"
+    )]
+    Answer {
+        /// The program.
+        program: String,
+        /// What it was asked to do.
+        verb: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// There is no place for its answer.
+    #[error("cannot make a temporary file: {0}; let TMPDIR name a directory that can be written to")]
+    Temporary(#[source] std::io::Error),
+    /// It says why it failed.
+    #[error("{program} says: {message}")]
+    Reported {
+        /// The program.
+        program: String,
+        /// Its own words.
+        message: String,
+        /// The class that it names.
+        class: Class,
+    },
+}
+
+impl From<ExecError> for Error {
+    fn from(error: ExecError) -> Self {
+        let class = match &error {
+            ExecError::Setting { .. } => Class::Profile,
+            ExecError::Reported { class, .. } => *class,
+            ExecError::Temporary(_) => Class::Machine,
+            _ => Class::Tool,
+        };
+        Error::new(class, error)
+    }
+}

@@ -1,0 +1,132 @@
+//! Where a root file system is, as people write it.
+
+use std::path::{Path, PathBuf};
+
+use super::TarballError;
+use super::reference::Reference;
+use minimg_engine as engine;
+
+/// What an image in a registry begins with.
+const REGISTRY: &str = "registry:";
+
+/// Where a root file system is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A tar, an image archive, a directory or an OCI layout.
+    Path(PathBuf),
+    /// An image in an engine on this machine: `docker:NAME`.
+    Engine {
+        /// The engine's name.
+        engine: &'static str,
+        /// The image's name or id there.
+        image: String,
+    },
+    /// An image in a registry: `registry:HOST/NAME:TAG`.
+    Registry(Reference),
+    /// A file that is fetched: `https://...`.
+    Address(String),
+}
+
+impl Location {
+    /// Reads what a profile or a command line says. A relative path starts at `directory`.
+    ///
+    /// # Errors
+    /// When an image is left unnamed.
+    pub fn parse(text: &str, directory: &Path) -> Result<Self, TarballError> {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Ok(Self::Address(text.to_owned()));
+        }
+        if let Some(reference) = text.strip_prefix(REGISTRY) {
+            let wrong = |message| TarballError::Name { name: text.to_owned(), message };
+            return Ok(Self::Registry(Reference::parse(reference).map_err(wrong)?));
+        }
+        let engine = |(prefix, rest)| Some((engine::names().find(|name| *name == prefix)?, rest));
+        let Some((engine, image)) = text.split_once(':').and_then(engine) else {
+            return Ok(Self::Path(directory.join(text)));
+        };
+        // What begins with a dash would be an option to the engine.
+        if image.is_empty() || image.starts_with('-') || image.contains(char::is_whitespace) {
+            let message =
+                format!("write {engine}:NAME or {engine}:NAME:TAG, with a name that `{engine} image ls` shows");
+            return Err(TarballError::Name { name: text.to_owned(), message });
+        }
+        Ok(Self::Engine { engine, image: image.to_owned() })
+    }
+
+    /// The name of the one file that it is; `None` for what is none.
+    pub(super) fn file_name(&self) -> Option<String> {
+        match self {
+            Self::Path(path) if path.is_dir() => None,
+            Self::Path(path) => Some(path.file_name()?.to_string_lossy().into_owned()),
+            Self::Address(address) => Some(address.rsplit('/').next()?.split(['?', '#']).next()?.to_owned()),
+            Self::Engine { .. } | Self::Registry(_) => None,
+        }
+    }
+
+    /// A word for an image that is made of it: the file's or the image's own name, without what says which version and format it is.
+    pub fn stem(&self) -> String {
+        let name = match self {
+            Self::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Registry(Reference { name, .. }) | Self::Engine { image: name, .. } | Self::Address(name) => {
+                name.rsplit('/').next().unwrap_or_default().to_owned()
+            }
+        };
+        let name = name.split(['@', ':']).next().unwrap_or_default();
+        let name = [".gz", ".xz", ".zst", ".bz2", ".tgz", ".txz", ".tar", ".oci"]
+            .iter()
+            .fold(name, |name, ending| name.strip_suffix(ending).unwrap_or(name));
+        let allowed =
+            |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c.to_ascii_lowercase() } else { '-' };
+        let name: String = name.chars().map(allowed).collect();
+        let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        if name.is_empty() { "image".to_owned() } else { name.to_owned() }
+    }
+}
+
+/// As people see it: what a lock says, so without the directories of this machine.
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => {
+                write!(f, "{}", path.file_name().map_or(path.as_os_str(), |name| name).to_string_lossy())
+            }
+            Self::Registry(reference) => write!(f, "{REGISTRY}{reference}"),
+            Self::Engine { engine, image } => write!(f, "{engine}:{image}"),
+            Self::Address(address) => f.write_str(address),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_and_the_names_that_follow_from_them() {
+        let engine = |engine, image: &str| Location::Engine { engine, image: image.into() };
+        for (text, expected, stem) in [
+            ("rootfs.tar.xz", Location::Path("dir/rootfs.tar.xz".into()), "rootfs"),
+            ("/a/Root FS", Location::Path("/a/Root FS".into()), "root-fs"),
+            ("docker:team/app:1.0", engine("docker", "team/app:1.0"), "app"),
+            (
+                "registry:reg.example/team/app-1:2",
+                Location::Registry(Reference::parse("reg.example/team/app-1:2").unwrap()),
+                "app-1",
+            ),
+            ("podman:app", engine("podman", "app"), "app"),
+            (
+                "https://mirror.example/a/stage3.tar.zst",
+                Location::Address("https://mirror.example/a/stage3.tar.zst".into()),
+                "stage3",
+            ),
+            ("..", Location::Path("dir/..".into()), "image"),
+        ] {
+            let location = Location::parse(text, Path::new("dir")).unwrap();
+            assert_eq!((&location, &*location.stem()), (&expected, stem), "{text}");
+        }
+        for text in ["docker:", "docker:--help", "podman:a b", "registry:app", "registry:h/a@x"] {
+            let error = Location::parse(text, Path::new("")).unwrap_err().to_string();
+            assert!(error.contains("does not name a root file system"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Why a profile or a board cannot be had.
+
+use std::path::PathBuf;
+
+use minimg_base::error::{Class, Error};
+
+use crate::problem::FileError;
+
+/// Why a profile or a board cannot be had. Every text reads well after "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// The file is wrong; every problem has its line and column.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// There is no such name.
+    #[error("cannot find the {kind} `{name}`: there is none of that name{}", remedy(.kind, .help))]
+    Unknown {
+        /// `profile` or `board`.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// The nearest right name, or all names.
+        help: Option<String>,
+    },
+    /// The file or directory cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is larger than any profile needs to be.
+    #[error("cannot read {}: it has more than {limit} bytes", path.display())]
+    TooLarge {
+        /// Which one.
+        path: PathBuf,
+        /// The most that is read.
+        limit: u64,
+    },
+}
+
+fn remedy(kind: &str, help: &Option<String>) -> String {
+    let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("{help} (a {kind} of your own is named by a path that has a `/` or ends in `.toml`)")
+}
+
+impl From<DocumentError> for Error {
+    fn from(error: DocumentError) -> Self {
+        let class = match &error {
+            DocumentError::Unreadable { source, .. } if source.kind() != std::io::ErrorKind::NotFound => Class::Machine,
+            _ => Class::Profile,
+        };
+        Error::new(class, error)
+    }
+}

@@ -1,0 +1,71 @@
+//! `/etc/ld.so.conf`: the directories that `ldconfig` searches besides the built-in ones.
+
+use std::io;
+
+use crate::loader::View;
+use minimg_tree::{Entry, Root};
+
+/// How deep `include` may nest; real files nest once.
+const MAX_DEPTH: usize = 8;
+/// More directories than this are a mistake.
+const MAX_DIRECTORIES: usize = 4096;
+
+/// The directories in the order of the file, each as it is written.
+pub(super) fn directories<R: Root + ?Sized>(view: &View<'_, R>) -> io::Result<Vec<Box<[u8]>>> {
+    let mut found = Vec::new();
+    read(view, b"/etc/ld.so.conf", MAX_DEPTH, &mut found)?;
+    Ok(found)
+}
+
+fn read<R: Root + ?Sized>(view: &View<'_, R>, path: &[u8], depth: usize, found: &mut Vec<Box<[u8]>>) -> io::Result<()> {
+    let Some(content) = view.content(path)? else { return Ok(()) };
+    for line in content.split(|&b| b == b'\n') {
+        let line = line.split(|&b| b == b'#').next().unwrap_or_default().trim_ascii();
+        let include = line.strip_prefix(b"include").filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace));
+        if let Some(patterns) = include {
+            for pattern in patterns.split(u8::is_ascii_whitespace).filter(|p| !p.is_empty() && depth > 0) {
+                for file in expand(view, path, pattern)? {
+                    read(view, &file, depth - 1, found)?;
+                }
+            }
+            continue;
+        }
+        if line.starts_with(b"hwcap ") || line.starts_with(b"hwcap\t") {
+            continue;
+        }
+        // Old files give a directory's type after an equals sign.
+        let directory = line.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii();
+        if directory.starts_with(b"/") && found.len() < MAX_DIRECTORIES {
+            found.push(directory.into());
+        }
+    }
+    Ok(())
+}
+
+/// The files that a pattern in `file` names, sorted. Wildcards are known in the last component, where all real files have them.
+fn expand<R: Root + ?Sized>(view: &View<'_, R>, file: &[u8], pattern: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    let pattern = if pattern.starts_with(b"/") {
+        pattern.to_vec()
+    } else {
+        let directory = file.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+        [&file[..directory], pattern].concat()
+    };
+    if !pattern.iter().any(|b| b"*?[".contains(b)) {
+        return Ok(vec![pattern]);
+    }
+    let slash = pattern.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    let (directory, name) = pattern.split_at(slash);
+    let glob = std::str::from_utf8(name).ok().and_then(|name| globset::Glob::new(name).ok());
+    let Some(glob) = glob.map(|glob| glob.compile_matcher()) else { return Ok(Vec::new()) };
+    let names = match view.place(directory)? {
+        Ok(place) if place.entry == Entry::Directory => view.root().list(&place.path)?,
+        _ => return Ok(Vec::new()),
+    };
+    let matching = names.iter().filter(|name| name.first() != Some(&b'.') && glob.is_match(as_path(name)));
+    Ok(matching.map(|name| [directory, name].concat()).collect())
+}
+
+fn as_path(name: &[u8]) -> &std::path::Path {
+    use std::os::unix::ffi::OsStrExt;
+    std::path::Path::new(std::ffi::OsStr::from_bytes(name))
+}

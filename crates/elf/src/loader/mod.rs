@@ -1,0 +1,318 @@
+//! The loader: which files a program's start brings into memory, found as the root's own loader would find them.
+//!
+//! Each program is a [`Process`] of its own with its own table of names; only looked-up paths and parsed files are shared, through a
+//! [`View`]. The rules of glibc (`elf/dl-load.c`, `elf/dl-deps.c`) are in `glibc`, those of musl (`ldso/dynlink.c`) in `musl`; which of
+//! them hold is decided by the interpreter's base name. Nothing here looks at the machine that runs it.
+
+mod candidate;
+mod glibc;
+mod musl;
+mod process;
+mod system;
+mod tokens;
+mod view;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::rc::Rc;
+
+use process::Unused;
+pub use process::{Loaded, Missing, Process, Role, Tried};
+pub use system::{Libc, System};
+pub use view::{Absent, Object, Place, View};
+
+pub(crate) use system::{base_name, system_of};
+pub(crate) use tokens::names_origin;
+
+use super::elf::Identity;
+use super::ldcache::Lookup;
+use minimg_tree::{Root, RootPath};
+
+/// Where `/etc/ld.so.cache` comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheSource {
+    /// The one that minimg writes for the image: what `ldconfig` would find in the root.
+    #[default]
+    Computed,
+    /// The file in the root, as it is; without it there is no cache.
+    Shipped,
+    /// The file in the root, or else a computed one.
+    Either,
+}
+
+/// What a program's environment tells the loader, and how the walk is done.
+#[derive(Debug, Clone, Default)]
+pub struct LoaderSettings {
+    /// `LD_LIBRARY_PATH` and `LD_PRELOAD` of the image count.
+    pub environment: BTreeMap<String, String>,
+    /// The directory that programs start in.
+    pub working_directory: RootPath,
+    /// Which cache is searched.
+    pub cache: CacheSource,
+    /// Whether the variants for better processors (`glibc-hwcaps`) are found too.
+    pub hwcaps: bool,
+}
+
+/// A name or path as the files have it.
+pub(crate) type Name = Box<[u8]>;
+
+/// Finds what programs of one root load.
+pub struct Loader<'r, R: Root + ?Sized> {
+    view: View<'r, R>,
+    settings: LoaderSettings,
+    systems: RefCell<HashMap<Name, Option<Started>>>,
+    lookups: RefCell<HashMap<Vec<Name>, Rc<Lookup>>>,
+    preload: RefCell<Option<Rc<Vec<Name>>>>,
+}
+
+/// An interpreter that is there.
+#[derive(Debug, Clone)]
+struct Started {
+    system: Rc<System>,
+    place: Rc<Place>,
+    object: Rc<Object>,
+}
+
+impl<'r, R: Root + ?Sized> Loader<'r, R> {
+    /// A loader for the programs of `root`.
+    pub fn new(root: &'r R, settings: LoaderSettings) -> Self {
+        Self {
+            view: View::new(root),
+            settings,
+            systems: RefCell::default(),
+            lookups: RefCell::default(),
+            preload: RefCell::default(),
+        }
+    }
+
+    /// The root and what is remembered of it.
+    pub fn view(&self) -> &View<'r, R> {
+        &self.view
+    }
+
+    /// The settings that the loader was made with.
+    pub fn settings(&self) -> &LoaderSettings {
+        &self.settings
+    }
+
+    /// Starts the program at `path`, which must be an ELF file, and loads all that it needs. What is missing is listed in the
+    /// [`Process`]; that is no failure of the walk.
+    ///
+    /// # Errors
+    /// When the root cannot be read.
+    pub fn start(&self, path: &[u8]) -> io::Result<Option<Process>> {
+        let Some(place) = self.view.file(path)? else { return Ok(None) };
+        let Some(object) = self.view.object(&place)? else { return Ok(None) };
+        if object.facts.is_err() {
+            return Ok(None);
+        }
+        let mut process = Process::begin(path, place, object);
+        self.add_interpreter(&mut process)?;
+        self.add_preloads(&mut process)?;
+        self.load_pending(&mut process)?;
+        Ok(Some(process))
+    }
+
+    /// Loads a library into a running program as `dlopen` called from the object `asker` does, with all that it needs. Returns its place
+    /// in the process; `None` when it is not found, and then nothing is listed as missing. `why` says how it is known that it is opened.
+    ///
+    /// # Errors
+    /// When the root cannot be read.
+    pub fn open(&self, process: &mut Process, asker: usize, name: &[u8], why: &str) -> io::Result<Option<usize>> {
+        let known = process.loaded.len();
+        let Some(index) = self.request(process, asker, name, Role::Opened, true)? else { return Ok(None) };
+        if index >= known {
+            process.loaded[index].why = Some(why.into());
+        }
+        self.load_pending(process)?;
+        Ok(Some(index))
+    }
+
+    /// Where `dlopen` called from the object `asker` would find a library, without loading it.
+    ///
+    /// # Errors
+    /// When the root cannot be read.
+    pub fn locate(&self, process: &mut Process, asker: usize, name: &[u8]) -> io::Result<Option<Rc<Place>>> {
+        Ok(match self.find(process, asker, name)? {
+            Found::Known(index) => Some(process.loaded[index].place.clone()),
+            Found::New(new) => Some(new.place),
+            Found::Nowhere(_) => None,
+        })
+    }
+
+    fn find(&self, process: &mut Process, asker: usize, name: &[u8]) -> io::Result<Found> {
+        let Some(system) = process.system.clone() else { return Ok(Found::Nowhere(Vec::new())) };
+        match system.libc {
+            Libc::Glibc => self.find_for_glibc(process, &system, asker, name),
+            Libc::Musl => self.find_for_musl(process, &system, asker, name),
+        }
+    }
+
+    fn add_interpreter(&self, process: &mut Process) -> io::Result<()> {
+        let Some(facts) = process.facts(0) else { return Ok(()) };
+        let (identity, named) = (facts.identity, facts.interpreter.clone());
+        let needs_loader = facts.dynamic.is_some() && !facts.is_static();
+        if let Some(name) = named {
+            match self.started(&name, identity)? {
+                Some(started) => process.add_interpreter(&name, started.place, started.object, Some(started.system)),
+                None => {
+                    process.system = Some(Rc::new(System::of(&name, identity, None)));
+                    let tried = self.view.place(&name)?.err().map_or("not a usable ELF file", Absent::describe);
+                    process.add_missing(0, &name, Role::Interpreter, vec![Tried { path: name.clone(), why: tried }]);
+                }
+            }
+        } else if needs_loader {
+            for name in system::usual_interpreters(&identity) {
+                if let Some(started) = self.started(name.as_bytes(), identity)? {
+                    process.system = Some(started.system.clone());
+                    process.unused_interpreter =
+                        Some(Unused { path: name.as_bytes().into(), place: started.place, object: started.object });
+                    return Ok(());
+                }
+            }
+            process.system = Some(Rc::new(System::of(b"", identity, None)));
+        }
+        Ok(())
+    }
+
+    /// The loader called `name`, read once.
+    fn started(&self, name: &[u8], identity: Identity) -> io::Result<Option<Started>> {
+        if let Some(known) = self.systems.borrow().get(name) {
+            return Ok(known.clone().filter(|s| s.system.identity.fits(&identity)));
+        }
+        let name_from = tokens::absolute(name.to_vec(), &self.working_directory());
+        let started = match self.view.file(&name_from)? {
+            None => None,
+            Some(place) => self.view.object(&place)?.and_then(|object| {
+                let theirs = object.facts.as_ref().ok()?.identity;
+                let system = Rc::new(System::of(name, theirs, Some(&object)));
+                Some(Started { system, place, object })
+            }),
+        };
+        self.systems.borrow_mut().insert(name.into(), started.clone());
+        Ok(started.filter(|s| s.system.identity.fits(&identity)))
+    }
+
+    /// `LD_PRELOAD`, `/etc/ld.so.preload` and DT_AUDIT: what is missing of them is not fatal.
+    fn add_preloads(&self, process: &mut Process) -> io::Result<()> {
+        let Some(system) = process.system.clone() else { return Ok(()) };
+        let mut names: Vec<(Name, Role)> = Vec::new();
+        if let Some(list) = self.settings.environment.get("LD_PRELOAD") {
+            names.extend(words(list.as_bytes(), b": ").map(|name| (name.into(), Role::Preloaded)));
+        }
+        if system.libc == Libc::Glibc {
+            names.extend(self.preload_file()?.iter().map(|name| (name.clone(), Role::Preloaded)));
+            let audit = process.facts(0).and_then(|facts| facts.dynamic.as_ref()).map(|d| d.audit.clone());
+            for list in audit.unwrap_or_default() {
+                names.extend(words(&list, b":").map(|name| (name.into(), Role::Audit)));
+            }
+        }
+        for (name, role) in names {
+            self.request(process, 0, &name, role, true)?;
+        }
+        Ok(())
+    }
+
+    fn preload_file(&self) -> io::Result<Rc<Vec<Name>>> {
+        if let Some(known) = &*self.preload.borrow() {
+            return Ok(known.clone());
+        }
+        let content = self.view.content(b"/etc/ld.so.preload")?.unwrap_or_default();
+        let lines = content.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b'#').next().unwrap_or_default());
+        let names = Rc::new(lines.flat_map(|line| words(line, b": \t")).map(Into::into).collect::<Vec<Name>>());
+        *self.preload.borrow_mut() = Some(names.clone());
+        Ok(names)
+    }
+
+    /// Breadth first, each object's names in the order of its dynamic segment.
+    fn load_pending(&self, process: &mut Process) -> io::Result<()> {
+        while let Some((position, asker)) = process.next_unvisited() {
+            let Some(facts) = process.object(asker).facts.as_ref().ok().map(|f| f.edges().to_vec()) else { continue };
+            let mut before = Vec::new();
+            for edge in facts {
+                let role = Role::of(edge.kind);
+                // musl knows neither filters nor auxiliaries.
+                if role != Role::Needed && process.libc() == Some(Libc::Musl) {
+                    continue;
+                }
+                let found = self.request(process, asker, &edge.name, role, role == Role::Auxiliary)?;
+                if let Some(index) = found {
+                    process.depend(asker, index);
+                    if role != Role::Needed {
+                        before.push(index);
+                    }
+                }
+            }
+            process.move_before(position, &before);
+        }
+        Ok(())
+    }
+
+    /// One name that the object `asker` asks for. `optional` names leave no trace when they are missing.
+    fn request(
+        &self,
+        process: &mut Process,
+        asker: usize,
+        name: &[u8],
+        role: Role,
+        optional: bool,
+    ) -> io::Result<Option<usize>> {
+        Ok(match self.find(process, asker, name)? {
+            Found::Known(index) => Some(index),
+            Found::New(new) => Some(process.add(*new, asker, name, role)),
+            Found::Nowhere(tried) => {
+                if !optional {
+                    process.add_missing(asker, name, role, tried);
+                }
+                None
+            }
+        })
+    }
+
+    /// The cache for loaders with these system directories, made by `make` when it is first needed.
+    pub(super) fn cache_for(
+        &self,
+        system: &System,
+        make: impl FnOnce(CacheSource) -> io::Result<Lookup>,
+    ) -> io::Result<Rc<Lookup>> {
+        if let Some(known) = self.lookups.borrow().get(&system.directories) {
+            return Ok(known.clone());
+        }
+        let lookup = Rc::new(make(self.settings.cache)?);
+        self.lookups.borrow_mut().insert(system.directories.clone(), lookup.clone());
+        Ok(lookup)
+    }
+
+    fn working_directory(&self) -> Vec<u8> {
+        [b"/", self.settings.working_directory.as_bytes()].concat()
+    }
+}
+
+/// What became of a request.
+enum Found {
+    /// It is in the process already.
+    Known(usize),
+    /// It was found and opened.
+    New(Box<Opened>),
+    /// It was not found, or what was found cannot be used.
+    Nowhere(Vec<Tried>),
+}
+
+/// A library that was found.
+struct Opened {
+    /// The path by which it was opened.
+    path: Box<[u8]>,
+    place: Rc<Place>,
+    object: Rc<Object>,
+    /// The processor level without which it is not found.
+    level: Option<&'static str>,
+    /// Whether a list with `$PLATFORM` was searched for it.
+    by_platform: bool,
+    /// The same library for other processors.
+    variants: Vec<Rc<Place>>,
+}
+
+fn words<'a>(text: &'a [u8], separators: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    text.split(|b| separators.contains(b)).filter(|word| !word.is_empty())
+}

@@ -1,0 +1,104 @@
+//! Why engines fail.
+
+use super::names;
+use minimg_base::error::{Class, Error};
+use minimg_sandbox::process::ProcessError;
+
+/// Why an image did not get into an engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// There is no such engine.
+    #[error("there is no engine `{name}`; there are {}", names().collect::<Vec<_>>().join(" and "))]
+    Unknown {
+        /// What was named.
+        name: String,
+    },
+    /// The engine's program is not on this machine.
+    #[error(
+        "cannot find {name} in {searched}; install it (Debian's package is {package}), or write the image to a file with \
+         --output image.tar and run `{name} load -i image.tar` where there is one"
+    )]
+    Missing {
+        /// The program.
+        name: &'static str,
+        /// The package that has it.
+        package: &'static str,
+        /// The directories that were searched.
+        searched: String,
+    },
+    /// The engine failed.
+    #[error(
+        "{source}\nthe image can be written to a file with --output image.tar and loaded later with `{name} load -i image.tar`"
+    )]
+    Failed {
+        /// The program.
+        name: &'static str,
+        /// What it said last.
+        source: ProcessError,
+    },
+    /// A program could not be run in a container.
+    #[error("{source}")]
+    Run {
+        /// What it said last.
+        source: ProcessError,
+    },
+    /// An image cannot be had from the engine.
+    #[error(
+        "{source}\nis there an image {reference}? `{name} image ls` shows them; where {name} works only elsewhere, run \
+         `{name} save -o image.tar {reference}` there and name image.tar"
+    )]
+    Unread {
+        /// The program.
+        name: &'static str,
+        /// The image's name.
+        reference: String,
+        /// What it said last.
+        source: ProcessError,
+    },
+    /// The engine tells something else than an id.
+    #[error(
+        "{name} says that the id of {reference} is {found:?}, which is none; is there more than one image of that name?"
+    )]
+    NoId {
+        /// The program.
+        name: &'static str,
+        /// The image's name.
+        reference: String,
+        /// What it said.
+        found: String,
+    },
+    /// The engine has another image under the name than was put there.
+    #[error(
+        "{name} says that {reference} is {found} where {expected} was put; try the other one of --load and --import, or load a file by hand \
+         (an old Docker imports for no machine but its own)"
+    )]
+    Differs {
+        /// The program.
+        name: &'static str,
+        /// The image's name.
+        reference: String,
+        /// What was put there.
+        expected: String,
+        /// What the engine says is there.
+        found: String,
+    },
+    /// The store's disk cannot be written to.
+    #[error("cannot prepare the image for {name}: {source}; free some space or name another store with --store")]
+    Scratch {
+        /// The program.
+        name: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        let class = match error {
+            EngineError::Unknown { .. } => Class::Usage,
+            EngineError::Scratch { .. } => Class::Machine,
+            _ => Class::Tool,
+        };
+        Error::new(class, error)
+    }
+}

@@ -1,0 +1,61 @@
+//! The default format: one tar that is an OCI layout and a docker-archive at once. `docker load` and `skopeo` with docker-archive read
+//! `manifest.json`; `ctr images import`, `podman load`, newer Dockers and `skopeo` with oci-archive read `index.json`. Both name the
+//! same blobs, so nothing is in it twice.
+
+use super::documents::{self, DockerManifest};
+use super::parts::{Part, Parts, blob_name, write_archive};
+use super::reference::Reference;
+use super::{Destination, Exporter, Sum, layout, place};
+use crate::image::Image;
+use minimg_base::digest::Digest;
+use minimg_base::error::Result;
+use minimg_store::Store;
+
+/// One archive for all engines.
+pub(super) struct Archive;
+
+impl Exporter for Archive {
+    fn name(&self) -> &'static str {
+        "archive"
+    }
+
+    fn description(&self) -> &'static str {
+        "one tar for docker load, podman load, ctr images import and skopeo"
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &[".tar"]
+    }
+
+    fn holds_several(&self) -> bool {
+        true
+    }
+
+    fn write(&self, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
+        let mut parts = layout::parts(images)?;
+        let manifests = images.iter().zip(tags(images)).map(|(image, tag)| DockerManifest {
+            config: blob_name(&Digest::of(documents::config(image))),
+            repo_tags: vec![tag],
+            layers: image.layers.iter().map(|layer| blob_name(&layer.digest)).collect(),
+        });
+        let manifests: Vec<_> = manifests.collect();
+        parts.insert("manifest.json".into(), Part::Document(documents::json(&manifests)));
+        archive(&parts, images, destination, store)
+    }
+}
+
+/// Writes parts as an archive that is as new as the newest image in it.
+pub(super) fn archive(parts: &Parts<'_>, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
+    let created = images.iter().map(|image| image.created).max().unwrap_or_default();
+    place::file(destination, |out| write_archive(parts, created, store, out))
+}
+
+/// What Docker calls each image. Docker's formats have no platforms, so images of one name get them into their tags.
+pub fn tags(images: &[Image]) -> impl Iterator<Item = String> {
+    let alone = |image: &Image| images.iter().filter(|other| other.reference == image.reference).count() == 1;
+    images.iter().map(move |image| {
+        let reference = Reference::new(&image.reference);
+        let reference = if alone(image) { reference } else { reference.of_platform(&image.platform) };
+        reference.familiar()
+    })
+}

@@ -1,0 +1,6 @@
+//! Container images: layers, configuration, references, layouts and archives, written and read.
+
+pub mod export;
+pub mod image;
+pub mod layer;
+pub mod rootfs;

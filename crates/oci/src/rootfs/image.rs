@@ -1,0 +1,289 @@
+//! The documents of images: OCI layouts (image-spec `image-layout.md`, `image-index.md`, `manifest.md`) and `docker save` archives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Files, Rootfs, RootfsError, apply_layer, read_layer};
+use crate::image::{Config, Healthcheck};
+use minimg_base::board::Platform;
+use minimg_base::digest::Digest;
+use minimg_store::Store;
+use minimg_tree::RootTree;
+
+/// How deep indexes may be nested.
+const DEEPEST: usize = 4;
+/// How many layers an image of a registry may have; engines stop near 128.
+const MOST_LAYERS: usize = 1024;
+
+/// The file that marks a layout (`image-layout.md`, "oci-layout file").
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Layout {
+    image_layout_version: String,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    digest: Digest,
+    size: u64,
+    #[serde(default)]
+    media_type: String,
+    platform: Option<Platform>,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerManifest {
+    config: String,
+    layers: Vec<String>,
+}
+
+/// What is read of an image's configuration.
+#[derive(Deserialize)]
+struct ImageDocument {
+    os: String,
+    architecture: String,
+    variant: Option<String>,
+    #[serde(default)]
+    config: Option<ConfigDocument>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ConfigDocument {
+    env: Option<Vec<String>>,
+    entrypoint: Option<Vec<String>>,
+    cmd: Option<Vec<String>>,
+    user: Option<String>,
+    working_dir: Option<String>,
+    exposed_ports: Option<BTreeMap<String, serde_json::Value>>,
+    volumes: Option<BTreeMap<String, serde_json::Value>>,
+    labels: Option<BTreeMap<String, String>>,
+    stop_signal: Option<String>,
+    healthcheck: Option<HealthcheckDocument>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct HealthcheckDocument {
+    test: Vec<String>,
+    interval: Option<u64>,
+    timeout: Option<u64>,
+    start_period: Option<u64>,
+    retries: Option<u32>,
+}
+
+pub(super) fn is_docker_manifest(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Vec<DockerManifest>>(bytes).is_ok_and(|manifests| !manifests.is_empty())
+}
+
+pub(super) fn of_layout(files: &Files, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
+    let mut index = first_index(files)?;
+    for _ in 0..DEEPEST {
+        let chosen = choose(&index.manifests, platform)?;
+        let bytes = blob(files, chosen)?;
+        if is_index(chosen) {
+            index = parse(&chosen.digest.to_string(), &bytes)?;
+            continue;
+        }
+        let manifest: Manifest = parse(&chosen.digest.to_string(), &bytes)?;
+        let config = blob(files, &manifest.config)?;
+        let layers = manifest.layers.iter().map(|layer| blob(files, layer));
+        return assemble(&config, layers, store);
+    }
+    Err(RootfsError::Document { name: "index.json".into(), message: "indexes are nested too deeply".into() })
+}
+
+/// The platforms that the index names, nested ones included.
+pub(super) fn platforms(files: &Files) -> Result<Vec<Platform>, RootfsError> {
+    let mut platforms = Vec::new();
+    let mut pending = vec![(first_index(files)?, 0)];
+    while let Some((index, depth)) = pending.pop() {
+        for descriptor in index.manifests {
+            if is_index(&descriptor) && depth < DEEPEST {
+                let nested = parse(&descriptor.digest.to_string(), &blob(files, &descriptor)?)?;
+                pending.push((nested, depth + 1));
+            } else if let Some(platform) = descriptor.platform.filter(|platform| platform.architecture != "unknown") {
+                platforms.push(platform);
+            }
+        }
+    }
+    platforms.sort();
+    platforms.dedup();
+    Ok(platforms)
+}
+
+/// The index of a layout of the version that is known; later ones of the same major version only add to it.
+fn first_index(files: &Files) -> Result<Index, RootfsError> {
+    let Layout { image_layout_version: version } = parse("oci-layout", &files.bytes("oci-layout")?)?;
+    if version.split('.').next() != Some("1") {
+        let message = format!("the layout has the version {version:?}, and this program knows 1.0.0");
+        return Err(RootfsError::Document { name: "oci-layout".into(), message });
+    }
+    parse("index.json", &files.bytes("index.json")?)
+}
+
+fn is_index(descriptor: &Descriptor) -> bool {
+    descriptor.media_type.contains("index") || descriptor.media_type.contains("manifest.list")
+}
+
+/// Something that an image consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+impl From<&Descriptor> for Blob {
+    fn from(descriptor: &Descriptor) -> Self {
+        Self { digest: descriptor.digest, size: descriptor.size }
+    }
+}
+
+/// What is needed of an image besides the document that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leads {
+    /// An index, which leads to the manifest or index for the platform.
+    To(Blob),
+    /// A manifest, whose configuration and layers are needed.
+    Needs {
+        /// How its program is run.
+        config: Blob,
+        /// Its layers, the lowest first.
+        layers: Vec<Blob>,
+    },
+}
+
+/// A manifest or an index; registries do not say beforehand which.
+#[derive(Deserialize)]
+struct Either {
+    manifests: Option<Vec<Descriptor>>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+}
+
+/// Reads a manifest or index of the OCI, or Docker's of version 2, that goes by `name`.
+///
+/// # Errors
+/// When it is neither, or has nothing for the platform.
+pub fn leads(name: &str, bytes: &[u8], platform: Option<&Platform>) -> Result<Leads, RootfsError> {
+    let wrong = |message: &str| Err(RootfsError::Document { name: name.to_owned(), message: message.to_owned() });
+    let Either { manifests, config, layers } = parse(name, bytes)?;
+    match (manifests, config, layers) {
+        (Some(manifests), None, None) => Ok(Leads::To(choose(&manifests, platform)?.into())),
+        // It would be different images to different readers.
+        (Some(_), ..) => wrong("it is an index and a manifest at once"),
+        (None, Some(_), Some(layers)) if layers.len() > MOST_LAYERS => wrong("it has too many layers"),
+        (None, Some(config), Some(layers)) => {
+            Ok(Leads::Needs { config: (&config).into(), layers: layers.iter().map(Blob::from).collect() })
+        }
+        _ => wrong("it is neither an index nor a manifest of schema version 2"),
+    }
+}
+
+pub(super) fn of_docker_archive(files: &Files, store: &Store) -> Result<Rootfs, RootfsError> {
+    let manifests: Vec<DockerManifest> = parse("manifest.json", &files.bytes("manifest.json")?)?;
+    let Some(manifest) = manifests.first() else { return Err(RootfsError::Missing { name: "image".into() }) };
+    let config = files.bytes(&manifest.config)?;
+    assemble(&config, manifest.layers.iter().map(|layer| files.bytes(layer)), store)
+}
+
+fn choose<'a>(manifests: &'a [Descriptor], wanted: Option<&Platform>) -> Result<&'a Descriptor, RootfsError> {
+    let fits = |descriptor: &&Descriptor| match (&descriptor.platform, wanted) {
+        (Some(there), Some(wanted)) => there.fits(wanted),
+        // Attestations and the like have a platform that no machine has.
+        (Some(there), None) => there.architecture != "unknown",
+        (None, _) => true,
+    };
+    // There may be variants for newer machines before that which is for all.
+    let exact = wanted.and_then(|wanted| manifests.iter().find(|there| there.platform.as_ref() == Some(wanted)));
+    exact.or_else(|| manifests.iter().find(fits)).ok_or_else(|| {
+        let there: Vec<_> = manifests.iter().filter_map(|there| Some(there.platform.as_ref()?.to_string())).collect();
+        RootfsError::Platform {
+            wanted: wanted.map_or_else(|| "manifest".to_owned(), ToString::to_string),
+            there: if there.is_empty() { "none".to_owned() } else { there.join(", ") },
+        }
+    })
+}
+
+fn assemble(
+    config: &Bytes,
+    layers: impl Iterator<Item = Result<Bytes, RootfsError>>,
+    store: &Store,
+) -> Result<Rootfs, RootfsError> {
+    let document: ImageDocument = parse("configuration", config)?;
+    let mut tree = RootTree::new();
+    for layer in layers {
+        apply_layer(&mut tree, read_layer(&layer?, store)?)?;
+    }
+    let platform = Platform { os: document.os, architecture: document.architecture, variant: document.variant };
+    Ok(Rootfs { tree, config: Some(document.config.unwrap_or_default().into()), platform: Some(platform) })
+}
+
+fn blob(files: &Files, descriptor: &Descriptor) -> Result<Bytes, RootfsError> {
+    let Descriptor { digest, size, .. } = descriptor;
+    let bytes = files.bytes(&format!("blobs/sha256/{}", digest.hex()))?;
+    if bytes.len() as u64 != *size {
+        return Err(RootfsError::Size { digest: *digest, expected: *size, found: bytes.len() as u64 });
+    }
+    let found = Digest::of(&bytes);
+    if found == *digest { Ok(bytes) } else { Err(RootfsError::Digest { expected: *digest, found }) }
+}
+
+fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, RootfsError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| RootfsError::Document { name: name.to_owned(), message: error.to_string() })
+}
+
+impl From<ConfigDocument> for Config {
+    fn from(document: ConfigDocument) -> Self {
+        let env = document.env.unwrap_or_default().into_iter().filter_map(|entry| {
+            let (name, value) = entry.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        Config {
+            entrypoint: document.entrypoint.unwrap_or_default(),
+            cmd: document.cmd.unwrap_or_default(),
+            env: env.collect(),
+            user: document.user.unwrap_or_default(),
+            workdir: document.working_dir.unwrap_or_default(),
+            ports: document.exposed_ports.unwrap_or_default().into_keys().collect::<BTreeSet<_>>(),
+            volumes: document.volumes.unwrap_or_default().into_keys().collect::<BTreeSet<_>>(),
+            labels: document.labels.unwrap_or_default(),
+            stop_signal: document.stop_signal.filter(|signal| !signal.is_empty()),
+            healthcheck: document.healthcheck.and_then(HealthcheckDocument::into_domain),
+        }
+    }
+}
+
+impl HealthcheckDocument {
+    /// `CMD` is followed by an array; `CMD-SHELL` by a text for a shell, which an array can say too.
+    fn into_domain(self) -> Option<Healthcheck> {
+        let command = match self.test.split_first()? {
+            (kind, rest) if kind == "CMD" => rest.to_vec(),
+            (kind, rest) if kind == "CMD-SHELL" => {
+                ["/bin/sh", "-c"].into_iter().map(str::to_owned).chain(rest.iter().cloned()).collect()
+            }
+            _ => return None,
+        };
+        let Self { interval, timeout, start_period, retries, .. } = self;
+        Some(Healthcheck { command, interval, timeout, start_period, retries })
+    }
+}

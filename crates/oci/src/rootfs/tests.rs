@@ -1,0 +1,221 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use minimg_base::digest::Digest;
+
+fn tree(lines: &[&str]) -> RootTree {
+    let mut tree = RootTree::new();
+    for line in lines {
+        let (path, node) = match line.split_once(" -> ") {
+            Some((path, target)) => (path, Node::symlink(target)),
+            None if line.contains(" = ") => {
+                let (path, target) = line.split_once(" = ").unwrap();
+                (path, Node::new(minimg_tree::Kind::Hardlink(RootPath::new(target).unwrap()), 0o644))
+            }
+            None if line.ends_with('/') => (*line, Node::directory(0o755)),
+            None => (*line, Node::file(0o644, line.to_string())),
+        };
+        tree.insert(RootPath::new(path).unwrap(), node);
+    }
+    tree.add_missing_parents();
+    tree
+}
+
+/// A layer with no other entries than these.
+fn layer(lines: &[&str]) -> RootTree {
+    let mut layer = tree(lines);
+    let named =
+        |path: &RootPath| lines.iter().any(|line| RootPath::new(line.split(' ').next().unwrap()).unwrap() == *path);
+    let implied: Vec<RootPath> = layer.iter().map(|(path, _)| path.clone()).filter(|path| !named(path)).collect();
+    implied.iter().for_each(|path| drop(layer.remove(path)));
+    layer
+}
+
+fn overlay(lower: &[&str], upper: &[&str]) -> Result<Vec<String>, String> {
+    let mut lower = tree(lower);
+    apply_layer(&mut lower, layer(upper)).map_err(|error| error.to_string())?;
+    Ok(lower.iter().map(|(path, _)| path.to_string()).collect())
+}
+
+#[test]
+fn layers_are_put_over_one_another() {
+    let cases: [(&[&str], &[&str], &[&str]); 12] = [
+        (&["a", "b"], &["b", "c"], &["/a", "/b", "/c"]),
+        (&["d/a", "d/b"], &["d/.wh.a"], &["/d", "/d/b"]),
+        (&["d/a/x", "d/b"], &["d/.wh.a", "d/c"], &["/d", "/d/b", "/d/c"]),
+        (&["d/a", "d/b"], &["d/.wh..wh..opq", "d/c"], &["/d", "/d/c"]),
+        (&["d/x/y"], &["d"], &["/d"]),
+        (&["d"], &["d/x"], &["/d", "/d/x"]),
+        (&["usr/bin/", "bin -> usr/bin"], &["bin/x"], &["/bin", "/usr", "/usr/bin", "/usr/bin/x"]),
+        (&["usr/d/x", "bin -> usr"], &["bin/d"], &["/bin", "/usr", "/usr/d"]),
+        // What engines write for `rm link && mkdir link`.
+        (&["data/x", "link -> data"], &["link/", "link/y"], &["/data", "/data/x", "/link", "/link/y"]),
+        (&["data/x", "link -> data"], &["link/", "link/.wh..wh..opq"], &["/data", "/data/x", "/link"]),
+        (&["data/x", "link -> data"], &["link/", "link/.wh.x"], &["/data", "/data/x", "/link"]),
+        (&["a", "d -> a"], &["d/x"], &["/a", "/d", "/d/x"]),
+    ];
+    for (lower, upper, expected) in cases {
+        let expected: Vec<String> = expected.iter().map(|&path| path.to_owned()).collect();
+        assert_eq!(overlay(lower, upper), Ok(expected), "{lower:?} + {upper:?}");
+    }
+}
+
+#[test]
+fn a_directory_that_a_layer_does_not_name_stays_as_it_is() {
+    let mut lower = tree(&["tmp/", "etc/"]);
+    lower.get_mut(&RootPath::new("tmp").unwrap()).unwrap().meta.mode = 0o1777;
+    lower.get_mut(&RootPath::new("etc").unwrap()).unwrap().meta.mode = 0o700;
+    apply_layer(&mut lower, layer(&["tmp/x", "etc/", "etc/x"])).unwrap();
+    let mode = |path| lower.get(&RootPath::new(path).unwrap()).unwrap().meta.mode;
+    assert_eq!((mode("tmp"), mode("etc")), (0o1777, 0o755));
+}
+
+#[test]
+fn a_whiteout_cannot_leave_the_root() {
+    assert_eq!(overlay(&["a"], &["d/.wh..", "d/.wh..."]), Ok(vec!["/a".into(), "/d".into()]));
+}
+
+#[test]
+fn other_names_of_a_file_outlive_it() {
+    let cases: [(&[&str], &[&str], &[&str]); 6] = [
+        (&["a", "b = a", "c = a"], &[".wh.a"], &["/b a", "/c a"]),
+        (&["a", "b = a", "c = a"], &["a -> x"], &["/b a", "/c a"]),
+        (&["d/a", "b = d/a"], &["d/.wh..wh..opq", "d/n"], &["/b d/a", "/d/n d/n"]),
+        (&["d/a", "d/b = d/a", "c = d/a"], &[".wh.d"], &["/c d/a"]),
+        (&["a", "b = a"], &["b"], &["/a a", "/b b"]),
+        (&["usr/lib/", "lib -> usr/lib"], &["lib/x", "lib/y = lib/x"], &["/usr/lib/x lib/x", "/usr/lib/y lib/x"]),
+    ];
+    for (lower, upper, expected) in cases {
+        let mut lower = tree(lower);
+        apply_layer(&mut lower, layer(upper)).unwrap();
+        let content = |(path, _): (&RootPath, &Node)| match lower.content_node(path)?.1.kind {
+            Kind::File(ref content) => Some(format!("{path} {}", String::from_utf8_lossy(&content.map().unwrap()))),
+            _ => None,
+        };
+        assert_eq!(lower.iter().filter_map(content).collect::<Vec<_>>(), expected, "{upper:?}");
+        let dangling = |(path, node): &(&RootPath, &Node)| {
+            matches!(node.kind, Kind::Hardlink(_)) && lower.content_node(path).is_none()
+        };
+        assert_eq!(lower.iter().filter(dangling).count(), 0, "{upper:?}");
+    }
+}
+
+#[test]
+fn a_whiteout_reaches_through_links_to_directories() {
+    let found = overlay(&["usr/bin/a", "usr/bin/b", "bin -> usr/bin"], &["bin/.wh.a"]);
+    assert_eq!(found, Ok(vec!["/bin".into(), "/usr".into(), "/usr/bin".into(), "/usr/bin/b".into()]));
+}
+
+/// The files of a layout with one empty layer, to be spoilt.
+fn layout() -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut blob = |bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        files.insert(format!("blobs/sha256/{}", digest.hex()), bytes.to_vec());
+        format!(r#"{{"mediaType":"x","digest":"{digest}","size":{}}}"#, bytes.len())
+    };
+    let layer = blob(&[0; 1024]);
+    let config = blob(br#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#);
+    let manifest = blob(format!(r#"{{"config":{config},"layers":[{layer}]}}"#).as_bytes());
+    files.insert("index.json".into(), format!(r#"{{"manifests":[{manifest}]}}"#).into_bytes());
+    files.insert("oci-layout".into(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec());
+    files
+}
+
+fn opened(files: &BTreeMap<String, Vec<u8>>) -> Result<Rootfs, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("layout");
+    for (name, bytes) in files {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    open(&root, None, &store).map_err(|error| error.to_string())
+}
+
+/// Spoils a layout.
+type Spoil = fn(&mut BTreeMap<String, Vec<u8>>);
+
+#[test]
+fn half_a_layout_is_an_error_and_no_root() {
+    assert!(opened(&layout()).unwrap().config.is_some());
+    let cases: [(&str, Spoil); 7] = [
+        ("the image is incomplete: it has no blobs", |files| files.retain(|name, _| !name.starts_with("blobs"))),
+        ("it has no index.json", |files| _ = files.remove("index.json")),
+        ("it has no oci-layout", |files| _ = files.remove("oci-layout")),
+        ("it has no oci-layout", |files| files.retain(|name, _| name.starts_with("blobs"))),
+        ("knows 1.0.0", |files| _ = files.insert("oci-layout".into(), br#"{"imageLayoutVersion":"2.0.0"}"#.to_vec())),
+        ("oci-layout is malformed", |files| _ = files.insert("oci-layout".into(), b"{}".to_vec())),
+        ("bytes and not 9", |files| {
+            let index = String::from_utf8(files["index.json"].clone()).unwrap();
+            let (before, _) = index.split_once("\"size\":").unwrap();
+            files.insert("index.json".into(), format!("{before}\"size\":9}}]}}").into_bytes());
+        }),
+    ];
+    for (wrong, spoil) in cases {
+        let mut files = layout();
+        spoil(&mut files);
+        let error = opened(&files).map(drop).unwrap_err();
+        assert!(error.contains(wrong), "{wrong}: {error}");
+    }
+    let mut root = layout();
+    root.remove("oci-layout");
+    root.insert("etc/passwd".into(), Vec::new());
+    assert!(opened(&root).unwrap().config.is_none(), "a root that happens to have such files");
+}
+
+#[test]
+fn of_an_index_the_best_that_fits_is_taken() {
+    let (amd64, arm) = (["linux", "amd64", ""], ["linux", "arm", "v7"]);
+    let (windows, newer) = (["windows", "amd64", ""], ["linux", "amd64", "v3"]);
+    for (there, wanted, expected) in [
+        (&[windows, amd64][..], amd64, Some(1)),
+        (&[newer, amd64], amd64, Some(1)),
+        (&[newer], amd64, Some(0)),
+        (&[amd64, newer], newer, Some(1)),
+        (&[["linux", "arm", "v6"], arm], arm, Some(1)),
+        (&[["linux", "arm", ""]], arm, Some(0)),
+        (&[windows, arm], amd64, None),
+        (&[], amd64, None),
+    ] {
+        let platform = |[os, architecture, variant]: [&str; 3]| {
+            let variant = Some(variant.to_owned()).filter(|variant| !variant.is_empty());
+            Platform { os: os.into(), architecture: architecture.into(), variant }
+        };
+        let digest = |at: usize| Digest::of(at.to_string());
+        let manifests = there.iter().enumerate().map(
+            |(at, there)| serde_json::json!({"digest": digest(at).to_string(), "size": 1, "platform": platform(*there)}),
+        );
+        let index = serde_json::json!({"manifests": manifests.collect::<Vec<_>>()}).to_string();
+        let found = leads("index", index.as_bytes(), Some(&platform(wanted)));
+        let expected = expected.map(|at| Leads::To(Blob { digest: digest(at), size: 1 }));
+        assert_eq!(found.ok(), expected, "{wanted:?} of {there:?}");
+    }
+}
+
+#[test]
+fn an_unpacked_docker_archive_is_an_image_and_no_root() {
+    let config =
+        br#"{"os":"linux","architecture":"amd64","config":{"Cmd":["x"]},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let manifest = br#"[{"Config":"c.json","Layers":["1/layer.tar"]}]"#;
+    let files = [("manifest.json", &manifest[..]), ("c.json", config), ("1/layer.tar", &[0; 1024])];
+    let files = files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
+    let rootfs = opened(&files).unwrap();
+    assert_eq!((rootfs.config.unwrap().cmd, rootfs.tree.len()), (vec!["x".to_owned()], 0));
+}
+
+#[test]
+fn what_an_archive_is_shows_in_its_names() {
+    for (names, form) in [
+        (&["oci-layout", "index.json", "blobs/sha256", "manifest.json"][..], Form::Layout),
+        (&["manifest.json", "0.json"], Form::DockerArchive),
+        (&["manifest.json", "usr"], Form::Root),
+        (&["oci-layout", "usr"], Form::Root),
+        (&["blobs/sha256"], Form::Layout),
+        (&["hello"], Form::Root),
+        (&[], Form::Root),
+    ] {
+        assert_eq!(Form::of(|name| names.contains(&name)), form, "{names:?}");
+    }
+}

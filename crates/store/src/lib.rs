@@ -1,0 +1,248 @@
+//! The content-addressed cache on disk.
+//!
+//! Two kinds of things lie in it. *Blobs* are named by their SHA-256: packages, layers. *Entries* are named by a kind and the digest of
+//! whatever they were computed from, and carry their own checksum: a parsed index, a package's listing, the layer that a recipe gave.
+//! Both are written to `tmp/` and renamed into place, so a reader sees a whole one or none; both are checked when they are read, and one
+//! that does not fit its name is dropped and counts as absent. Nothing in the store is needed: all of it can be fetched or made anew.
+//!
+//! Several processes may use one store. They agree by file locks, which the kernel releases when a process dies.
+
+mod entry;
+mod housekeeping;
+mod lock;
+mod writer;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+pub use housekeeping::{Problem, Usage, UsageOf};
+pub use lock::LockGuard;
+pub use writer::BlobWriter;
+
+use minimg_base::digest::Digest;
+use minimg_base::error::{Class, Error};
+use minimg_tree::map_file;
+
+/// The version of the layout on disk; a store of another version is left alone and a new one is begun beside it.
+const LAYOUT: &str = "v1";
+
+/// The cache on disk.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// Why the store failed. That something is absent or was damaged is not a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file of the store cannot be used.
+    #[error("cannot use the store's {path}: {source}; free some space or name another store with --store")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What was to be stored is not what it was said to be.
+    #[error("{what} has the digest {found}, not {expected} as promised; it was not kept")]
+    Mismatch {
+        /// What it was said to be.
+        what: String,
+        /// The digest that it should have.
+        expected: Digest,
+        /// The digest that it has.
+        found: Digest,
+    },
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let class = match error {
+            StoreError::Io { .. } => Class::Machine,
+            StoreError::Mismatch { .. } => Class::Verification,
+        };
+        Error::new(class, error)
+    }
+}
+
+impl Store {
+    /// Opens the store below `directory`, making it where it does not exist.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or written to.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let root = std::path::absolute(directory).map_err(|e| io_error(directory, e))?.join(LAYOUT);
+        let store = Self { root };
+        if !store.temporary().is_dir() {
+            for directory in
+                [store.root.join("blobs"), store.root.join("entries"), store.root.join("locks"), store.temporary()]
+            {
+                fs::create_dir_all(&directory).map_err(|e| io_error(&directory, e))?;
+            }
+        }
+        Ok(store)
+    }
+
+    /// The store below `directory` if there is one; makes nothing, for those who only look.
+    ///
+    /// # Errors
+    /// When the working directory, to which a relative name refers, is gone.
+    pub fn existing(directory: &Path) -> Result<Option<Self>, StoreError> {
+        let root = std::path::absolute(directory).map_err(|e| io_error(directory, e))?.join(LAYOUT);
+        let store = Self { root };
+        Ok(store.temporary().is_dir().then_some(store))
+    }
+
+    /// Where the store is on disk.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a blob is, or would be.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.root.join("blobs").join(&hex[..2]).join(hex)
+    }
+
+    /// Whether a blob of this name and length is there; its content is not checked. `None` accepts any length.
+    pub fn has_blob(&self, digest: &Digest, size: Option<u64>) -> bool {
+        fs::metadata(self.blob_path(digest)).is_ok_and(|meta| size.is_none_or(|size| size == meta.len()))
+    }
+
+    /// A blob whose content was checked against its name; a damaged one is dropped and `None` returned.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
+        let path = self.blob_path(digest);
+        let bytes = match map_file(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error(&path, error)),
+        };
+        if Digest::of(&bytes) != *digest {
+            self.drop_damaged(&path)?;
+            return Ok(None);
+        }
+        touch(&path);
+        Ok(Some(bytes))
+    }
+
+    /// A blob to be streamed, checked against its name beforehand without being held in memory; a damaged one is dropped.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn open_blob(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
+        let path = self.blob_path(digest);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error(&path, error)),
+        };
+        let (found, _) = Digest::of_reader(&file).map_err(|e| io_error(&path, e))?;
+        if found != *digest {
+            self.drop_damaged(&path)?;
+            return Ok(None);
+        }
+        io::Seek::rewind(&mut file).map_err(|e| io_error(&path, e))?;
+        touch(&path);
+        Ok(Some(file))
+    }
+
+    /// A blob of which the caller checks the parts that it reads against checksums of its own: nothing is read here.
+    ///
+    /// # Errors
+    /// When it is there and cannot be opened.
+    pub fn open_blob_in_parts(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
+        let path = self.blob_path(digest);
+        match File::open(&path) {
+            Ok(file) => {
+                touch(&path);
+                Ok(Some(file))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error(&path, error)),
+        }
+    }
+
+    /// Begins a new blob. Nothing is visible before [`BlobWriter::commit`].
+    ///
+    /// # Errors
+    /// When no file can be made.
+    pub fn new_blob(&self) -> Result<BlobWriter, StoreError> {
+        BlobWriter::new(self)
+    }
+
+    /// Stores bytes as a blob and returns its name.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = Digest::of(bytes);
+        if !self.has_blob(&digest, Some(bytes.len() as u64)) {
+            let mut writer = self.new_blob()?;
+            io::Write::write_all(&mut writer, bytes).map_err(|e| io_error(&self.temporary(), e))?;
+            writer.commit()?;
+        }
+        Ok(digest)
+    }
+
+    /// A new temporary file on the store's disk, removed when it is dropped; for what is too large for memory.
+    ///
+    /// # Errors
+    /// When no file can be made.
+    pub fn scratch(&self) -> Result<File, StoreError> {
+        tempfile::tempfile_in(self.temporary()).map_err(|e| io_error(&self.temporary(), e))
+    }
+
+    /// A new log of what an outside tool says, in place of an older one of the same name. It stays, for people to read.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new_log(&self, name: &str) -> Result<(PathBuf, File), StoreError> {
+        let path = self.logs().join(name);
+        fs::create_dir_all(self.logs()).map_err(|e| io_error(&path, e))?;
+        // Whoever still writes to the older one, or reads it, may go on with that.
+        self.drop_damaged(&path)?;
+        let file = File::options().create_new(true).read(true).append(true).open(&path);
+        Ok((path.clone(), file.map_err(|e| io_error(&path, e))?))
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// The directory for files that do not outlive the process, on the same disk as the store.
+    pub fn temporary(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    fn drop_damaged(&self, path: &Path) -> Result<(), StoreError> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(path, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> StoreError {
+    StoreError::Io { path: path.to_owned(), source }
+}
+
+/// Notes that something was used, for [`Store::prune`]. It is only a hint, so a store that cannot be written to is no failure.
+fn touch(path: &Path) {
+    let now = std::time::SystemTime::now();
+    let recent = |meta: fs::Metadata| meta.modified().ok().and_then(|then| now.duration_since(then).ok());
+    let hour = std::time::Duration::from_secs(3600);
+    if fs::metadata(path).ok().and_then(recent).is_some_and(|age| age > hour)
+        && let Ok(file) = File::open(path)
+    {
+        let _ = file.set_modified(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

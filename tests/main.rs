@@ -1,0 +1,31 @@
+//! All tests that run the whole program or several of its rooms, in one binary: linking it once is most of what building them takes.
+
+mod backend_contract;
+mod boards;
+mod build;
+mod buildroot;
+mod cli;
+mod closure;
+mod common;
+mod deb_archive;
+mod deb_archive_apt;
+mod deb_package;
+mod debootstrap;
+mod engines;
+mod exec;
+mod export;
+mod export_layers;
+mod fuzz_targets;
+mod interrupts;
+mod locks;
+mod profiles;
+mod profiles_in_docker;
+mod registry;
+mod registry_images;
+mod shrink;
+mod shrink_engines;
+mod support;
+mod tarball_digests;
+mod template;
+mod tls;
+mod yum;
