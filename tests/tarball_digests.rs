@@ -1,7 +1,6 @@
 //! Root tarballs whose digests somebody signed, as Gentoo signs those of its stages.
 
 #[allow(dead_code, reason = "a server that behaves is enough here")]
-#[allow(dead_code, reason = "nothing is signed apart here")]
 use std::path::PathBuf;
 use std::process::Command;
 
