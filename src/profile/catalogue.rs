@@ -1,11 +1,11 @@
 //! The profiles that can be named: those in the binary, and those of the user's directories, which add to them or hide them.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::Profile;
+use super::check::{self, Known};
 use super::definition::Definition;
 use super::file::{OverrideTable, Parts, ProfileFile};
-use super::{Profile, check};
 use minimg_backend::Settings;
 use minimg_base::error::Result;
 use minimg_board::{Board, Boards};
@@ -31,15 +31,6 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "bash", "busybox-glibc", "cc", "coreutils", "curl", "git", "haproxy", "nginx", "nodejs",
     "openssh-client", "perl", "postgresql-client", "python3", "redis", "sqlite3", "static",
 ];
-
-/// What profiles may name besides what is in the file itself.
-#[derive(Debug, Clone)]
-pub(super) struct Known {
-    /// The names that may follow `board.`.
-    pub(super) boards: BTreeSet<String>,
-    /// Where backends are looked for that are not in the table.
-    pub(super) settings: Settings,
-}
 
 /// The profiles that can be named.
 #[derive(Debug, Clone)]

@@ -1,11 +1,22 @@
 //! Checks of single values: what the JSON Schema can hint at but not say. A failed check says what is wrong and what is right.
 
+use std::collections::BTreeSet;
+
 use globset::GlobBuilder;
 
 use crate::backends;
 use minimg_backend::Settings;
 use minimg_base::suggest;
 use minimg_elf::rules;
+
+/// What profiles may name besides what is in the file itself.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    /// The names that may follow `board.`.
+    pub(super) boards: BTreeSet<String>,
+    /// Where backends are looked for that are not in the table.
+    pub(super) settings: Settings,
+}
 
 /// Signals of Linux by name, as `kill -l` lists them; the real-time ones are handled apart.
 const SIGNALS: [&str; 31] = [

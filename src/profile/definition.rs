@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::catalogue::Known;
+use super::check::{self, Known};
 use super::file::{OverrideTable, Parts};
-use super::{Additions, Keep, Profile, check};
+use super::{Additions, Keep, Profile};
 use crate::backends;
 use minimg_backend::Source;
 use minimg_base::board::Board;

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use minimg::backend::{Context, PinnedPackage, Pins, Produced, Request, Settings, Source};
-use minimg::backends::deb::package::{Fetch, Unpacker, produce};
+use minimg::backends::deb::package::{Fetch, Unpacker};
+use minimg::backends::deb::produce;
 use minimg::board::{ArchNames, Board, Platform};
 use minimg::report::{Event, Reporter, Silent};
 use minimg::store::Store;

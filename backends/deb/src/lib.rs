@@ -5,6 +5,7 @@
 //! their maintainer scripts would have done.
 
 pub mod package;
+mod produce;
 pub mod rules;
 
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use minimg_backend::options::OptionsError;
 use minimg_backend::{Backend, Begun, Context, Part, Pins, Produced, Request, Settings};
 use minimg_base::error::Result;
 use package::Unpacker;
+
+pub use produce::produce;
 
 /// The Debian backend.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +90,6 @@ impl Backend for Deb {
             })
         });
         let unpacker = begun.take().unwrap_or_else(|| Unpacker::new(context.store));
-        package::produce(request, pins, unpacker, context, &fetch)
+        produce(request, pins, unpacker, context, &fetch)
     }
 }

@@ -3,26 +3,27 @@
 //! An index is fetched by its usual name and read as it comes; it counts only if the verified Release file then promises exactly these bytes.
 //! Otherwise it is as if it had never been asked for.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 
 use bytes::Bytes;
 
 use super::Ready;
 use super::error::ArchiveError;
-use super::guess::{Follower, Guess};
-use super::indexes::{self, DECODED_LIMIT, EARLY, EARLY_OF_OTHERS};
+use super::guess::Guess;
+use super::list::{List, Plan};
 use super::plan::Suite;
 use super::signed;
-use super::wanted::Wanted;
-use minimg_backend::{Context, Pins, Source};
+use minimg_backend::{Context, Pins};
 use minimg_base::digest::Digest;
-use minimg_base::sync::lock;
 use minimg_fetch::Fetcher;
 
-/// The longest compressed index that is fetched without anybody having said how long it is.
-const COMPRESSED_LIMIT: u64 = 64 << 20;
+/// The form that is fetched early of the main suite, which is long: the one that is decoded fastest.
+pub(super) const EARLY: &str = ".gz";
+
+/// The form that is fetched early of other suites, which are short: the one that every archive has.
+pub(super) const EARLY_OF_OTHERS: &str = ".xz";
 
 /// What is fetched before it is known to be wanted. Dropped, the fetching ends.
 pub(super) struct Early {
@@ -30,106 +31,6 @@ pub(super) struct Early {
     guess: Option<Guess>,
     /// Set when nobody waits for an index any more.
     stop: Arc<AtomicBool>,
-}
-
-/// An index that is being fetched.
-pub(super) struct List {
-    /// The directory of the suite's Release file.
-    directory: String,
-    /// The path below it, which ends in `form`.
-    path: String,
-    form: &'static str,
-    /// What people call it.
-    name: String,
-    /// The most bytes that the text may have: lowered when the Release file says how many it has.
-    limit: AtomicU64,
-    outcome: Mutex<Outcome>,
-    changed: Condvar,
-}
-
-enum Outcome {
-    Awaited,
-    /// The digest of what came, and the index that it was read into.
-    Here(Digest, Bytes),
-    Nothing,
-}
-
-impl List {
-    fn of(suite: &Suite, architecture: &str, form: &'static str) -> Option<Self> {
-        let component = suite.components.first()?;
-        Some(Self {
-            directory: suite.directory(),
-            path: format!("{component}/binary-{architecture}/Packages{form}"),
-            form,
-            name: format!("{} {component}/binary-{architecture}/Packages", suite.name),
-            limit: AtomicU64::new(DECODED_LIMIT),
-            outcome: Mutex::new(Outcome::Awaited),
-            changed: Condvar::new(),
-        })
-    }
-
-    /// Fetches and reads it.
-    fn get(&self, fetcher: &Fetcher<'_>, follower: Option<Follower>) {
-        // Whatever happens, nobody waits for ever.
-        let _given_up = GivenUp(self);
-        if let Some((digest, bytes)) = self.read(fetcher, follower) {
-            self.end(Outcome::Here(digest, bytes));
-        }
-    }
-
-    /// Tells those who wait how it ended, unless they know.
-    fn end(&self, how: Outcome) {
-        let mut outcome = lock(&self.outcome);
-        if matches!(*outcome, Outcome::Awaited) {
-            *outcome = how;
-        }
-        drop(outcome);
-        self.changed.notify_all();
-    }
-
-    fn read(&self, fetcher: &Fetcher<'_>, mut follower: Option<Follower>) -> Option<(Digest, Bytes)> {
-        let url = format!("{}/{}", self.directory, self.path);
-        let download = fetcher.open(&self.name, &url, None, COMPRESSED_LIMIT).ok()?;
-        let read = indexes::read(download, self.form, &self.limit, &mut |package, before| {
-            if let Some(follower) = &mut follower {
-                follower.see(package, before);
-            }
-        });
-        read.drained.ok()?;
-        Some((read.found, read.result.ok()?.finish()?.into()))
-    }
-
-    /// Waits until it is there: the digest of what came, and the index; `None` when it could not be had.
-    pub(super) fn wait(&self) -> Option<(Digest, Bytes)> {
-        let mut outcome = lock(&self.outcome);
-        loop {
-            match &*outcome {
-                Outcome::Awaited => {}
-                Outcome::Here(digest, bytes) => return Some((*digest, bytes.clone())),
-                Outcome::Nothing => return None,
-            }
-            outcome = self.changed.wait(outcome).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// Dropped, it ends the waiting for a list that did not come.
-struct GivenUp<'l>(&'l List);
-
-impl Drop for GivenUp<'_> {
-    fn drop(&mut self) {
-        self.0.end(Outcome::Nothing);
-    }
-}
-
-/// What is known of a request before anything is fetched.
-pub(super) struct Plan<'p> {
-    pub suites: &'p [Suite],
-    pub architecture: &'p str,
-    pub wanted: &'p [Wanted<'p>],
-    pub source: &'p Source,
-    /// How many things may be done at once; 0 leaves it open.
-    pub jobs: usize,
 }
 
 impl Early {
@@ -162,7 +63,14 @@ impl Early {
         }
         for list in early.lists.clone() {
             let (stop, follower) = (early.stop.clone(), follower.take());
-            scope.spawn(move || list.get(&fetcher.speculative(stop), follower));
+            scope.spawn(move || {
+                let mut follower = follower;
+                list.get(&fetcher.speculative(stop), &mut |package, before| {
+                    if let Some(follower) = &mut follower {
+                        follower.see(package, before);
+                    }
+                });
+            });
         }
         Ok(early)
     }
@@ -170,8 +78,8 @@ impl Early {
     /// The index at this path of the suite, if it was fetched early and has the promised digest and at most so many bytes.
     pub(super) fn take(&self, suite: &Suite, path: &str, digest: &Digest, limit: u64) -> Option<Bytes> {
         let directory = suite.directory();
-        let list = self.lists.iter().find(|list| list.directory == directory && list.path == path)?;
-        list.limit.store(limit, Ordering::Relaxed);
+        let list = self.lists.iter().find(|list| list.is_at(&directory, path))?;
+        list.limit_to(limit);
         let (found, bytes) = list.wait()?;
         (found == *digest).then_some(bytes)
     }
@@ -188,7 +96,7 @@ impl Drop for Early {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for list in &self.lists {
-            list.end(Outcome::Nothing);
+            list.give_up();
         }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use resolvo::conflict::{Conflict, ConflictCause, ConflictEdge, ConflictGraph, ConflictNode};
 use resolvo::{SolvableId, Solver};
 
+use super::provider::{Provider, excludes, negative_relations};
 use super::relation::{self, Relation};
-use super::solve::{Provider, excludes, negative_relations};
 use super::universe::Universe;
 use super::wanted::Wanted;
 

@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::Scope;
 
-use super::early::{List, Plan};
 use super::index::{Builder, Index, Package};
+use super::list::{List, Plan};
 use super::relation;
 use super::{Ready, file_of, pinned};
 use minimg_backend::{PinnedPackage, Pins};

@@ -12,9 +12,12 @@ mod guess;
 mod index;
 mod indexes;
 mod keyring;
+mod list;
 mod locate;
 mod packages;
 mod plan;
+mod provider;
+mod reading;
 mod relation;
 mod release;
 mod signed;
@@ -68,7 +71,7 @@ pub fn check_openpgp(data: &[u8]) -> usize {
     let keyring = Keyring::new(vec![data.to_vec()], Vec::new());
     // Nobody has signed it; what counts is that this is found out.
     let _ = (keyring.verify_inline(data), keyring.verify_detached(data, data));
-    keyring.len()
+    keyring.count()
 }
 
 /// Chooses the packages of a request. Asks the mirrors whether their indexes have changed, unless the context is offline.
@@ -106,7 +109,7 @@ fn resolve_request(request: &Request, ready: Option<Ready<'_>>, context: &Contex
     let planned = planned_suites(request, architecture, context)?;
     std::thread::scope(|scope| {
         let jobs = context.settings.jobs;
-        let plan = early::Plan { suites: &planned, architecture, wanted: &wanted, source: &request.source, jobs };
+        let plan = list::Plan { suites: &planned, architecture, wanted: &wanted, source: &request.source, jobs };
         let early = Early::begin(scope, &plan, ready, &fetcher, context)?;
         let suites = signed_suites(&planned, &fetcher, context)?;
         let pins = choose(request, &wanted, &architectures, &suites, &early, &fetcher, context)?;

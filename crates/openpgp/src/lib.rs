@@ -84,7 +84,7 @@ impl Keyring {
     }
 
     /// How many certificates it has.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.certificates().count()
     }
 

@@ -5,12 +5,12 @@
 //! the link leads, as for dpkg. Two packages may ship a file that is the same in both, or one of them replaces the other's, or has
 //! diverted it; all else is an error.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::{PackageError, Problem};
 use super::files::PackageFiles;
 use super::listing::Listing;
-use crate::rules::diversions;
 use minimg_backend::PinnedPackage;
 use minimg_tree::archive::{Member, MemberKind};
 use minimg_tree::{ContentSource, Kind, MAX_LINKS, Node, Package, PackageId, RootPath, RootTree};
@@ -39,12 +39,15 @@ fn key(package: &PinnedPackage) -> (bool, &str, &str) {
     (package.name != "base-files", &package.name, &package.architecture)
 }
 
+/// The paths that a package diverts for all others, and where to.
+pub type Diversions<'d> = &'d dyn Fn(&Listing) -> BTreeMap<RootPath, RootPath>;
+
 /// The tree of all packages. What is made here is dated `epoch`.
 ///
 /// # Errors
 /// When two packages ship one path and neither gives way, or a path leads through something that is not a directory.
-pub fn assemble(packages: &[Loaded], epoch: i64) -> Result<RootTree, PackageError> {
-    let mut assembly = Assembly { tree: RootTree::new(), packages, last: None };
+pub fn assemble(packages: &[Loaded], epoch: i64, diversions: Diversions<'_>) -> Result<RootTree, PackageError> {
+    let mut assembly = Assembly { tree: RootTree::new(), packages, diversions, last: None };
     for (at, loaded) in packages.iter().enumerate() {
         let package = &loaded.package;
         let id = assembly.tree.add_package(Package {
@@ -67,6 +70,7 @@ pub fn assemble(packages: &[Loaded], epoch: i64) -> Result<RootTree, PackageErro
 struct Assembly<'a> {
     tree: RootTree,
     packages: &'a [Loaded],
+    diversions: Diversions<'a>,
     /// The directory that was placed last, and where: members come in an order in which the next one is often beside it.
     last: Option<(RootPath, RootPath)>,
 }
@@ -163,10 +167,10 @@ impl Assembly<'_> {
         }
         let newer = &self.packages[at];
         let Some(older) = old.package.and_then(|id| self.packages.get(id.0 as usize)) else { return Ok(Winner::New) };
-        if let Some(target) = diversions(&newer.listing).remove(path) {
+        if let Some(target) = (self.diversions)(&newer.listing).remove(path) {
             return Ok(Winner::OldTo(target));
         }
-        if let Some(target) = diversions(&older.listing).remove(path) {
+        if let Some(target) = (self.diversions)(&older.listing).remove(path) {
             return Ok(Winner::NewAt(target));
         }
         if newer.listing.control.replaces(&older.listing.control) {

@@ -27,9 +27,9 @@ use minimg_tree::archive::{Collector, Member, Scratch, Spill, Spilled, TarError}
 pub type Fetch = Arc<dyn Fn(&Pins, &Context<'_>, &(dyn Fn(&PinnedPackage, File) + Sync)) -> Result<()> + Send + Sync>;
 
 /// Where packages come from, even long after `produce` returned: what a context has, owned.
-pub(super) struct Origin {
-    pub(super) store: Store,
-    pub(super) scratch: Arc<Scratch>,
+pub(crate) struct Origin {
+    pub(crate) store: Store,
+    pub(crate) scratch: Arc<Scratch>,
     settings: Settings,
     offline: bool,
     archives: Vec<Archive>,
@@ -45,7 +45,7 @@ const WORTH_KEEPING: u64 = 1 << 20;
 const MOST_HALF_READ: usize = 8;
 
 impl Origin {
-    pub(super) fn new(pins: &Pins, context: &Context<'_>, fetch: &Fetch, scratch: &Arc<Scratch>) -> Self {
+    pub(crate) fn new(pins: &Pins, context: &Context<'_>, fetch: &Fetch, scratch: &Arc<Scratch>) -> Self {
         Self {
             store: context.store.clone(),
             scratch: scratch.clone(),
@@ -59,7 +59,7 @@ impl Origin {
     }
 
     /// The package's file, verified, fetched when the store has none.
-    pub(super) fn open(&self, package: &PinnedPackage) -> Result<File> {
+    pub(crate) fn open(&self, package: &PinnedPackage) -> Result<File> {
         let failed = |error: StoreError| Problem::Store(error).of_pinned(package);
         if let Some(file) = self.store.open_blob(&package.sha256).map_err(failed)? {
             return Ok(file);
@@ -75,7 +75,7 @@ impl Origin {
 }
 
 /// Refuses a package that is another one than was pinned, as where somebody edited a lock.
-pub(super) fn check_identity(control: &Control, package: &PinnedPackage) -> Result<()> {
+pub(crate) fn check_identity(control: &Control, package: &PinnedPackage) -> Result<()> {
     let found = (&*control.package, &*control.version, &*control.architecture);
     if found == (&*package.name, &*package.version, &*package.architecture) {
         return Ok(());
@@ -182,7 +182,7 @@ pub struct PackageFiles {
 }
 
 impl PackageFiles {
-    pub(super) fn new(
+    pub(crate) fn new(
         origin: &Arc<Origin>,
         package: &PinnedPackage,
         members: &[Member],
@@ -200,7 +200,7 @@ impl PackageFiles {
     }
 
     /// Stores the contents `kept`, and those that were asked for, in the package's pack, unless it has them.
-    pub(super) fn retain(&self, kept: &BTreeSet<u64>) -> Result<(), io::Error> {
+    pub(crate) fn retain(&self, kept: &BTreeSet<u64>) -> Result<(), io::Error> {
         let mut wanted: BTreeSet<u64> = kept.union(&lock(&self.demanded)).copied().collect();
         if let Some(pack) = self.pack()? {
             if wanted.iter().all(|&key| pack.contains(key)) {
@@ -224,12 +224,12 @@ impl PackageFiles {
     }
 
     /// Whether some contents can be had without decoding.
-    pub(super) fn is_at_hand(&self) -> bool {
+    pub(crate) fn is_at_hand(&self) -> bool {
         !self.unpacked().is_empty() || self.pack().is_ok_and(|pack| pack.is_some())
     }
 
     /// Decodes the files around this member unless they are at hand: for who comes after.
-    pub(super) fn prepare(&self, key: u64) -> io::Result<()> {
+    pub(crate) fn prepare(&self, key: u64) -> io::Result<()> {
         self.holder(key, None).map(drop)
     }
 

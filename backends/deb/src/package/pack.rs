@@ -19,12 +19,12 @@ use minimg_tree::archive::copy_region;
 use minimg_tree::{ContentSource, map_region};
 
 /// The kind of the store's entries.
-pub(super) const ENTRY: &str = "members";
+pub(crate) const ENTRY: &str = "members";
 /// Changed with every change of the form.
 const VERSION: u64 = 2;
 
 /// An open pack.
-pub(super) struct Pack {
+pub(crate) struct Pack {
     file: File,
     members: BTreeMap<u64, PackedMember>,
 }
@@ -38,24 +38,24 @@ struct PackedMember {
 
 impl Pack {
     /// The pack of the package with this digest, where there is a sound one.
-    pub(super) fn open(store: &Store, package: &Digest) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn open(store: &Store, package: &Digest) -> Result<Option<Self>, StoreError> {
         let Some(index) = store.entry(ENTRY, package)? else { return Ok(None) };
         let Some((blob, members)) = decode(index) else { return Ok(None) };
         Ok(store.open_blob_in_parts(&blob)?.map(|file| Self { file, members }))
     }
 
     /// Whether it has the content of this member, as a look at its index tells.
-    pub(super) fn contains(&self, key: u64) -> bool {
+    pub(crate) fn contains(&self, key: u64) -> bool {
         self.members.contains_key(&key)
     }
 
     /// The keys of all members.
-    pub(super) fn keys(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = u64> + '_ {
         self.members.keys().copied()
     }
 
     /// Whether it has the content of this member undamaged.
-    pub(super) fn has_sound(&self, key: u64) -> bool {
+    pub(crate) fn has_sound(&self, key: u64) -> bool {
         let Some(member) = self.members.get(&key) else { return false };
         if member.checked.load(Ordering::Acquire) {
             return true;
@@ -85,7 +85,7 @@ impl ContentSource for Pack {
 }
 
 /// Stores the members `keys` of the package, whose contents `source` has, as its pack.
-pub(super) fn write(
+pub(crate) fn write(
     store: &Store,
     package: &Digest,
     keys: impl IntoIterator<Item = u64>,
@@ -136,7 +136,7 @@ impl Write for Summed<'_> {
 
 /// Why a pack could not be written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PackError {
+pub(crate) enum PackError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

@@ -18,11 +18,11 @@ use minimg_tree::archive::Member;
 type Waiting = Arc<Mutex<VecDeque<(Arc<PackageFiles>, u64)>>>;
 
 /// What is decoded ahead, until this is dropped. A thread that is in the middle of a package then ends it by itself: nobody waits.
-pub(super) struct Prefetch(Waiting);
+pub(crate) struct Prefetch(Waiting);
 
 impl Prefetch {
     /// Begins to decode what `request` will need of these packages, with so many threads; with one, nothing is done ahead.
-    pub(super) fn start(packages: &[Loaded], request: &Request, threads: usize) -> Self {
+    pub(crate) fn start(packages: &[Loaded], request: &Request, threads: usize) -> Self {
         let waiting: Waiting = Arc::new(Mutex::new(likely(packages, request)));
         let threads = if threads > 1 { threads.min(lock(&waiting).len()) } else { 0 };
         for _ in 0..threads {

@@ -18,7 +18,7 @@ use minimg_store::Store;
 use minimg_tree::archive::{Scratch, Spilled};
 
 /// The kind of the store's entries that hold listings.
-pub(super) const LISTING: &str = "listing";
+pub(crate) const LISTING: &str = "listing";
 
 /// How many bytes of files may be in memory at once before they go to a scratch file.
 const MEMORY: u64 = 2 << 20;
@@ -28,7 +28,7 @@ const MEMORY: u64 = 2 << 20;
 const GUESSED: u64 = 1 << 30;
 
 /// What comes of a package.
-pub(super) type Unpacked = Result<(Listing, Spilled)>;
+pub(crate) type Unpacked = Result<(Listing, Spilled)>;
 
 /// A package's verified file.
 enum Source {
@@ -114,7 +114,7 @@ impl Unpacker {
     }
 
     /// Where the contents of files go.
-    pub(super) fn scratch(&self) -> &Arc<Scratch> {
+    pub(crate) fn scratch(&self) -> &Arc<Scratch> {
         &self.shared.scratch
     }
 
@@ -128,7 +128,7 @@ impl Unpacker {
     }
 
     /// Adds a package whose verified file `open` gives. One that was added before is passed over.
-    pub(super) fn push(&self, package: &PinnedPackage, open: impl Fn() -> Result<File> + Send + 'static) {
+    pub(crate) fn push(&self, package: &PinnedPackage, open: impl Fn() -> Result<File> + Send + 'static) {
         self.add(&mut lock(&self.shared.state), package, Source::Later(Box::new(open)));
     }
 
@@ -150,13 +150,13 @@ impl Unpacker {
     }
 
     /// Whether this package was added.
-    pub(super) fn has(&self, package: &PinnedPackage) -> bool {
+    pub(crate) fn has(&self, package: &PinnedPackage) -> bool {
         lock(&self.shared.state).known.contains(&identity(package))
     }
 
     /// Forgets what is none of these packages, and whatever comes of it. From now on all are wanted, and the first failure ends the
     /// decoding.
-    pub(super) fn settle(&self, packages: &[PinnedPackage]) {
+    pub(crate) fn settle(&self, packages: &[PinnedPackage]) {
         let wanted: BTreeSet<Identity> = packages.iter().map(identity).collect();
         let mut state = lock(&self.shared.state);
         state.is_settled = true;
@@ -171,7 +171,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// When a listing cannot be stored.
-    pub(super) fn finish(self, has_failed: bool) -> Result<Finished> {
+    pub(crate) fn finish(self, has_failed: bool) -> Result<Finished> {
         {
             let mut state = lock(&self.shared.state);
             state.is_closed = true;
@@ -194,11 +194,11 @@ impl Unpacker {
 }
 
 /// What came of the packages that were decoded.
-pub(super) struct Finished(BTreeMap<Identity, Unpacked>);
+pub(crate) struct Finished(BTreeMap<Identity, Unpacked>);
 
 impl Finished {
     /// What came of this package, once.
-    pub(super) fn take(&mut self, package: &PinnedPackage) -> Option<Unpacked> {
+    pub(crate) fn take(&mut self, package: &PinnedPackage) -> Option<Unpacked> {
         self.0.remove(&identity(package))
     }
 }

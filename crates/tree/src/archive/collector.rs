@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use super::tar::{Entry, EntryKind, TarError};
+use super::error::TarError;
+use super::tar::{Entry, EntryKind};
 use crate::{Kind, Meta, RootPath};
 
 /// How many directories may lie in one another: some package managers nest a hundred.

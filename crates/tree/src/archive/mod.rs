@@ -5,6 +5,7 @@
 
 mod collector;
 pub mod compression;
+mod error;
 mod number;
 mod pax;
 mod spill;
@@ -13,8 +14,8 @@ mod tree;
 
 pub use collector::{Collector, Member, MemberKind};
 pub use compression::{Codec, Limits, TooLarge};
+pub use error::TarError;
 pub use spill::{Scratch, Spill, Spilled, copy_region};
-pub use tar::TarError;
 pub use tree::{read_entries, read_tree};
 
 use minimg_base::error::{Class, Error};

@@ -1,7 +1,10 @@
 //! The records of PAX extended headers (POSIX.1-2001, `pax` interchange format).
 
-use super::tar::{MAX_EXTENSION, TarError};
+use super::error::TarError;
 use crate::Xattrs;
+
+/// The most bytes that one extended header may have, and all attributes of an entry: a path, a link and the largest attributes that Linux stores.
+pub(super) const MAX_EXTENSION: u64 = 1 << 20;
 
 /// What extended headers said of an entry; absent fields stay as the header has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
-use super::tar::{Reader, TarError};
+use super::error::TarError;
+use super::tar::Reader;
 use super::{Codec, Collector, Limits, Scratch, Spill};
 use crate::{Content, ContentSource, Node, RootTree};
 

@@ -3,13 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::assemble::{Loaded, assemble, sort};
-use super::error::Problem;
-use super::files::{Fetch, Origin, PackageFiles, check_identity};
-use super::listing::Listing;
-use super::pack;
-use super::prefetch::Prefetch;
-use super::unpacker::{LISTING, Unpacker};
+use crate::package::files::{Origin, check_identity};
+use crate::package::prefetch::Prefetch;
+use crate::package::unpacker::{LISTING, Unpacker};
+use crate::package::{Fetch, Listing, Loaded, PackageFiles, Problem, assemble, pack, sort};
 use crate::rules;
 use minimg_backend::{Context, PinnedPackage, Pins, Produced, Request, Retain};
 use minimg_base::digest::Digest;
@@ -52,7 +49,7 @@ pub fn produce(
     // Not the date of the archive: a new index without new packages must not change the tree.
     let newest = packages.iter().flat_map(|loaded| &loaded.listing.members).map(|member| member.meta.mtime).max();
     let epoch = newest.unwrap_or(pins.epoch);
-    let mut tree = assemble(&packages, epoch)?;
+    let mut tree = assemble(&packages, epoch, &rules::diversions)?;
     let notes = rules::apply(&mut tree, &packages, request, epoch)?;
     for note in &notes {
         context.reporter.event(Event::Detail(&note.to_string()));

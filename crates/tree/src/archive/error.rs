@@ -1,0 +1,104 @@
+//! What is wrong with a tar archive.
+
+use std::io;
+
+use minimg_base::error::Class;
+
+use crate::{PathError, RootPath};
+
+/// Why an archive is refused. Offsets are in the uncompressed stream.
+#[derive(Debug, thiserror::Error)]
+pub enum TarError {
+    /// Reading or decoding failed.
+    #[error("the archive cannot be read: {0}")]
+    Io(#[source] io::Error),
+    /// The stream ended within an entry or without its end mark.
+    #[error("the archive is truncated: it ends at byte {offset} without its end mark")]
+    Truncated {
+        /// Where it ends.
+        offset: u64,
+    },
+    /// A header's checksum is wrong.
+    #[error("the archive is damaged: the header at byte {offset} does not fit its checksum")]
+    Checksum {
+        /// Where the header is.
+        offset: u64,
+    },
+    /// A number in a header is none.
+    #[error("the archive is damaged: the {field} in the header at byte {offset} is not a number that is accepted")]
+    Field {
+        /// Where the header is.
+        offset: u64,
+        /// Which field.
+        field: &'static str,
+    },
+    /// A PAX extended header is malformed.
+    #[error("the archive is damaged: the extended header before byte {offset} is malformed")]
+    Pax {
+        /// Where the extended header ends.
+        offset: u64,
+    },
+    /// A name could leave the root or is none.
+    #[error("an entry of the archive is refused: {0}")]
+    Name(#[from] PathError),
+    /// The target of a symbolic link is empty, too long or has a NUL byte.
+    #[error("the symbolic link {path} of the archive has a target that no system accepts")]
+    LinkTarget {
+        /// The link.
+        path: RootPath,
+    },
+    /// A sparse file.
+    #[error("the archive has a sparse file (byte {offset}), which is not supported; write it without --sparse")]
+    Sparse {
+        /// Where the header is.
+        offset: u64,
+    },
+    /// A type of entry that is no file.
+    #[error("{path} in the archive has the unknown entry type {kind:?}")]
+    Type {
+        /// The entry.
+        path: String,
+        /// The byte that says the type.
+        kind: char,
+    },
+    /// More than is accepted.
+    #[error("the archive has {what} beyond the limit of {limit}")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much is accepted.
+        limit: u64,
+    },
+    /// A hard link to something that is not a file of the archive that came before.
+    #[error("{path} in the archive is a hard link to {target}, which is not a file before it in the archive")]
+    Hardlink {
+        /// The link.
+        path: RootPath,
+        /// What it should be another name of.
+        target: RootPath,
+    },
+    /// An entry below something that is not a directory.
+    #[error("{path} in the archive lies below {above}, which an earlier entry made something other than a directory")]
+    NotADirectory {
+        /// The entry.
+        path: RootPath,
+        /// What is not a directory.
+        above: RootPath,
+    },
+    /// Two entries for one path that exclude each other.
+    #[error("{path} is in the archive twice, as different things")]
+    Duplicate {
+        /// The path.
+        path: RootPath,
+    },
+}
+
+impl TarError {
+    /// The class of the failure.
+    pub fn class(&self) -> Class {
+        match self {
+            TarError::Io(error) => super::class_of_io(error),
+            _ => Class::Malformed,
+        }
+    }
+}
