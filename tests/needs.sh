@@ -51,7 +51,8 @@ need_build_tools() {
     rust_is_new_enough || { say "minimg needs Rust $rust_needed or newer: install it with rustup"; exit 1; }
 }
 
-# need_cargo_tool NAME: a cargo subcommand, built from its registry package where it is missing.
+# need_cargo_tool NAME: a cargo subcommand, built from its registry package where it is missing; unoptimised, since it runs for seconds.
 need_cargo_tool() {
-    command -v "$1" >/dev/null || { say "installing $1"; cargo install --quiet --locked "$1" >&2; }
+    command -v "$1" >/dev/null ||
+        { say "installing $1"; CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug "$1" >&2; }
 }

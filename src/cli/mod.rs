@@ -160,6 +160,7 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     signals::watch();
+    signals::watch_panics();
     let style = Style::new(cli.global.color);
     let json = cli.global.json;
     match run(cli, style) {

@@ -23,6 +23,18 @@ pub(super) fn watch() {
     });
 }
 
+/// Cleans up before a panic ends the program. Where panics unwind, destructors do that.
+pub(super) fn watch_panics() {
+    #[cfg(panic = "abort")]
+    {
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            tell(panic);
+            minimg::interrupt::clean_up_after_panic();
+        }));
+    }
+}
+
 /// The mask of ignored signals: `SigIgn` of proc(5).
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

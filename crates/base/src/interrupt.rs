@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -75,7 +75,19 @@ pub fn register(leftover: Leftover) -> Guard {
 /// Removes everything that is registered. From then on nothing new can be registered, nor anything made that would have to be: whoever
 /// tries waits for the end of the process, which the caller must bring about.
 pub fn clean_up() {
-    let leftovers = lock();
+    clear(lock());
+}
+
+/// [`clean_up`] for a panic that ends the program. Does nothing while somebody registers something, since that may be the thread that panics.
+pub fn clean_up_after_panic() {
+    match LEFTOVERS.try_lock() {
+        Ok(leftovers) => clear(leftovers),
+        Err(TryLockError::Poisoned(leftovers)) => clear(leftovers.into_inner()),
+        Err(TryLockError::WouldBlock) => {}
+    }
+}
+
+fn clear(leftovers: MutexGuard<'static, Leftovers>) {
     // First the children, who might go on writing.
     for leftover in leftovers.by_number.values() {
         if let Leftover::Groups(groups) = leftover {
