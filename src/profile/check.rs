@@ -5,7 +5,7 @@ use globset::GlobBuilder;
 use crate::backends;
 use minimg_backend::Settings;
 use minimg_base::suggest;
-use minimg_elf::rules;
+use minimg_elf::Rules;
 
 /// Signals of Linux by name, as `kill -l` lists them; the real-time ones are handled apart.
 const SIGNALS: [&str; 31] = [
@@ -261,8 +261,8 @@ pub(super) fn backend(text: &str, settings: &Settings) -> Checked<String> {
 }
 
 /// The name of a rule set.
-pub(super) fn rule(text: &str) -> Checked<String> {
-    one_of("rule set", text, rules::all().iter().map(|rule| rule.name.as_str()))
+pub(super) fn rule(text: &str, known: &Rules) -> Checked<String> {
+    one_of("rule set", text, known.names())
 }
 
 /// A name among those that there are.
