@@ -15,7 +15,7 @@ use minimg_base::digest::{Digest, digest_of};
 use minimg_base::error::{Class, Error, Result};
 use minimg_base::report::Event;
 use minimg_elf::check::CheckSettings;
-use minimg_elf::{self as closure, Closure, Finding, Severity};
+use minimg_elf::{self as closure, Closure, ClosureOptions, Finding, Severity};
 use minimg_oci::export::DEFAULT_PATH;
 use minimg_oci::image::{Compression, Config, Image, Layer};
 use minimg_oci::layer;
@@ -233,8 +233,8 @@ fn prune(job: &Job<'_>, tree: &mut RootTree) -> Result<(Closure, i64)> {
     let added = compose::complete(tree, job.profile, epoch)?;
     let keep = Keep { programs: programs(job, tree, &added), ..job.profile.keep.clone() };
     let image = &job.profile.image;
-    let options = closure::Options { working_directory: working_directory(job) };
-    let mut closure = closure::close(tree, &keep, &image.env, options)?;
+    let options = ClosureOptions { env: image.env.clone(), working_directory: working_directory(job) };
+    let mut closure = closure::closure_of(tree, &keep, options)?;
     for (path, why) in added {
         closure.kept.entry(path).or_insert_with(|| closure::Reason { why: closure::Why::Added(why), via: None });
     }

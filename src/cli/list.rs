@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use minimg::backends::exec;
-use minimg::{backends, closure, export};
+use minimg::{backends, export};
 
 use super::Session;
 use super::output::{harmless, print_json, print_table};
-use super::select::{boards, catalogue};
+use super::select::{boards, catalogue, rules};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -38,7 +38,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
         What::Formats => (["format", "what it is"], two(export::EXPORTERS.iter().map(|f| (f.name(), f.description())))),
         What::Rules => (
             ["rule set", "what it keeps"],
-            two(closure::rules::all().iter().map(|r| (r.name.as_str(), r.description.as_str()))),
+            two(rules(session)?.all().iter().map(|r| (r.name.as_str(), r.description.as_str()))),
         ),
     };
     if session.global.json {

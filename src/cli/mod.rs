@@ -85,6 +85,9 @@ struct Global {
     /// A directory with more boards, or others of the same names; may be given several times
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     boards: Vec<PathBuf>,
+    /// A directory with more rule sets, or others of the same names; may be given several times
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    rules: Vec<PathBuf>,
     /// Downloads and unpackings that run at once [default: one for each core]
     #[arg(long, short, global = true, value_name = "N", help_heading = "Everywhere")]
     jobs: Option<usize>,

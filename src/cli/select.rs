@@ -7,7 +7,7 @@ use minimg::backends::{self, Chosen, tarball};
 use minimg::board::{Board, Boards};
 use minimg::error::{Class, Error};
 use minimg::lock::Lock;
-use minimg::profile::{Catalogue, Definition, Profile};
+use minimg::profile::{Catalogue, Definition, Profile, Rules};
 use minimg::report::{Event, Reporter};
 
 use super::Session;
@@ -231,7 +231,8 @@ pub(super) fn catalogue(session: &Session) -> anyhow::Result<Catalogue> {
     let directories = &session.user.profiles;
     let known = Catalogue::built_in()
         .with_boards(boards(session)?.names().map(str::to_owned))
-        .with_settings(&session.user.library);
+        .with_settings(&session.user.library)
+        .with_rules(rules(session)?);
     Ok(directories.iter().try_fold(known, |all, directory| all.with_directory(directory))?)
 }
 
@@ -239,6 +240,13 @@ pub(super) fn catalogue(session: &Session) -> anyhow::Result<Catalogue> {
 pub(super) fn boards(session: &Session) -> anyhow::Result<Boards> {
     let directories = &session.user.boards;
     Ok(directories.iter().try_fold(Boards::built_in(), |all, directory| all.with_directory(directory))?)
+}
+
+/// The rule sets in the binary and in the user's directories.
+pub(super) fn rules(session: &Session) -> anyhow::Result<Rules> {
+    let directories = &session.user.rules;
+    let all = directories.iter().try_fold(Rules::built_in(), |all, directory| all.with_directory(directory));
+    Ok(all.map_err(Error::from)?)
 }
 
 /// A backend by name.

@@ -25,6 +25,9 @@ struct File {
     /// Directories with the user's own boards.
     #[serde(default)]
     boards: Vec<PathBuf>,
+    /// Directories with the user's own rule sets.
+    #[serde(default)]
+    rules: Vec<PathBuf>,
     /// Mirrors by distribution: `debian`, `debian-security`.
     #[serde(default)]
     mirrors: BTreeMap<String, String>,
@@ -44,6 +47,7 @@ pub(super) struct UserSettings {
     pub(super) library: Settings,
     pub(super) profiles: Vec<PathBuf>,
     pub(super) boards: Vec<PathBuf>,
+    pub(super) rules: Vec<PathBuf>,
     pub(super) store: PathBuf,
 }
 
@@ -88,6 +92,7 @@ impl UserSettings {
             },
             profiles: own("profiles").into_iter().chain(file.profiles).chain(global.profiles.iter().cloned()).collect(),
             boards: own("boards").into_iter().chain(file.boards).chain(global.boards.iter().cloned()).collect(),
+            rules: own("rules").into_iter().chain(file.rules).chain(global.rules.iter().cloned()).collect(),
             store,
         })
     }
@@ -121,7 +126,7 @@ fn configuration(global: &Global) -> anyhow::Result<File> {
     let mut file = read(&path).with_context(|| format!("failed to read the configuration {}", path.display()))?;
     // Relative directories are meant from the file, not from wherever the program is started.
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
-    for path in file.profiles.iter_mut().chain(&mut file.boards).chain(&mut file.store) {
+    for path in file.profiles.iter_mut().chain(&mut file.boards).chain(&mut file.rules).chain(&mut file.store) {
         *path = base.join(&path);
     }
     file.directory = base;

@@ -16,7 +16,7 @@ use minimg::shrink::{self, Asked};
 
 use super::build::source_date_epoch;
 use super::deliver::{Delivery, Made, Subject, deliver, warn};
-use super::select::boards;
+use super::select::{boards, rules};
 use super::{Session, usage};
 
 #[derive(Debug, clap::Args)]
@@ -57,8 +57,14 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
     let file = format!("{stem}-small");
     let reference = arguments.delivery.reference(&file)?;
     let epoch = source_date_epoch()?;
+    let asked = Asked {
+        programs: arguments.program.clone(),
+        keep: arguments.keep.clone(),
+        rules: arguments.rule.clone(),
+        rule_sets: rules(session)?,
+    };
     let build = |context: &Context<'_>| {
-        let (profile, lock, before) = profile(arguments, &name, &board, context)?;
+        let (profile, lock, before) = profile(arguments, &asked, &name, &board, context)?;
         let job = Job {
             command: "shrink",
             profile: &profile,
@@ -83,6 +89,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
 /// many bytes they have as a tar.
 fn profile(
     arguments: &Arguments,
+    asked: &Asked,
     name: &str,
     board: &Board,
     context: &Context<'_>,
@@ -108,9 +115,7 @@ fn profile(
     if profile.image.entrypoint.is_empty() && profile.image.cmd.is_empty() {
         profile.image.cmd.extend(arguments.program.first().cloned());
     }
-    let asked =
-        Asked { programs: arguments.program.clone(), keep: arguments.keep.clone(), rules: arguments.rule.clone() };
-    profile.keep = shrink::keep(&asked, &profile.image, &tree).ok_or_else(|| {
+    profile.keep = shrink::keep(asked, &profile.image, &tree).ok_or_else(|| {
         usage(format!("{} does not say what it starts: name the programs to keep with --program", arguments.image))
     })?;
     let before = taken.pins.root.as_ref().map(|root| root.size);

@@ -92,7 +92,7 @@ impl KeepTable {
         let keep = &mut profile.keep;
         append(&mut keep.programs, &self.programs, problems, check::program);
         append(&mut keep.optional_programs, &self.optional_programs, problems, check::program);
-        append(&mut keep.rules, &self.rules, problems, check::rule);
+        append(&mut keep.rules, &self.rules, problems, |text| check::rule(text, &keep.rule_sets));
         append(&mut keep.packages, &self.packages, problems, |text| check::word("a package's name", text));
         patterns(&mut keep.keep, &self.globs, problems);
     }

@@ -13,6 +13,7 @@ use minimg_document::DocumentError;
 use minimg_document::document;
 use minimg_document::problem::{FileError, Problem, Problems};
 use minimg_document::shelf::{self, Found, Shelf, is_path, read_limited};
+use minimg_elf::Rules;
 
 /// The most bytes that are taken of a file which a profile adds to an image.
 const LONGEST_ADDED_FILE: u64 = 64 << 20;
@@ -50,7 +51,8 @@ impl Catalogue {
     /// The profiles in the binary.
     pub fn built_in() -> Self {
         let boards = Boards::built_in().names().map(str::to_owned).collect();
-        Self { shelf: Shelf::new("profile", BUILT_IN), known: Known { boards, settings: Settings::default() } }
+        let known = Known { boards, settings: Settings::default(), rules: Rules::built_in() };
+        Self { shelf: Shelf::new("profile", BUILT_IN), known }
     }
 
     /// Adds every `*.toml` of a directory. One of a known name hides the known one, and may build on it with `extends`.
@@ -76,6 +78,13 @@ impl Catalogue {
         self
     }
 
+    /// Lets profiles name these rule sets, and what they keep trigger them.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.known.rules = rules;
+        self
+    }
+
     /// The names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.shelf.names()
@@ -96,7 +105,7 @@ impl Catalogue {
             files.push(file);
         }
         files.reverse();
-        Ok(Definition::new(name, files))
+        Ok(Definition::new(name, files, self.known.rules.clone()))
     }
 
     /// A profile as it is for a suite and a board: [`Catalogue::get`] and [`Definition::profile`].

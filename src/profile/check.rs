@@ -7,7 +7,7 @@ use globset::GlobBuilder;
 use crate::backends;
 use minimg_backend::Settings;
 use minimg_base::suggest;
-use minimg_elf::rules;
+use minimg_elf::Rules;
 
 /// What profiles may name besides what is in the file itself.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub(super) struct Known {
     pub(super) boards: BTreeSet<String>,
     /// Where backends are looked for that are not in the table.
     pub(super) settings: Settings,
+    /// The rule sets that may be named or triggered.
+    pub(super) rules: Rules,
 }
 
 /// Signals of Linux by name, as `kill -l` lists them; the real-time ones are handled apart.
@@ -272,8 +274,8 @@ pub(super) fn backend(text: &str, settings: &Settings) -> Checked<String> {
 }
 
 /// The name of a rule set.
-pub(super) fn rule(text: &str) -> Checked<String> {
-    one_of("rule set", text, rules::all().iter().map(|rule| rule.name.as_str()))
+pub(super) fn rule(text: &str, known: &Rules) -> Checked<String> {
+    one_of("rule set", text, known.names())
 }
 
 /// A name among those that there are.

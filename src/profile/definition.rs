@@ -10,6 +10,7 @@ use minimg_backend::Source;
 use minimg_base::board::Board;
 use minimg_document::document::At;
 use minimg_document::problem::Problems;
+use minimg_elf::Rules;
 use minimg_oci::image::Config;
 
 /// The backend of profiles that name none.
@@ -29,11 +30,13 @@ pub struct Definition {
     files: Vec<Parts>,
     /// In place of the backend that the files name.
     backend: Option<String>,
+    /// The rule sets that may be named or triggered.
+    rules: Rules,
 }
 
 impl Definition {
-    pub(super) fn new(name: String, files: Vec<Parts>) -> Self {
-        Self { name, files, backend: None }
+    pub(super) fn new(name: String, files: Vec<Parts>, rules: Rules) -> Self {
+        Self { name, files, backend: None, rules }
     }
 
     /// The same profile for another backend than it names, if one is given.
@@ -59,7 +62,7 @@ impl Definition {
     /// The profile as it is for a suite (`None`: its own) and a board (`None`: what holds for all boards). First comes what holds
     /// always, then what differs for the architecture, then for the board, then for the suite.
     pub fn profile(&self, suite: Option<&str>, board: Option<&Board>) -> Profile {
-        let mut profile = empty(&self.name);
+        let mut profile = empty(&self.name, &self.rules);
         self.apply(&mut profile, |file| vec![&file.always]);
         if let Some(description) = self.files.iter().rev().find_map(|file| file.description.as_ref()) {
             profile.description.clone_from(description);
@@ -93,7 +96,7 @@ impl Definition {
 impl Parts {
     /// Checks every part, whatever its condition.
     pub(super) fn check(&self, known: &Known, problems: &mut Problems) {
-        let mut scratch = empty("");
+        let mut scratch = empty("", &known.rules);
         for architecture in self.arch.keys() {
             problems.check(architecture.span(), check::architecture(architecture.get()));
         }
@@ -124,14 +127,14 @@ fn matching<'f>(
     overrides.iter().filter(|(key, _)| names.contains(&Some(key.get()))).map(|(_, part)| part).collect()
 }
 
-fn empty(name: &str) -> Profile {
+fn empty(name: &str, rules: &Rules) -> Profile {
     Profile {
         name: name.to_owned(),
         description: String::new(),
         backend: String::new(),
         source: Source::default(),
         packages: BTreeMap::new(),
-        keep: Keep::default(),
+        keep: Keep { rule_sets: rules.clone(), ..Keep::default() },
         add: Additions { base: true, ..Additions::default() },
         image: Config::default(),
         tests: Vec::new(),
@@ -162,7 +165,7 @@ mod tests {
 
     #[test]
     fn another_backend_gets_no_debian() {
-        let mut profile = empty("x");
+        let mut profile = empty("x", &Rules::default());
         profile.backend = "another".into();
         fill_source(&mut profile);
         assert_eq!((profile.source.distribution.as_str(), profile.source.suite.as_str()), ("", ""));

@@ -18,7 +18,7 @@ pub use catalogue::Catalogue;
 pub use definition::Definition;
 pub use explain::{Explanation, Line, Section};
 pub use minimg_document::{DocumentError, FileError, Problem};
-pub use minimg_elf::{ClosureSettings, Keep, Pattern, Policy};
+pub use minimg_elf::{ClosureSettings, Keep, Pattern, Policy, Rules};
 
 /// The JSON Schema (draft 2020-12) of profiles, for editors: made from the types that read them.
 pub fn schema() -> serde_json::Value {

@@ -6,7 +6,7 @@
 mod named;
 mod places;
 
-use crate::profile::{ClosureSettings, Keep, Pattern, Policy};
+use crate::profile::{ClosureSettings, Keep, Pattern, Policy, Rules};
 use minimg_oci::export::DEFAULT_PATH;
 use minimg_oci::image::Config;
 use minimg_tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
@@ -22,6 +22,8 @@ pub struct Asked {
     pub keep: Vec<String>,
     /// Names of rule sets.
     pub rules: Vec<String>,
+    /// The rule sets that can be named, and that what stays can trigger.
+    pub rule_sets: Rules,
 }
 
 /// What stays of an image with this tree and configuration; `None` when neither says which program is meant.
@@ -48,6 +50,7 @@ pub fn keep(asked: &Asked, config: &Config, tree: &RootTree) -> Option<Keep> {
         programs,
         optional_programs,
         rules: asked.rules.iter().cloned().chain(perl).collect(),
+        rule_sets: asked.rule_sets.clone(),
         keep: asked_for.chain(places.into_patterns()).collect(),
         closure: ClosureSettings {
             dlopen_strings: Policy::Keep,

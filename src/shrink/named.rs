@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::Started;
 use super::places::{Places, is_shared};
-use minimg_elf::Shebang;
-use minimg_elf::hidden::commands_of;
+use minimg_elf::{Shebang, commands_of};
 use minimg_tree::{Entry, Kind, Node, PATH_MAX, RootPath, resolve};
 
 /// No program names more paths than this.

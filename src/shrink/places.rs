@@ -1,94 +1,44 @@
 //! Places of a tree that belong to what the image is for, and not to the system.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use serde::Deserialize;
 
 use crate::profile::Pattern;
 use minimg_tree::{Entry, RootPath, RootTree, resolve};
 
-/// Directories that everybody uses, so that what is in them need not be the program's.
-const SHARED: [&str; 72] = [
-    "bin",
-    "boot",
-    "dev",
-    "etc",
-    "lib",
-    "lib32",
-    "lib64",
-    "proc",
-    "run",
-    "sbin",
-    "sys",
-    "tmp",
-    "usr",
-    "var",
-    "etc/alternatives",
-    "etc/apk",
-    "etc/apt",
-    "etc/cron.d",
-    "etc/cron.daily",
-    "etc/default",
-    "etc/dpkg",
-    "etc/init.d",
-    "etc/ld.so.conf.d",
-    "etc/logrotate.d",
-    "etc/pam.d",
-    "etc/profile.d",
-    "etc/security",
-    "etc/skel",
-    "etc/ssl",
-    "etc/systemd",
-    "etc/terminfo",
-    "usr/bin",
-    "usr/games",
-    "usr/include",
-    "usr/lib",
-    "usr/lib32",
-    "usr/lib64",
-    "usr/libexec",
-    "usr/local",
-    "usr/sbin",
-    "usr/share",
-    "usr/lib/locale",
-    "usr/lib/ssl",
-    "usr/lib/systemd",
-    "usr/lib/terminfo",
-    "usr/local/bin",
-    "usr/local/etc",
-    "usr/local/go",
-    "usr/local/include",
-    "usr/local/lib",
-    "usr/local/sbin",
-    "usr/local/share",
-    "usr/share/doc",
-    "usr/share/fonts",
-    "usr/share/i18n",
-    "usr/share/icons",
-    "usr/share/info",
-    "usr/share/locale",
-    "usr/share/man",
-    "usr/share/misc",
-    "usr/share/terminfo",
-    "var/cache",
-    "var/lib",
-    "var/lib/apk",
-    "var/lib/apt",
-    "var/lib/dpkg",
-    "var/lib/rpm",
-    "var/lib/systemd",
-    "var/log",
-    "var/run",
-    "var/spool",
-    "var/tmp",
-];
+/// What is in `places.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    shared: Vec<Group>,
+    multiarch: Group,
+}
+
+/// Directories that have one thing in common; the reason beside them is for people.
+#[derive(Debug, Deserialize)]
+struct Group {
+    directories: BTreeSet<String>,
+}
+
+// The file is part of the program and read by a test, so it is never empty.
+static TABLE: LazyLock<Option<Table>> = LazyLock::new(|| toml::from_str(include_str!("places.toml")).ok());
 
 /// Whether a directory is everybody's; the root is.
 pub(super) fn is_shared(directory: &RootPath) -> bool {
     let text = String::from_utf8_lossy(directory.as_bytes());
-    // The directory of an architecture's libraries, such as /usr/lib/x86_64-linux-gnu.
-    let is_multiarch = text.rsplit_once('/').is_some_and(|(parent, name)| {
-        matches!(parent, "lib" | "usr/lib" | "usr/local/lib" | "usr/include") && name.contains("-linux-")
-    });
-    directory.is_root() || is_multiarch || SHARED.contains(&&*text)
+    directory.is_root() || TABLE.as_ref().is_some_and(|table| table.is_shared(&text))
+}
+
+impl Table {
+    fn is_shared(&self, directory: &str) -> bool {
+        // The directory of an architecture's libraries, such as /usr/lib/x86_64-linux-gnu.
+        let is_multiarch = directory
+            .rsplit_once('/')
+            .is_some_and(|(parent, name)| self.multiarch.directories.contains(parent) && name.contains("-linux-"));
+        is_multiarch || self.shared.iter().any(|group| group.directories.contains(directory))
+    }
 }
 
 /// What stays of a tree, as globs with their reasons; the first reason of a glob stays.
@@ -152,5 +102,24 @@ impl<'t> Places<'t> {
 
     pub(super) fn into_patterns(self) -> impl Iterator<Item = Pattern> {
         self.globs.into_iter().map(|(glob, reason)| Pattern { glob, reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound_and_each_group_has_a_reason() {
+        let table: Table = toml::from_str(include_str!("places.toml")).unwrap();
+        let mut seen = BTreeSet::new();
+        for directory in table.shared.iter().chain([&table.multiarch]).flat_map(|group| &group.directories) {
+            assert!(RootPath::new(directory).is_ok_and(|path| path.to_string() == format!("/{directory}")));
+        }
+        let groups = include_str!("places.toml").matches("directories = [").count();
+        assert_eq!(include_str!("places.toml").matches("reason = \"").count(), groups);
+        for directory in table.shared.iter().flat_map(|group| &group.directories) {
+            assert!(seen.insert(directory), "{directory} is there twice");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use minimg::closure::{Options, close, ldcache};
+use minimg::closure::{ClosureOptions, closure_of, ldcache};
 use minimg::profile::Keep;
 use minimg::tree::{Content, Kind, Node, RootPath, RootTree, map_file};
 
@@ -42,7 +42,7 @@ fn ldconfig_reads_the_cache_of_a_closed_tree() {
         "/lib/x86_64-linux-gnu/libtinfo.so.6",
     ]);
     let keep = Keep { programs: vec!["bash".to_owned()], ..Keep::default() };
-    let closure = close(&tree, &keep, &Default::default(), Options::default()).unwrap();
+    let closure = closure_of(&tree, &keep, ClosureOptions::default()).unwrap();
     let pruned = tree.subset(|path, _| closure.kept.contains_key(path));
     assert!(!pruned.contains(&path("usr/lib/x86_64-linux-gnu/libm.so.6")));
     let cache = ldcache::for_tree(&pruned, &tree).unwrap().expect("the tree has a loader");

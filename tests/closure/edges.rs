@@ -1,6 +1,7 @@
 //! The edge cases of the search, each built in a small root and compared with the real loader.
 
 use minimg::closure::loader::CacheSource::{Computed, Shipped};
+use minimg::closure::{ClosureOptions, closure_of};
 
 use super::lab::Lab;
 
@@ -387,7 +388,8 @@ fn every_match_of_the_platform_is_kept() {
     let needs = ["liba.so", "/direct/$PLATFORM/libb.so"];
     lab.program("/usr/bin/p", &needs, &["-rpath", "/opt/${PLATFORM}", RUNPATH]);
     let keep = minimg::profile::Keep { programs: vec!["p".to_owned()], ..Default::default() };
-    let closure = minimg::closure::close(&lab.tree(), &keep, &lab.env, Default::default()).unwrap();
+    let options = ClosureOptions { env: lab.env.clone(), ..ClosureOptions::default() };
+    let closure = closure_of(&lab.tree(), &keep, options).unwrap();
     let kept: Vec<String> = closure.kept.keys().map(|path| format!("/{}", path)).collect();
     for directory in ["opt", "direct"] {
         let found = kept.iter().filter(|path| path.contains(&format!("/{directory}/"))).count();

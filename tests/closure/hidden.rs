@@ -1,6 +1,6 @@
 //! What no file names for the loader: configuration, directories that are compiled in, scripts; and every setting of `[closure]`.
 
-use minimg::closure::{Closure, Options, Severity, close};
+use minimg::closure::{Closure, ClosureOptions, Severity, closure_of};
 use minimg::profile::{Keep, Pattern, Policy};
 use minimg::tree::RootPath;
 
@@ -11,7 +11,8 @@ fn programs(names: &[&str]) -> Keep {
 }
 
 fn closed(lab: &Lab, keep: &Keep) -> Closure {
-    close(&lab.tree(), keep, &lab.env, Options::default()).unwrap()
+    let options = ClosureOptions { env: lab.env.clone(), ..ClosureOptions::default() };
+    closure_of(&lab.tree(), keep, options).unwrap()
 }
 
 fn kept(closure: &Closure, path: &str) -> bool {

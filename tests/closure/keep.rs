@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use minimg::closure::explain::{Fate, library_tree, why, why_not};
-use minimg::closure::{Closure, ClosureError, Options, Severity, WalkSettings, close, walk};
+use minimg::closure::{Closure, ClosureError, ClosureOptions, Severity, WalkSettings, closure_of, walk};
 use minimg::profile::{Keep, Pattern, Policy};
 use minimg::tree::{DirectoryRoot, RootPath};
 
@@ -14,7 +14,7 @@ fn keep(programs: &[&str]) -> Keep {
 }
 
 fn closed(lab: &Lab, keep: &Keep) -> Result<Closure, ClosureError> {
-    close(&lab.tree(), keep, &lab.env, Options::default())
+    closure_of(&lab.tree(), keep, ClosureOptions { env: lab.env.clone(), ..ClosureOptions::default() })
 }
 
 fn listing(closure: &Closure) -> Vec<String> {

@@ -16,4 +16,5 @@ mod keep;
 mod lab;
 mod musl;
 mod robust;
+mod rules;
 mod symbols;

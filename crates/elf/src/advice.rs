@@ -1,18 +1,10 @@
-//! Guesses that help people on: similar names, and the package that may hold what is missing.
+//! What to do about a missing library: where the tree has it, or which package may hold it.
 
-use super::loader::base_name;
-use super::show;
+use crate::text::{base_name, show};
 use minimg_tree::{Kind, RootTree};
 
-/// The most similar of `names`, when one is similar enough to be a slip of the finger.
-pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let scored = names.into_iter().map(|other| (strsim::jaro_winkler(name, other), other));
-    let best = scored.filter(|(score, _)| *score > 0.85).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)));
-    best.map(|(_, name)| name.to_owned())
-}
-
 /// What to do about a missing library: where the tree has it, or what Debian would call its package.
-pub(super) fn for_library(tree: &RootTree, name: &str) -> Option<String> {
+pub(crate) fn for_library(tree: &RootTree, name: &str) -> Option<String> {
     let wanted = base_name(name.as_bytes());
     let elsewhere =
         tree.iter().find(|(path, node)| !matches!(node.kind, Kind::Directory) && path.file_name() == wanted);

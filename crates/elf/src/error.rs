@@ -55,6 +55,13 @@ pub enum ClosureError {
     },
 }
 
+impl ClosureError {
+    /// What the system said about a path of the root.
+    pub(crate) fn io(path: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { path: path.into(), source }
+    }
+}
+
 /// A file that a kept file cannot do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingFile {

@@ -5,10 +5,11 @@ use std::io;
 
 use serde::Serialize;
 
-use super::close::{glob_path, parse_glob};
-use super::loader::{CacheSource, Loader, LoaderSettings, Process, Role};
-use super::{Closure, Reason, Why, rules, show};
-use crate::Keep;
+use crate::closure::{Closure, Why};
+use crate::glob::{glob_path, parse_glob};
+use crate::keep::Keep;
+use crate::loader::{CacheSource, Loader, LoaderSettings, Process, Role};
+use crate::text::show;
 use minimg_tree::{Kind, Root, RootPath, RootTree};
 
 /// One step of a chain: a kept path and what brought it in.
@@ -23,25 +24,6 @@ pub struct Step {
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.path, self.why)
-    }
-}
-
-impl std::fmt::Display for Why {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Why::Program(name) => write!(f, "the profile names the program {name}"),
-            Why::Interpreter => write!(f, "it is the loader of the program"),
-            Why::Shebang => write!(f, "the first line of the script names it"),
-            Why::Needed(name) => write!(f, "it is needed as {name}"),
-            Why::Opened(how) => write!(f, "{how}"),
-            Why::Link => write!(f, "the way leads through this link"),
-            Why::Target => write!(f, "the link leads to it"),
-            Why::Rule(name) => write!(f, "the rule set {name} keeps it"),
-            Why::Keep(reason) if reason.is_empty() => write!(f, "a keep glob of the profile matches it"),
-            Why::Keep(reason) => write!(f, "the profile keeps it: {reason}"),
-            Why::Package(name) => write!(f, "the profile keeps the package {name}"),
-            Why::Added(part) => write!(f, "it was added: {part}"),
-        }
     }
 }
 
@@ -111,7 +93,7 @@ pub fn why_not(tree: &RootTree, closure: &Closure, keep: &Keep, path: &RootPath)
         answer.remedies.push(format!("narrow the drop glob {}", pattern.glob));
         return answer;
     }
-    for rule in rules::all().iter().filter(|rule| rule.keep.iter().any(|glob| matches(glob))) {
+    for rule in keep.rule_sets.all().iter().filter(|rule| rule.keep.iter().any(|glob| matches(glob))) {
         answer.remedies.push(format!("rules = [\"{}\"] under [keep] ({})", rule.name, rule.description));
     }
     if matches!(node.kind, Kind::File(_)) && node.meta.mode & 0o111 != 0 {
@@ -180,11 +162,4 @@ fn branch(process: &Process, at: usize, name: String, listed: &mut [bool]) -> Li
         }
     }
     LibraryTree { name, path: Some(loaded.place.path.clone()), how, repeated, needs }
-}
-
-impl Closure {
-    /// The reason why exactly this path is kept.
-    pub fn reason(&self, path: &RootPath) -> Option<&Reason> {
-        self.kept.get(path)
-    }
 }

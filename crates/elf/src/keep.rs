@@ -1,6 +1,9 @@
-//! What is kept of a tree: the roots of the closure, and how the walk decides where the files alone do not.
+//! What is kept of a tree: the roots of the closure, and what no walk can see.
 
 use serde::Serialize;
+
+use crate::rules::Rules;
+use crate::settings::ClosureSettings;
 
 /// What is kept of the root tree: the roots of the closure, and what no walk can see.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -11,6 +14,9 @@ pub struct Keep {
     pub optional_programs: Vec<String>,
     /// Rule sets by name, such as `ca-certificates`.
     pub rules: Vec<String>,
+    /// The rule sets that can be named, and that what is kept can trigger; written down only as far as they are a user's own.
+    #[serde(skip_serializing_if = "Rules::is_built_in")]
+    pub rule_sets: Rules,
     /// Whole packages, all of their files.
     pub packages: Vec<String>,
     /// Globs over the tree's paths that are kept, and why.
@@ -28,44 +34,4 @@ pub struct Pattern {
     pub glob: String,
     /// Why; shown by `minimg why`.
     pub reason: String,
-}
-
-/// How the closure walk decides where the files alone do not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ClosureSettings {
-    /// What is done with libraries that only a string in a program names.
-    pub dlopen_strings: Policy,
-    /// What is done with libraries that a `.note.dlopen` calls `suggested`.
-    pub suggested: Policy,
-    /// What is done with commands that a kept script names.
-    pub script_commands: Policy,
-    /// Whether every `glibc-hwcaps` level is kept, not only the baseline.
-    pub hwcaps: bool,
-    /// Whether the files of trigger rules (certificates for libssl, terminfo for libtinfo, ...) are kept by themselves.
-    pub triggers: Policy,
-}
-
-/// What is done with a finding that may or may not matter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Policy {
-    /// Keep it and do not speak of it.
-    Keep,
-    /// Say what it is and how to keep it, and leave it out.
-    Report,
-    /// Leave it out in silence.
-    Ignore,
-}
-
-impl Default for ClosureSettings {
-    fn default() -> Self {
-        Self {
-            dlopen_strings: Policy::Report,
-            suggested: Policy::Ignore,
-            script_commands: Policy::Ignore,
-            hwcaps: false,
-            triggers: Policy::Report,
-        }
-    }
 }

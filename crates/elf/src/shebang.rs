@@ -1,6 +1,6 @@
 //! The first line of a script, read as the kernel reads it (`fs/binfmt_script.c`), and what `env` makes of its argument.
 
-use super::show;
+use crate::text::{base_name, show};
 
 /// How much of the file the kernel looks at (`BINPRM_BUF_SIZE`).
 const BUFFER: usize = 256;
@@ -61,7 +61,7 @@ impl Shebang {
     /// The program that `env` will look up in PATH, when the interpreter is `env`. Without `-S` the whole argument is one name;
     /// with it the argument is split into words, of which options and `NAME=VALUE` are passed over.
     pub fn env_program(&self) -> Option<String> {
-        if super::loader::base_name(&self.interpreter) != b"env" {
+        if base_name(&self.interpreter) != b"env" {
             return None;
         }
         let argument = self.argument.as_deref()?;

@@ -5,7 +5,7 @@ use std::io;
 use goblin::elf::header::{ET_DYN, ET_EXEC};
 
 use crate::elf::is_elf;
-use crate::loader::View;
+use crate::view::View;
 use minimg_tree::{Entry, FileId, Root, RootPath};
 
 /// What there is to check, sorted by path; a file with several names is there once.

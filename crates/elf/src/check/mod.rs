@@ -12,9 +12,11 @@ use std::io;
 
 use serde::Serialize;
 
-use super::loader::{CacheSource, Loader, LoaderSettings, Process};
-use super::walker::describe;
-use super::{ClosureError, Finding, Severity, Shebang, show};
+use crate::error::ClosureError;
+use crate::finding::{Finding, Severity};
+use crate::loader::{CacheSource, Loader, LoaderSettings, Process};
+use crate::shebang::Shebang;
+use crate::text::{absolute, show};
 use minimg_tree::{Entry, Root, RootPath};
 use symbols::{Scopes, Strictness};
 
@@ -175,7 +177,7 @@ impl<'r, 's, R: Root + ?Sized> Checker<'r, 's, R> {
     fn report_missing(&mut self, process: &Process) {
         for missing in &process.missing {
             let path = process.loaded[missing.asker].place.path.to_string();
-            let message = describe(process, missing).to_string();
+            let message = process.describe(missing).to_string();
             self.findings.insert(Finding { severity: Severity::Error, path, message });
         }
     }
@@ -192,11 +194,7 @@ impl<'r, 's, R: Root + ?Sized> Checker<'r, 's, R> {
                 ),
             };
             let path = process.loaded[0].place.path.to_string();
-            self.findings.insert(Finding {
-                severity,
-                path,
-                message: format!("{}; {text}", describe(process, missing)),
-            });
+            self.findings.insert(Finding { severity, path, message: format!("{}; {text}", process.describe(missing)) });
         }
     }
 
@@ -222,8 +220,4 @@ impl<'r, 's, R: Root + ?Sized> Checker<'r, 's, R> {
         self.findings.extend(finding);
         Ok(())
     }
-}
-
-fn absolute(path: &RootPath) -> Vec<u8> {
-    [b"/", path.as_bytes()].concat()
 }

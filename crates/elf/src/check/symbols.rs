@@ -6,8 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::elf::{Referenced, SymbolTable, Version, copied_symbols, gnu_hash, referenced_symbols};
-use crate::loader::{Libc, Object, Process};
-use crate::{Finding, Severity, show};
+use crate::finding::{Finding, Severity};
+use crate::loader::Process;
+use crate::system::Libc;
+use crate::text::show;
+use crate::view::Object;
 use minimg_tree::FileId;
 
 /// How much it matters that something is not found.

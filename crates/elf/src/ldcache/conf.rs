@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::loader::View;
+use crate::view::View;
 use minimg_tree::{Entry, Root};
 
 /// How deep `include` may nest; real files nest once.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::scan::{is_library_name, key_of, without_slash};
-use super::{Entry, PATH, directories, flags, read};
+use super::{CacheSource, Entry, PATH, directories, flags, read};
 use crate::elf::Identity;
-use crate::loader::{CacheSource, Loader, System, View};
+use crate::system::System;
+use crate::view::View;
 use minimg_tree::{Root, RootPath};
 
 /// What answers for the cache.
@@ -21,7 +22,7 @@ pub(crate) enum Lookup {
 }
 
 impl Lookup {
-    fn new<R: Root + ?Sized>(view: &View<'_, R>, source: CacheSource, system: &System) -> io::Result<Self> {
+    pub(crate) fn new<R: Root + ?Sized>(view: &View<'_, R>, source: CacheSource, system: &System) -> io::Result<Self> {
         let shipped = match source {
             CacheSource::Computed => None,
             // The loader ignores a cache that it cannot read.
@@ -53,7 +54,8 @@ impl Lookup {
         Ok(Lookup::Computed(kept))
     }
 
-    fn find<R: Root + ?Sized>(
+    /// The path that the cache gives for `name`.
+    pub(crate) fn find<R: Root + ?Sized>(
         &self,
         view: &View<'_, R>,
         name: &[u8],
@@ -101,21 +103,4 @@ fn in_directory<R: Root + ?Sized>(
     let Ok(facts) = &object.facts else { return Ok(None) };
     let listed = *key_of(name, facts, !place.file_links.is_empty()).0 == *name;
     Ok((listed && facts.identity.fits(identity)).then(|| path.into()))
-}
-
-impl<R: Root + ?Sized> Loader<'_, R> {
-    /// The path that the cache gives for `name`.
-    pub(crate) fn look_up_in_cache(
-        &self,
-        name: &[u8],
-        system: &System,
-        level: Option<&'static str>,
-    ) -> io::Result<Option<Box<[u8]>>> {
-        self.cache_for(system, |source| Lookup::new(self.view(), source, system))?.find(
-            self.view(),
-            name,
-            &system.identity,
-            level,
-        )
-    }
 }

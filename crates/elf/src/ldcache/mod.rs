@@ -10,13 +10,25 @@ mod scan;
 
 use std::cmp::Ordering;
 
-use super::{ClosureError, elf::Identity};
+use crate::elf::Identity;
+use crate::error::ClosureError;
+use crate::view::View;
 use minimg_tree::{Root, RootTree};
 
 pub use format::{CacheError, Entry, read, write};
 pub(crate) use lookup::Lookup;
 
-use super::loader::View;
+/// Where `/etc/ld.so.cache` comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheSource {
+    /// The one that minimg writes for the image: what `ldconfig` would find in the root.
+    #[default]
+    Computed,
+    /// The file in the root, as it is; without it there is no cache.
+    Shipped,
+    /// The file in the root, or else a computed one.
+    Either,
+}
 
 /// Where the loader expects the cache.
 pub const PATH: &str = "/etc/ld.so.cache";

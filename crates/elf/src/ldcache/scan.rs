@@ -5,7 +5,9 @@ use std::io;
 
 use super::{Entry, compare_names, flags};
 use crate::elf::Facts;
-use crate::loader::{Libc, System, View, base_name, system_of};
+use crate::system::{Libc, System, system_of};
+use crate::text::base_name;
+use crate::view::View;
 use minimg_tree::{Entry as Kind, Root, RootPath};
 
 /// The loaders of glibc in the root, sorted by path.

@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use goblin::elf::header::ET_EXEC;
 
-use super::{Absent, Loader, Object, Place, System};
+use super::Loader;
 use crate::elf::{Unfit, is_for_another_machine, judge_header};
+use crate::system::System;
+use crate::view::{Absent, Object, Place};
 use minimg_tree::{Entry, Root};
 
 /// What became of a candidate.

@@ -5,8 +5,11 @@ use std::rc::Rc;
 
 use super::candidate::Candidate;
 use super::tokens::{Tokens, absolute, directories, expand, names_token};
-use super::{Found, Loader, Opened, Place, Process, System, Tried, Unused, base_name};
+use super::{Found, Loader, Opened, Process, Tried, Unused};
 use crate::elf::{Dynamic, Facts};
+use crate::system::System;
+use crate::text::base_name;
+use crate::view::{Object, Place};
 use minimg_tree::Root;
 
 /// One search: what was tried so far, and how much of the search is left.
@@ -256,6 +259,6 @@ pub(super) fn origin(process: &Process, index: usize, working: &[u8]) -> Vec<u8>
 }
 
 /// Kept for musl, which has no levels.
-pub(super) fn plain(path: Vec<u8>, place: Rc<Place>, object: Rc<super::Object>) -> Opened {
+pub(super) fn plain(path: Vec<u8>, place: Rc<Place>, object: Rc<Object>) -> Opened {
     Opened { path: path.into(), place, object, level: None, by_platform: false, variants: Vec::new() }
 }

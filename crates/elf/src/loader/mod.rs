@@ -8,9 +8,7 @@ mod candidate;
 mod glibc;
 mod musl;
 mod process;
-mod system;
 mod tokens;
-mod view;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -19,27 +17,17 @@ use std::rc::Rc;
 
 use process::Unused;
 pub use process::{Loaded, Missing, Process, Role, Tried};
-pub use system::{Libc, System};
-pub use view::{Absent, Object, Place, View};
 
-pub(crate) use system::{base_name, system_of};
 pub(crate) use tokens::names_origin;
 
-use super::elf::Identity;
-use super::ldcache::Lookup;
-use minimg_tree::{Root, RootPath};
+pub use crate::ldcache::CacheSource;
 
-/// Where `/etc/ld.so.cache` comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CacheSource {
-    /// The one that minimg writes for the image: what `ldconfig` would find in the root.
-    #[default]
-    Computed,
-    /// The file in the root, as it is; without it there is no cache.
-    Shipped,
-    /// The file in the root, or else a computed one.
-    Either,
-}
+use crate::elf::Identity;
+use crate::ldcache::Lookup;
+use crate::system::{Libc, System, usual_interpreters};
+use crate::text;
+use crate::view::{Absent, Object, Place, View};
+use minimg_tree::{Root, RootPath};
 
 /// What a program's environment tells the loader, and how the walk is done.
 #[derive(Debug, Clone, Default)]
@@ -163,7 +151,7 @@ impl<'r, R: Root + ?Sized> Loader<'r, R> {
                 }
             }
         } else if needs_loader {
-            for name in system::usual_interpreters(&identity) {
+            for name in usual_interpreters(&identity) {
                 if let Some(started) = self.started(name.as_bytes(), identity)? {
                     process.system = Some(started.system.clone());
                     process.unused_interpreter =
@@ -270,22 +258,28 @@ impl<'r, R: Root + ?Sized> Loader<'r, R> {
         })
     }
 
-    /// The cache for loaders with these system directories, made by `make` when it is first needed.
-    pub(super) fn cache_for(
+    /// The path that the cache gives for `name`.
+    fn look_up_in_cache(
         &self,
+        name: &[u8],
         system: &System,
-        make: impl FnOnce(CacheSource) -> io::Result<Lookup>,
-    ) -> io::Result<Rc<Lookup>> {
+        level: Option<&'static str>,
+    ) -> io::Result<Option<Box<[u8]>>> {
+        self.cache_for(system)?.find(&self.view, name, &system.identity, level)
+    }
+
+    /// The cache for loaders with these system directories, made when it is first needed.
+    fn cache_for(&self, system: &System) -> io::Result<Rc<Lookup>> {
         if let Some(known) = self.lookups.borrow().get(&system.directories) {
             return Ok(known.clone());
         }
-        let lookup = Rc::new(make(self.settings.cache)?);
+        let lookup = Rc::new(Lookup::new(&self.view, self.settings.cache, system)?);
         self.lookups.borrow_mut().insert(system.directories.clone(), lookup.clone());
         Ok(lookup)
     }
 
     fn working_directory(&self) -> Vec<u8> {
-        [b"/", self.settings.working_directory.as_bytes()].concat()
+        text::absolute(&self.settings.working_directory)
     }
 }
 

@@ -5,7 +5,9 @@ use std::io;
 use super::candidate::Candidate;
 use super::glibc::{origin, plain};
 use super::tokens::absolute;
-use super::{Found, Loader, Process, System, Tried, base_name, words};
+use super::{Found, Loader, Process, Tried, words};
+use crate::system::System;
+use crate::text::base_name;
 use minimg_tree::Root;
 
 /// Names that stand for the loader itself, which is the whole C library: `libc.so`, `libpthread.so.0`, `libc.musl-x86_64.so.1`.

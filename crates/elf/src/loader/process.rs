@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::{Libc, Object, Opened, Place, System};
+use super::Opened;
 use crate::elf::{Dependency, Facts};
+use crate::error::MissingFile;
+use crate::system::{Libc, System};
+use crate::text::show;
+use crate::view::{Object, Place};
 use minimg_tree::FileId;
 
 /// How something came into a process.
@@ -149,6 +153,16 @@ impl Process {
     /// The loaded object of this name, if there is one.
     pub fn named(&self, name: &[u8]) -> Option<usize> {
         self.names.get(name).copied()
+    }
+
+    /// A missing name with the chain of those who asked, from the program down.
+    pub(crate) fn describe(&self, missing: &Missing) -> MissingFile {
+        let mut chain: Vec<String> =
+            self.askers(missing.asker).into_iter().map(|at| self.loaded[at].place.path.to_string()).collect();
+        chain.reverse();
+        let tried = missing.tried.iter().map(|tried| (show(&tried.path), tried.why)).collect();
+        let what = if missing.role == Role::Interpreter { "loader" } else { "library" };
+        MissingFile { name: show(&missing.name), what, chain, tried, advice: None }
     }
 
     pub(super) fn object(&self, index: usize) -> &Object {

@@ -1,7 +1,7 @@
 //! Dynamic string tokens and search paths: `$ORIGIN`, `$LIB`, `$PLATFORM` (`elf/dl-load.c`, `_dl_dst_substitute` and `fillin_rpath`).
 
-use super::System;
 use crate::elf::Facts;
+use crate::system::System;
 
 /// What tokens stand for where they are expanded.
 pub(super) struct Tokens<'a> {

@@ -2,19 +2,26 @@
 //!
 //! A trigger says which kept library, program or function hints that a rule set is needed. A certain trigger keeps the files by itself;
 //! the others are reported or kept as the profile's `triggers` policy says.
+//!
+//! [`Rules`] are the rule sets that can be named: the built-in ones, and those of a user's own directories.
 
-use std::collections::BTreeSet;
-use std::sync::LazyLock;
+mod baked;
+mod read;
 
-use serde::Deserialize;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
-use super::hidden::{Baked, Feature};
-use super::walker::Walker;
-use super::{ClosureError, advice};
-use minimg_tree::{Root, RootPath};
+use serde::{Deserialize, Serialize, Serializer};
+
+pub use baked::Baked;
+pub use read::RuleSetError;
+
+use crate::error::ClosureError;
+use crate::features::Feature;
+use minimg_base::suggest;
 
 /// A named set of files.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rule {
     /// The name that profiles use.
@@ -39,18 +46,18 @@ pub struct Rule {
 }
 
 /// What hints that a rule set is needed; exactly one of the first three is set.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Trigger {
-    /// The beginning of the file name of a kept library: `libssl.so.`.
+    /// The beginning of the file name of a kept library, `libssl.so.`, or a glob over the whole name.
     #[serde(default)]
     pub library: Option<String>,
-    /// The path of a kept program or other file.
+    /// The path of a kept program or other file, or a glob over paths.
     #[serde(default)]
     pub path: Option<String>,
     /// A function of the C library that a kept object uses, by feature: `local-time`, `services`.
     #[serde(default)]
-    pub feature: Option<String>,
+    pub feature: Option<Feature>,
     /// Whether the files are needed for certain, so that they are kept without being asked for.
     #[serde(default)]
     pub certain: bool,
@@ -96,98 +103,103 @@ const TABLE: [(&str, &str); 30] = table![
     "tzdata",
 ];
 
-static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+static BUILT_IN: LazyLock<Rules> = LazyLock::new(|| {
     // The files are part of the program and read by a test, so none of them is left out here.
-    TABLE.iter().filter_map(|(_, text)| toml::from_str(text).ok()).collect()
+    let all = TABLE.iter().filter_map(|(_, text)| toml::from_str(text).ok()).collect();
+    Rules { all: Arc::new(all), own: Vec::new() }
 });
 
-/// All rule sets, sorted by name.
-pub fn all() -> &'static [Rule] {
-    &RULES
+/// Rule sets by name: the built-in ones, and a user's own, which add to them or hide them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Sorted by name.
+    all: Arc<Vec<Rule>>,
+    /// The names of those that are not built in.
+    own: Vec<String>,
 }
 
-/// The rule set of this name.
-pub fn named(name: &str) -> Option<&'static Rule> {
-    all().iter().find(|rule| rule.name == name)
+impl Default for Rules {
+    fn default() -> Self {
+        Self::built_in()
+    }
 }
 
-/// The named rule sets and all that they require, each once.
-pub(super) fn with_required<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<&'static Rule>, ClosureError> {
-    let mut found: Vec<&'static Rule> = Vec::new();
-    let mut pending: Vec<&str> = names.collect();
-    pending.reverse();
-    while let Some(name) = pending.pop() {
-        let rule = named(name).ok_or_else(|| {
-            let nearest = advice::nearest(name, all().iter().map(|rule| rule.name.as_str()));
-            ClosureError::Rule { name: name.to_owned(), nearest }
-        })?;
-        if !found.contains(&rule) {
-            found.push(rule);
-            pending.extend(rule.requires.iter().rev().map(String::as_str));
+/// A user's own rule sets are written down: the others are known wherever this is read.
+impl Serialize for Rules {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.own.iter().filter_map(|name| self.named(name)))
+    }
+}
+
+impl Rules {
+    /// The rule sets in this library.
+    pub fn built_in() -> Self {
+        BUILT_IN.clone()
+    }
+
+    /// Adds every `*.toml` of a directory. One of a known name hides the known one.
+    ///
+    /// # Errors
+    /// When the directory or a file cannot be read, or a file is not a sound rule set.
+    pub fn with_directory(mut self, directory: &Path) -> Result<Self, RuleSetError> {
+        let files = read::directory(directory)?;
+        for (_, rule) in &files {
+            self.put(rule.clone());
+        }
+        // What comes along may be in the same directory.
+        for (path, rule) in &files {
+            read::check_required(path, rule, &self)?;
+        }
+        Ok(self)
+    }
+
+    fn put(&mut self, rule: Rule) {
+        if !self.own.contains(&rule.name) {
+            self.own.push(rule.name.clone());
+        }
+        let all = Arc::make_mut(&mut self.all);
+        match all.binary_search_by(|known| known.name.cmp(&rule.name)) {
+            Ok(known) => all[known] = rule,
+            Err(place) => all.insert(place, rule),
         }
     }
-    Ok(found)
-}
 
-/// The rule sets that something in the closure hints at and that were not applied yet: which, by what, and whether for certain.
-pub(super) fn triggered<R: Root + ?Sized>(
-    walker: &Walker<'_, R>,
-    applied: &[&str],
-) -> Vec<(&'static Rule, RootPath, bool)> {
-    let names: BTreeSet<(&[u8], &RootPath)> = walker.kept.keys().map(|path| (path.file_name(), path)).collect();
-    let root = RootPath::root();
-    let fired = |trigger: &Trigger| -> Option<RootPath> {
-        if let Some(library) = &trigger.library {
-            let first = names.range((library.as_bytes(), &root)..).next()?;
-            return first.0.starts_with(library.as_bytes()).then(|| first.1.clone());
-        }
-        if let Some(path) = &trigger.path {
-            return RootPath::new(path).ok().filter(|path| walker.kept.contains_key(path));
-        }
-        let feature = match trigger.feature.as_deref()? {
-            "local-time" => Feature::LocalTime,
-            "services" => Feature::Services,
-            "iconv" => Feature::Iconv,
-            "locale" => Feature::Locale,
-            _ => return None,
-        };
-        walker.imports.first(feature).cloned()
-    };
-    let open = all().iter().filter(|rule| !applied.contains(&rule.name.as_str()));
-    open.filter_map(|rule| {
-        let mut fired = rule.trigger.iter().filter_map(|trigger| Some((fired(trigger)?, trigger.certain)));
-        let first = fired.next()?;
-        Some((rule, first.0, first.1 || fired.any(|(_, certain)| certain)))
-    })
-    .collect()
-}
+    /// Whether there are none but the built-in ones.
+    pub fn is_built_in(&self) -> bool {
+        self.own.is_empty()
+    }
 
-/// The globs for what is compiled into kept files, by the file; those in `done` were looked at before.
-pub(super) fn baked<R: Root + ?Sized>(
-    walker: &Walker<'_, R>,
-    rule: &Rule,
-    done: &mut BTreeSet<(String, RootPath)>,
-) -> std::io::Result<BTreeSet<String>> {
-    let mut globs = BTreeSet::new();
-    for baked in &rule.baked {
-        let is_library = baked.library.contains(".so");
-        let named = |path: &&RootPath| match is_library {
-            true => path.file_name().starts_with(baked.library.as_bytes()),
-            false => path.file_name() == baked.library.as_bytes(),
-        };
-        let paths: Vec<&RootPath> = walker.kept.keys().filter(named).collect();
-        for path in paths {
-            if done.insert((format!("{}:{baked:?}", rule.name), path.clone()))
-                && let Some(place) = walker.loader.view().file(&[b"/", path.as_bytes()].concat())?
-                && place.path == *path
-                && let Some(object) = walker.loader.view().object(&place)?
-                && let Ok(facts) = &object.facts
-            {
-                globs.extend(baked.globs(&object.bytes, facts));
+    /// All rule sets, sorted by name.
+    pub fn all(&self) -> &[Rule] {
+        &self.all
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.all.iter().map(|rule| rule.name.as_str())
+    }
+
+    /// The rule set of this name.
+    pub fn named(&self, name: &str) -> Option<&Rule> {
+        self.all.iter().find(|rule| rule.name == name)
+    }
+
+    /// The named rule sets and all that they require, each once.
+    pub(crate) fn with_required<'a>(&'a self, names: &'a [String]) -> Result<Vec<&'a Rule>, ClosureError> {
+        let mut found: Vec<&Rule> = Vec::new();
+        let mut pending: Vec<&str> = names.iter().rev().map(String::as_str).collect();
+        while let Some(name) = pending.pop() {
+            let rule = self.named(name).ok_or_else(|| {
+                let nearest = suggest::nearest(name, self.names()).map(str::to_owned);
+                ClosureError::Rule { name: name.to_owned(), nearest }
+            })?;
+            if !found.contains(&rule) {
+                found.push(rule);
+                pending.extend(rule.requires.iter().rev().map(String::as_str));
             }
         }
+        Ok(found)
     }
-    Ok(globs)
 }
 
 #[cfg(test)]
@@ -197,29 +209,11 @@ mod tests {
     #[test]
     fn every_file_of_the_table_is_a_sound_rule_set() {
         for (name, text) in TABLE {
-            let rule: Rule = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(rule.name, name);
-            assert!(!rule.description.is_empty() && !rule.description.ends_with('.'), "{name}");
-            for glob in &rule.keep {
-                super::super::close::parse_glob(glob).unwrap_or_else(|error| panic!("{name}: {error}"));
-            }
-            for trigger in &rule.trigger {
-                let set = [&trigger.library, &trigger.path, &trigger.feature];
-                assert_eq!(set.iter().filter(|o| o.is_some()).count(), 1, "{name}: {trigger:?}");
-                if let Some(feature) = &trigger.feature {
-                    assert!(
-                        ["local-time", "services", "iconv", "locale"].contains(&feature.as_str()),
-                        "{name}: {feature}"
-                    );
-                }
-            }
-            for baked in &rule.baked {
-                let set = [&baked.after, &baked.starts_with, &baked.ends_with];
-                assert_eq!(set.iter().filter(|o| o.is_some()).count(), 1, "{name}: {baked:?}");
-            }
-            with_required([name].into_iter()).unwrap();
+            let path = format!("{name}.toml");
+            let rule = read::parse(Path::new(&path), text).unwrap_or_else(|error| panic!("{error}"));
+            read::check_required(Path::new(&path), &rule, &BUILT_IN).unwrap_or_else(|error| panic!("{error}"));
         }
-        assert_eq!(all().len(), TABLE.len());
-        assert!(all().is_sorted_by_key(|rule| &rule.name));
+        assert_eq!(BUILT_IN.all().len(), TABLE.len());
+        assert!(BUILT_IN.all().is_sorted_by_key(|rule| &rule.name));
     }
 }

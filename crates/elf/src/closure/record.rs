@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Closure, Finding, Reason, Why};
+use super::{Closure, Reason, Why};
+use crate::finding::Finding;
 use minimg_tree::RootPath;
 
 /// A closure as plain lists.

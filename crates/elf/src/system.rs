@@ -2,8 +2,9 @@
 
 use goblin::elf::header::{EM_386, EM_AARCH64, EM_ARM, EM_LOONGARCH, EM_MIPS, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64};
 
-use super::Object;
 use crate::elf::Identity;
+use crate::text::base_name;
+use crate::view::Object;
 
 /// Which C library a loader belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +36,7 @@ pub struct System {
 
 impl System {
     /// The loader `object`, started as `interpreter`. Its base name tells which C library it belongs to.
-    pub(super) fn of(interpreter: &[u8], identity: Identity, object: Option<&Object>) -> Self {
+    pub(crate) fn of(interpreter: &[u8], identity: Identity, object: Option<&Object>) -> Self {
         let musl = base_name(interpreter).starts_with(b"ld-musl-");
         let compiled = object.filter(|_| !musl).and_then(|object| compiled_directories(&object.bytes));
         let directories = compiled.unwrap_or_else(|| usual_directories(&identity));
@@ -96,7 +97,7 @@ impl System {
 }
 
 /// The names under which programs ask for their loader, for libraries that no program asks for.
-pub(super) fn usual_interpreters(identity: &Identity) -> &'static [&'static str] {
+pub(crate) fn usual_interpreters(identity: &Identity) -> &'static [&'static str] {
     let (wide, big) = (identity.encoding.wide, identity.encoding.big);
     match identity.machine {
         EM_X86_64 if wide => &["/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"],
@@ -178,11 +179,6 @@ fn usual_directories(identity: &Identity) -> Vec<Box<[u8]>> {
 pub(crate) fn system_of(path: &[u8], object: &Object) -> Option<System> {
     let identity = object.facts.as_ref().ok()?.identity;
     Some(System::of(path, identity, Some(object)))
-}
-
-/// The last component of a path.
-pub(crate) fn base_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|&b| b == b'/').next().unwrap_or_default()
 }
 
 fn trim_slashes(path: &[u8]) -> &[u8] {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::elf::{Facts, Segment};
-use crate::show;
+use crate::text::show;
+use minimg_tree::RootPath;
 
 /// How to find a directory in a library, and what of it belongs to the rule set. One of `after`, `starts-with` and `ends-with` is set.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Baked {
     /// The beginning of the file name of the library, or the file name of the program.
@@ -32,6 +33,14 @@ const LONGEST: usize = 256;
 const MOST: usize = 64;
 
 impl Baked {
+    /// Whether the kept file at `path` is the library or program.
+    pub(crate) fn is_in(&self, path: &RootPath) -> bool {
+        match self.library.contains(".so") {
+            true => path.file_name().starts_with(self.library.as_bytes()),
+            false => path.file_name() == self.library.as_bytes(),
+        }
+    }
+
     /// The globs that the library with this content stands for, sorted.
     pub(crate) fn globs(&self, bytes: &[u8], facts: &Facts) -> BTreeSet<String> {
         let data =

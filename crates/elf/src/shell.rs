@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::Shebang;
-use crate::loader::base_name;
+use crate::shebang::Shebang;
+use crate::text::base_name;
 
 /// Words of the shell's own after which a command follows.
 const BEFORE_COMMANDS: [&str; 11] = ["then", "do", "else", "elif", "if", "while", "until", "!", "{", "exec", "command"];
@@ -48,7 +48,7 @@ fn is_shell(interpreter: &[u8]) -> bool {
 
 /// The words of a shell script that stand where a command does: plain names and absolute paths. Comments, here-documents and what
 /// stands in single quotes are passed over.
-pub(super) fn in_script(text: &str) -> BTreeSet<&str> {
+fn in_script(text: &str) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     let mut functions = BTreeSet::new();
     let mut lines = text.lines().skip(1);
@@ -156,6 +156,15 @@ fn here_document(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever a script holds, its reader comes back.
+        #[test]
+        fn any_text(text in "(\\PC|['\"`#;|&$()<\\\\=\n\t -]|EOF){0,80}") {
+            in_script(&text);
+        }
+    }
 
     #[test]
     fn commands_of_a_script() {
