@@ -64,7 +64,7 @@ pub enum LockError {
         source: io::Error,
     },
     /// The file is not a lock of this version.
-    #[error("{path} is not a lock that this minimg can read: {message}; write it anew with `minimg lock`")]
+    #[error("{path} is not a lock that this minimg can read: {message}; write it again with `minimg lock`")]
     Malformed {
         /// Which lock.
         path: PathBuf,

@@ -108,7 +108,7 @@ impl Record {
     /// Reads a record's file.
     ///
     /// # Errors
-    /// When it cannot be read or is no record.
+    /// When it cannot be read or is not a record.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = read_limited(path, LARGEST).map_err(|error| Error::new(Class::Machine, error))?;
         let record: Self = serde_json::from_slice(&bytes).map_err(|error| {

@@ -88,7 +88,7 @@ fn what_cannot_end_well_is_not_begun() {
     let sandbox = Sandbox::cold();
     for (arguments, part) in [
         (&["-o", "no/such/a.tar"][..], "there is no directory "),
-        (&["-t", "Team/App"], "in small letters"),
+        (&["-t", "Team/App"], "in lower case"),
         (&["-o", "a.tar", "-o", "./a.tar"], "two outputs go to the same place"),
     ] {
         let said = sandbox.fail(2, &[&["build", "busybox-glibc"], arguments].concat());
@@ -292,7 +292,7 @@ open("cut.tar", "wb").write(open("through.tar", "rb").read()[:700])
         let said = sandbox.fail(7, &["check", name]);
         assert!(said.contains(name), "{said}");
     }
-    // A link that leads away is no crime, and what lies behind it stays inside.
+    // A link that leads away is not a crime, and what lies behind it stays inside.
     let _ = sandbox.minimg(&["check", "through.tar"]).output().unwrap();
     assert!(!std::path::Path::new("/etc/evil").exists());
 }

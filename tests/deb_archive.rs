@@ -264,10 +264,9 @@ fn detached_signatures() {
 #[test]
 fn a_pin_that_holds_nothing_is_told() {
     let mut bench = Bench::new(&Repository::new());
-    for (name, warning) in [
-        ("a", None),
-        ("bb", Some("the pin of bb does nothing, since there is no package of that name; did you mean b?")),
-    ] {
+    for (name, warning) in
+        [("a", None), ("bb", Some("the pin of bb has no effect: there is no package of that name; did you mean b?"))]
+    {
         bench.source.pins = [(name.to_owned(), "trixie".to_owned())].into();
         assert_eq!(bench.warnings(), warning.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{name}");
     }
@@ -352,7 +351,7 @@ fn indexes_that_are_not_what_was_promised_are_refused() {
     assert_failure(endless.failure(), Class::Malformed, "sends more than");
     let missing = bench();
     missing.server.remove("binary-amd64");
-    assert_failure(missing.failure(), Class::Network, "is not there");
+    assert_failure(missing.failure(), Class::Network, "does not exist");
     for bench in [changed, garbage, short, endless, missing] {
         assert_eq!(bench.store().usage().unwrap().get("deb-index"), None);
     }

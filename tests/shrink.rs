@@ -387,7 +387,7 @@ fn mistakes_are_named() {
         ),
         (2, &["shrink", "gentoo"], "gentoo does not say what it starts: name the programs to keep with --program"),
         (8, &["shrink", "gentoo", "-p", "nonesuch"], "cannot keep the program nonesuch"),
-        (8, &["shrink", "gentoo", "-p", "/usr"], "cannot keep the program /usr: what is there is no file"),
+        (8, &["shrink", "gentoo", "-p", "/usr"], "cannot keep the program /usr: that path is not a file"),
         (3, &["shrink", "https://mirror.example/a.tar", "-p", "x"], "or fetch it yourself and name the file"),
         (7, &["shrink", "sparse", "-p", "x"], "the largest is /lastlog with 107374182400 bytes"),
         (7, &["shrink", "empty", "-p", "x"], "empty holds no files at all"),

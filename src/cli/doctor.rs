@@ -13,7 +13,7 @@ use super::{Session, usage};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The backends and engines to look at; the exit code says whether all of them can work [default: all that there are]
+    /// The backends and engines to check; the exit code is 0 only if all of them work [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }

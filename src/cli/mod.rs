@@ -36,7 +36,7 @@ use minimg::store::Store;
 use settings::UserSettings;
 use style::Style;
 
-/// Minimal container images: only the files that your programs need, with a reason for each.
+/// Build minimal container images: only the files your programs need, each with a reason.
 #[derive(Debug, Parser)]
 #[command(name = "minimg", version, propagate_version = true, max_term_width = 110, after_help = EXAMPLES)]
 struct Cli {
@@ -48,45 +48,45 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  minimg build busybox-glibc                     a tiny glibc image in ./busybox-glibc.tar
-  minimg build nginx --board arm64 -o nginx.oci  an OCI layout for another machine
-  minimg build python3 --load docker             straight into Docker
-  minimg shrink docker:team/app -o app.tar       what an image's program needs, and nothing else of it
+  minimg build busybox-glibc                     write a tiny glibc image to ./busybox-glibc.tar
+  minimg build nginx --board arm64 -o nginx.oci  write an OCI layout for another machine
+  minimg build python3 --load docker             load the image into Docker
+  minimg shrink docker:team/app -o app.tar       keep only what the image's program needs
   minimg why curl /usr/lib/x86_64-linux-gnu/libssl.so.3
 ";
 
 /// What every verb accepts.
 #[derive(Debug, Args)]
 struct Global {
-    /// Say nothing but errors
-    #[arg(long, short, global = true, help_heading = "Everywhere")]
+    /// Print errors only
+    #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
-    /// Say more; twice for details
-    #[arg(long, short, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet", help_heading = "Everywhere")]
+    /// Print more; give it twice for details
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet", help_heading = "Global options")]
     verbose: u8,
     /// Print one JSON document instead of text
-    #[arg(long, global = true, help_heading = "Everywhere")]
+    #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Everywhere")]
+    /// When to use color
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
     color: clap::ColorChoice,
-    /// Use nothing but the store: no network
-    #[arg(long, global = true, env = "MINIMG_OFFLINE", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Everywhere")]
+    /// Work without network access, from the store alone
+    #[arg(long, global = true, env = "MINIMG_OFFLINE", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Global options")]
     offline: bool,
-    /// Where the cache is [default: the user's cache directory]
-    #[arg(long, global = true, value_name = "DIR", env = "MINIMG_STORE", help_heading = "Everywhere")]
+    /// The directory of the store [default: minimg in the user's cache directory]
+    #[arg(long, global = true, value_name = "DIR", env = "MINIMG_STORE", help_heading = "Global options")]
     store: Option<PathBuf>,
     /// The configuration file [default: minimg/config.toml in the user's configuration directory]
-    #[arg(long, global = true, value_name = "FILE", env = "MINIMG_CONFIG", help_heading = "Everywhere")]
+    #[arg(long, global = true, value_name = "FILE", env = "MINIMG_CONFIG", help_heading = "Global options")]
     config: Option<PathBuf>,
-    /// A directory with more profiles, or others of the same names; may be given several times
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    /// A directory with additional profiles, which override built-in ones; can be repeated
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     profiles: Vec<PathBuf>,
-    /// A directory with more boards, or others of the same names; may be given several times
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    /// A directory with additional boards, which override built-in ones; can be repeated
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     boards: Vec<PathBuf>,
-    /// Downloads and unpackings that run at once [default: one for each core]
-    #[arg(long, short, global = true, value_name = "N", help_heading = "Everywhere")]
+    /// How many downloads and unpacking jobs to run in parallel [default: one per core]
+    #[arg(long, short, global = true, value_name = "N", help_heading = "Global options")]
     jobs: Option<usize>,
 }
 
@@ -96,35 +96,35 @@ enum Verb {
     Build(build::Arguments),
     /// Make an existing image or root file system smaller
     Shrink(shrink::Arguments),
-    /// Pin the packages of a profile in a file beside it
+    /// Pin a profile's packages in a lock file next to it
     Lock(lock::Arguments),
-    /// List profiles, boards, backends, formats or rules
+    /// List profiles, boards, backends, formats or rule sets
     List(list::Arguments),
-    /// Show what a profile or board says
+    /// Show a profile or board
     Show(show::Arguments),
-    /// Start a new profile, with comments that explain it
+    /// Create a new, commented profile
     Init(init::Arguments),
-    /// Say why a file is in an image
+    /// Explain why a file is in an image
     Why(explain::WhyArguments),
-    /// Say why a file is not in an image, and what would keep it
+    /// Explain why a file is not in an image, and how to keep it
     WhyNot(explain::WhyNotArguments),
-    /// Run the tests of a profile in a real engine
+    /// Run a profile's tests in a container engine
     Test(test::Arguments),
-    /// Prove that everything in a root file system finds what it needs
+    /// Check that all programs in a root file system find what they need
     Check(check::Arguments),
-    /// Print the libraries of a program as a tree
+    /// Print a program's libraries as a tree
     Tree(closure::TreeArguments),
     /// Print the files that programs need from a root file system
     Closure(closure::Arguments),
-    /// Say which backends and engines can work on this machine, and how to install what is missing
+    /// Report which backends and engines work on this machine, and how to install what is missing
     Doctor(doctor::Arguments),
     /// Show, verify or prune the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of profiles or boards, for editors
     Schema(documentation::SchemaArguments),
-    /// Print the completion script of a shell
+    /// Print a shell completion script
     Completions(documentation::CompletionArguments),
-    /// Write the manual pages into a directory
+    /// Write the manual pages to a directory
     Man(documentation::ManArguments),
 }
 

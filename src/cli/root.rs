@@ -78,7 +78,7 @@ impl Opened {
         }
     }
 
-    /// The environment of the image's program; empty for what is no image.
+    /// The environment of the image's program; empty for what is not an image.
     pub(super) fn env(&self) -> BTreeMap<String, String> {
         match self {
             Self::Tree(rootfs) => rootfs.config.as_ref().map(|config| config.env.clone()).unwrap_or_default(),

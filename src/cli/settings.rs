@@ -72,7 +72,9 @@ impl UserSettings {
         let store =
             global.store.clone().or(file.store).or_else(|| Some(directory("XDG_CACHE_HOME", ".cache")?.join("minimg")));
         let store = store.ok_or_else(|| {
-            super::usage("there is no home directory for the cache; name one with --store or MINIMG_STORE")
+            super::usage(
+                "there is no home directory to keep the cache in; name a directory with --store or MINIMG_STORE",
+            )
         })?;
         Ok(Self {
             library: Settings {

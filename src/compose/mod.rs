@@ -22,7 +22,7 @@ use minimg_tree::{Kind, Node, PathError, RootPath, RootTree, resolve};
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
     /// The profile adds something at a path that cannot be one.
-    #[error("the profile adds a file at a wrong place: {0}")]
+    #[error("the profile adds a file in the wrong place: {0}")]
     Path(#[from] PathError),
     /// A file of the tree cannot be read.
     #[error("cannot read {path} of the root tree: {source}")]
@@ -37,7 +37,7 @@ pub enum ComposeError {
     Database(#[from] minimg_ownership::OwnershipError),
     /// A file's owner is not an account of the image.
     #[error(
-        "{path} shall belong to the {what} {name:?}, which the image does not have; add it under [[add.accounts]] or give a number"
+        "{path} is to be owned by the {what} {name:?}, which the image does not have; add it under [[add.accounts]] or give a number"
     )]
     UnknownAccount {
         /// `user` or `group`.
@@ -48,7 +48,7 @@ pub enum ComposeError {
         path: String,
     },
     /// An account of the profile is in the tree with another number.
-    #[error("the account {name:?} shall have the number {wanted}, but the packages give it {present}; use that number")]
+    #[error("the account {name:?} is to have the number {wanted}, but the packages give it {present}; use that number")]
     AccountClash {
         /// The account's name.
         name: String,
@@ -69,7 +69,7 @@ pub enum ComposeError {
     },
     /// The directory that the program shall start in is none.
     #[error(
-        "the image's workdir {path} is not a directory in it; name a directory, or one that is not there: engines make it"
+        "the image's workdir {path} is not a directory in it; name a directory, or a path that does not exist: engines create it"
     )]
     Workdir {
         /// The directory.

@@ -93,7 +93,7 @@ impl Catalogue {
     /// Reads a profile by name, or by path if there is a `/` in it or it ends in `.toml`, with all that it builds on.
     ///
     /// # Errors
-    /// When there is none of that name, or a file cannot be read or is wrong: with every problem that it has.
+    /// When there is no such name, or a file cannot be read or is wrong: with every problem that it has.
     pub fn get(&self, name_or_path: &str) -> Result<Definition> {
         let found = self.shelf.find(name_or_path)?;
         let name = found.name.clone();

@@ -70,7 +70,7 @@ fn a_root_is_built_and_pruned_whatever_is_around_it(site: &Site) {
     let config = site.outs().into_iter().map(|out| std::fs::read_to_string(out.join(".config")).unwrap());
     let config = config.into_iter().find(|config| config.contains(HELLO)).expect("the fragment's option");
     for option in ["BR2_LINUX_KERNEL=y", "BR2_TARGET_ROOTFS_EXT2=y"] {
-        assert!(!config.contains(option), "it is no part of a root: {config}");
+        assert!(!config.contains(option), "it is not part of a root: {config}");
     }
     let own = std::fs::read_to_string(site.sandbox.path("ext/configs/minimg_defconfig")).unwrap();
     assert!(own.lines().count() < 10 && !site.sandbox.path("mine").exists(), "the user's file is written over: {own}");

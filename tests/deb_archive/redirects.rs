@@ -58,7 +58,7 @@ fn what_leads_nowhere_is_told() {
     let other = Server::start();
     for (to, part) in [
         ("/a".to_owned(), "/a redirects without end, the last time to http://127.0.0.1:"),
-        ("file:///etc/passwd".to_owned(), "/a redirects to \"file:///etc/passwd\", which is no address"),
+        ("file:///etc/passwd".to_owned(), "/a redirects to \"file:///etc/passwd\", which is not an address"),
         (format!("{}/c", other.address), "/a is not there"),
     ] {
         let server = leading("/a", to);

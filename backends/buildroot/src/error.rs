@@ -44,7 +44,7 @@ pub enum BuildrootError {
     },
     /// Buildroot's makefiles cut or misread a path.
     #[error(
-        "Buildroot cannot use {path}: there is {letter} in it; move it, or where it is the store's name another with --store"
+        "Buildroot cannot use {path}: its path contains {letter}; move it, or if it is the store, name another with --store"
     )]
     Path {
         /// Its own tree, an external one, or where it would build; links resolved.
@@ -54,8 +54,8 @@ pub enum BuildrootError {
     },
     /// kconfig dropped what was asked for.
     #[error(
-        "Buildroot does not accept the configuration: {}; leave out what the profile asks for in vain, and where it is the defconfig \
-         that does, say `# BR2_... is not set` of it in `options`",
+        "Buildroot does not accept the configuration: {}; remove the options that cannot take effect from the profile; for those \
+         of the defconfig, put `# BR2_... is not set` into `options`",
         dropped.join("; ")
     )]
     Dropped {
@@ -77,9 +77,7 @@ pub enum BuildrootError {
     )]
     Fakeroot,
     /// A file does not belong to whom Buildroot's tables say.
-    #[error(
-        "the owner of {path} is lost: Buildroot's tables give it another one than the root that was built; was fakeroot at work?"
-    )]
+    #[error("the owner of {path} is lost: Buildroot's tables and the built root disagree; did fakeroot run?")]
     LostOwner {
         /// Which file.
         path: String,

@@ -102,7 +102,7 @@ mod tests {
         for (text, configured, expected) in [
             ("trea = 'x'", "", "unknown field `trea`, expected one of"),
             ("legal-info = true", "", "invalid type: boolean `true`, expected path string in `legal-info`"),
-            ("time-limit = 'x'", "", "no span of time"),
+            ("time-limit = 'x'", "", "is not a span of time"),
             ("", "treee = 'x'", "`treee`"),
         ] {
             let error = read(text, configured).unwrap_err();

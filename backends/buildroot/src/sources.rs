@@ -68,7 +68,7 @@ fn usable(path: &Path, is_out: bool) -> Result<(), BuildrootError> {
 
 /// Stands for the files of a tree, by their names, lengths and times: as make sees them.
 fn fingerprint(tree: &Path) -> Result<Digest, BuildrootError> {
-    /// What is no source of a build at the top of a tree, or is made by one that is not ours.
+    /// What is not a source of a build at the top of a tree, or is made by one that is not ours.
     const PASSED_OVER: [&str; 6] = [".git", "dl", "output", "docs", ".config", ".config.old"];
     let mut files = Vec::new();
     let mut pending = vec![tree.to_owned()];

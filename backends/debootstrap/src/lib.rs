@@ -51,13 +51,13 @@ pub enum DebootstrapError {
     NoSubordinateIds,
     /// debootstrap itself as an ordinary user.
     #[error(
-        "cannot run debootstrap as an ordinary user, since it makes device nodes; install mmdebstrap, which knows how to go without"
+        "cannot run debootstrap as an ordinary user, since it makes device nodes; install mmdebstrap, which needs none"
     )]
     OnlyAsRoot,
     /// debootstrap itself for another machine, whose emulator only a user namespace has.
     #[error(
         "cannot run debootstrap for a board of another machine: the emulator is not registered here, and in the namespace that gets its own \
-         no device nodes can be made; install mmdebstrap, which knows how to go without, or register the emulator with \
+         no device nodes can be made; install mmdebstrap, which needs none, or register the emulator with \
          `apt-get install qemu-user-static binfmt-support`"
     )]
     OnlyRegistered,
@@ -71,7 +71,9 @@ pub enum DebootstrapError {
         package: String,
     },
     /// apt has no way to name a keyring in such a directory.
-    #[error("{tool} cannot work in {path}: there is a blank or one of `,[]\"%` in it; name another store with --store")]
+    #[error(
+        "{tool} cannot work in {path}: the path contains a blank or one of `,[]\"%`; name another store with --store"
+    )]
     Place {
         /// The tool.
         tool: &'static str,

@@ -150,9 +150,9 @@ mod tests {
             ("variant = '--help'", "`variant` cannot be"),
             ("include = ['a b']", "`include` cannot be"),
             ("hooks = 'x'", "`hooks` is not a list of texts"),
-            ("time-limit = 'soon'", "`time-limit`: \"soon\" is no span of time"),
+            ("time-limit = 'soon'", "`time-limit`: \"soon\" is not a span of time"),
             ("time-limit = '0s'", "`time-limit` leaves no time"),
-            ("max-age = '-1s'", "`max-age`: \"-1s\" is no span of time"),
+            ("max-age = '-1s'", "`max-age`: \"-1s\" is not a span of time"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -23,7 +23,7 @@ pub enum ExecError {
         found: u32,
     },
     /// It describes itself with a family that profiles do not have.
-    #[error("cannot use {program}: its family {family:?} is none that profiles have; {help}")]
+    #[error("cannot use {program}: profiles have no family {family:?}; {help}")]
     Family {
         /// The program.
         program: String,
@@ -33,7 +33,7 @@ pub enum ExecError {
         help: String,
     },
     /// A program that it runs is not on this machine.
-    #[error("cannot run {program}: it needs {need}, which no directory of PATH has; install it, or what has it")]
+    #[error("cannot run {program}: it needs {need}, which is not in PATH; install it or the package that provides it")]
     Needs {
         /// The program.
         program: String,
@@ -53,7 +53,7 @@ pub enum ExecError {
         message: String,
     },
     /// There is no place for its answer.
-    #[error("cannot make a temporary file: {0}; let TMPDIR name a directory that can be written to")]
+    #[error("cannot make a temporary file: {0}; set TMPDIR to a writable directory")]
     Temporary(#[source] std::io::Error),
     /// It says why it failed.
     #[error("{program} says: {message}")]

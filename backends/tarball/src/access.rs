@@ -146,7 +146,7 @@ fn of_host(bytes: &[u8], host: &str) -> Result<Option<String>, String> {
     let Some((_, Auth { auth })) = secret else { return Ok(None) };
     match auth.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b)) {
         true => Ok(Some(auth)),
-        false => Err(format!("`auth` of {host} is no base64")),
+        false => Err(format!("`auth` of {host} is not valid base64")),
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Yum;
 #[derive(Debug, thiserror::Error)]
 pub enum YumError {
     /// The distribution does not have the board's architecture.
-    #[error("cannot install rpm packages for the board {board}: the rpm world has no name for its architecture")]
+    #[error("cannot install rpm packages for the board {board}: RPM has no name for its architecture")]
     Architecture {
         /// The board.
         board: String,

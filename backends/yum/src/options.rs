@@ -281,7 +281,7 @@ mod tests {
             ("repositories = [{ name = 'a', gpgcheck = false }]", "needs one of `baseurl`"),
             ("repositories = [{ name = 'a]', baseurl = 'x', gpgcheck = false }]", "cannot be a repository's name"),
             ("repositories = [{ name = 'a', baseurl = \"x\\nb=1\", gpgcheck = false }]", "cannot stand in"),
-            ("max-age = 'old'", "is no span of time"),
+            ("max-age = 'old'", "is not a span of time"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -22,7 +22,7 @@ pub enum ArchiveError {
     },
     /// A lock names an archive that the profile's source does not have.
     #[error(
-        "the lock takes packages from {archive}, which the profile's [source] does not name; write the lock anew with `minimg lock`"
+        "the lock takes packages from {archive}, which the profile's [source] does not name; write the lock again with `minimg lock`"
     )]
     NotLocated {
         /// What the archive calls itself.
@@ -38,8 +38,8 @@ pub enum ArchiveError {
     },
     /// The mirror does not have the suite.
     #[error(
-        "{address} has no suite {suite}: {url} is not there; {near}the suite is chosen by --suite or `suite` in the profile's [source], the \
-         mirror by --mirror"
+        "{address} has no suite {suite}: {url} does not exist; {near}choose the suite with --suite or `suite` in the profile's [source], the \
+         mirror with --mirror"
     )]
     NoSuite {
         /// The suite.
@@ -60,7 +60,7 @@ pub enum ArchiveError {
         source: EntryError,
     },
     /// The board has no name in this family.
-    #[error("the board {board} has no architecture in the world of Debian packages; use another board or backend")]
+    #[error("the board {board} has no Debian architecture; use another board or backend")]
     Architecture {
         /// The board's name.
         board: String,
@@ -85,7 +85,7 @@ pub enum ArchiveError {
     },
     /// A Release file has expired.
     #[error(
-        "{url} expired on {until}: the mirror is out of date, or somebody holds updates back; use another mirror, or allow it with \
+        "{url} expired on {until}: the mirror is out of date, or someone is holding updates back; use another mirror, or allow it with \
          --allow-expired"
     )]
     Expired {
@@ -96,7 +96,7 @@ pub enum ArchiveError {
     },
     /// A Release file is older than one that was seen before.
     #[error(
-        "{url} is of {date}, older than the one of {seen} that was seen before: the mirror went back, or somebody replays an old \
+        "{url} is of {date}, older than the one of {seen} that was seen before: the mirror went back in time, or someone is replaying an old \
          one; use another mirror, or allow it with --allow-expired"
     )]
     Replayed {
@@ -108,7 +108,7 @@ pub enum ArchiveError {
         seen: String,
     },
     /// A Release file is that of another suite.
-    #[error("{url} is the index of {found}, not of {wanted} as asked for")]
+    #[error("{url} is the index of {found} instead of {wanted}")]
     WrongSuite {
         /// Which file.
         url: String,
@@ -119,7 +119,7 @@ pub enum ArchiveError {
     },
     /// A usual extra suite is there, and its packages are not those that it promises.
     #[error(
-        "{source}; use another mirror, or do without {suite}: name the wanted suites with --extra-suites, or `none`, or as `extra-suites` in \
+        "{source}; use another mirror, or leave out {suite}: name the suites you want with --extra-suites, or `none`, or as `extra-suites` in \
          the profile's [source]"
     )]
     Incomplete {

@@ -157,7 +157,7 @@ impl<'p, 'u, 'a> Explainer<'p, 'u, 'a> {
         if found.real.is_empty() && found.ruled_out.is_empty() {
             let near = universe.nearest(wanted.name);
             let hint = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) };
-            return format!("there is no package {}, and none that provides it{hint}", wanted.name);
+            return format!("there is no package {}, and nothing provides it{hint}", wanted.name);
         }
         let relation = Relation { name: wanted.name, qualifier: wanted.architecture, version: None };
         format!("{text} is asked for, but {}", available(universe, &relation))

@@ -151,7 +151,7 @@ fn choose(
 fn warn_of_idle_pins(universe: &Universe<'_>, context: &Context<'_>) {
     for name in universe.pins.keys().filter(|name| universe.find(name).is_unknown()) {
         let near = universe.nearest(name).first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        let text = format!("the pin of {name} does nothing, since there is no package of that name{near}");
+        let text = format!("the pin of {name} has no effect: there is no package of that name{near}");
         context.reporter.event(minimg_base::report::Event::Warning(&text));
     }
 }

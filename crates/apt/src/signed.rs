@@ -39,7 +39,7 @@ pub(super) fn release(
     let reader = Reader { suite, fetcher, context, keyring: &keyring, now: now(), key };
     match reader.current(known) {
         Err(ArchiveError::Fetch(FetchError::NotFound { url })) if suite.optional => {
-            let text = format!("{url} is not there, so {} is not searched", suite.name);
+            let text = format!("{url} does not exist, so {} is not searched", suite.name);
             context.reporter.event(Event::Warning(&text));
             Ok(None)
         }

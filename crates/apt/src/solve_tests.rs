@@ -178,8 +178,8 @@ fn recommends() {
 #[test]
 fn explanations() {
     for (archive, request, expected) in [
-        ("busybox 1", "busibox", "there is no package busibox, and none that provides it; did you mean busybox?"),
-        ("a 1", "zzzzzz", "there is no package zzzzzz, and none that provides it"),
+        ("busybox 1", "busibox", "there is no package busibox, and nothing provides it; did you mean busybox?"),
+        ("a 1", "zzzzzz", "there is no package zzzzzz, and nothing provides it"),
         ("a 1\na 2", "a=3", "a=3 is asked for, but a is there as 2, 1"),
         ("a 1 | Depends: b\nb 2 | Depends: c (>= 3)\nc 1", "a", "a 1 → b 2 needs c (>= 3), but c is there as 1"),
         (

@@ -22,7 +22,7 @@ pub enum Class {
     Incomplete = 8,
     /// An outside tool or engine is missing or failed.
     Tool = 9,
-    /// The lock does not fit the profile, and `--locked` forbids to resolve anew.
+    /// The lock does not match the profile, and `--locked` forbids resolving again.
     Stale = 10,
 }
 
@@ -70,11 +70,11 @@ impl Class {
             Class::Profile => "a profile, board, lock or configuration file is wrong",
             Class::Unsatisfiable => "the request cannot be satisfied",
             Class::Network => "the network, a mirror or a registry failed, or was needed with --offline",
-            Class::Verification => "a signature, digest or date does not hold",
+            Class::Verification => "a signature, digest or date failed verification",
             Class::Malformed => "foreign data is malformed, hostile or too large",
             Class::Incomplete => "the image would not be complete",
             Class::Tool => "an outside tool or engine is missing or failed",
-            Class::Stale => "the lock is stale and --locked forbids to resolve anew",
+            Class::Stale => "the lock is stale and --locked forbids resolving again",
         }
     }
 }

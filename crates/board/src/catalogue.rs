@@ -76,7 +76,7 @@ impl Boards {
     /// Reads a board by name, or by path if there is a `/` in it or it ends in `.toml`.
     ///
     /// # Errors
-    /// When there is none of that name, or the file cannot be read or is wrong: with every problem that it has.
+    /// When there is no such name, or the file cannot be read or is wrong: with every problem that it has.
     pub fn get(&self, name_or_path: &str) -> Result<Board> {
         let found = self.shelf.find(name_or_path)?;
         let read = || {

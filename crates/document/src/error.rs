@@ -13,7 +13,7 @@ pub enum DocumentError {
     #[error(transparent)]
     File(#[from] FileError),
     /// There is no such name.
-    #[error("cannot find the {kind} `{name}`: there is none of that name{}", remedy(.kind, .help))]
+    #[error("cannot find the {kind} `{name}`: no such name{}", remedy(.kind, .help))]
     Unknown {
         /// `profile` or `board`.
         kind: &'static str,

@@ -57,7 +57,7 @@ pub enum EngineError {
     },
     /// The engine tells something else than an id.
     #[error(
-        "{name} says that the id of {reference} is {found:?}, which is none; is there more than one image of that name?"
+        "{name} says that the id of {reference} is {found:?}, which is not an id; is there more than one image of that name?"
     )]
     NoId {
         /// The program.
@@ -69,8 +69,8 @@ pub enum EngineError {
     },
     /// The engine has another image under the name than was put there.
     #[error(
-        "{name} says that {reference} is {found} where {expected} was put; try the other one of --load and --import, or load a file by hand \
-         (an old Docker imports for no machine but its own)"
+        "{name} says that {reference} is {found} where {expected} was put; try the other of --load and --import, or load a file by hand \
+         (an old Docker imports for its own machine only)"
     )]
     Differs {
         /// The program.

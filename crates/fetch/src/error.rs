@@ -11,9 +11,7 @@ use minimg_store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The network may not be used and the store does not hold it.
-    #[error(
-        "{name} is not in the store and {url} may not be asked for it, since no network access is allowed (--offline)"
-    )]
+    #[error("{name} is not in the store and {url} cannot be fetched with --offline")]
     Offline {
         /// What was wanted.
         name: String,
@@ -21,7 +19,7 @@ pub enum FetchError {
         url: String,
     },
     /// The server does not have it.
-    #[error("{url} is not there")]
+    #[error("{url} does not exist")]
     NotFound {
         /// Where it was looked for.
         url: String,
@@ -34,8 +32,8 @@ pub enum FetchError {
         /// The status of HTTP.
         status: u16,
     },
-    /// The server wants to know who asks.
-    #[error("{url} answered with status 401: it wants to know who asks")]
+    /// The server requires authentication.
+    #[error("{url} answered with status 401: authentication required")]
     Unauthorized {
         /// Which address.
         url: String,
@@ -51,7 +49,7 @@ pub enum FetchError {
         message: String,
     },
     /// The network failed, again and again.
-    #[error("{url}: {message} (tried {attempts} times, {received} bytes came)")]
+    #[error("{url}: {message} (tried {attempts} times, {received} bytes received)")]
     Network {
         /// Which address.
         url: String,
@@ -64,7 +62,7 @@ pub enum FetchError {
     },
     /// There is no safe connection to the server.
     #[error(
-        "{url} cannot be asked safely: {message}; the server's certificate must be of an authority that this machine trusts (those of the \
+        "no secure connection to {url}: {message}; the server's certificate must come from an authority that this machine trusts (those of the \
          package ca-certificates, or of the file that SSL_CERT_FILE names)"
     )]
     Untrusted {
@@ -90,7 +88,7 @@ pub enum FetchError {
         source: io::Error,
     },
     /// There is more than there may be.
-    #[error("{url} sends more than {limit} bytes, the most that is accepted")]
+    #[error("{url} sends more than the limit of {limit} bytes")]
     TooLarge {
         /// Which address.
         url: String,
@@ -98,9 +96,7 @@ pub enum FetchError {
         limit: u64,
     },
     /// The length is not the promised one.
-    #[error(
-        "{url} has {found} bytes, not {expected} as promised; the mirror may be in the middle of an update, or damaged"
-    )]
+    #[error("{url} has {found} bytes instead of {expected}; the mirror may be in the middle of an update, or damaged")]
     Size {
         /// Which address.
         url: String,
@@ -111,7 +107,7 @@ pub enum FetchError {
     },
     /// The digest is not the promised one.
     #[error(
-        "{url} has the digest {found}, not {expected} as promised; it was not kept. The mirror may be in the middle of an update, damaged or hostile"
+        "{url} has the digest {found} instead of {expected}, and was not kept. The mirror may be in the middle of an update, damaged or hostile"
     )]
     Digest {
         /// Which address.

@@ -44,7 +44,7 @@ pub enum OwnershipError {
         source: io::Error,
     },
     /// A file of it is larger than any real one.
-    #[error("{path} of the root tree has {size} bytes, and no package database has more than {LARGEST}")]
+    #[error("{path} of the root tree has {size} bytes, more than the {LARGEST} that a package database may have")]
     TooLarge {
         /// Which file.
         path: RootPath,

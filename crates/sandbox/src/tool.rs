@@ -78,8 +78,8 @@ pub enum ToolError {
     },
     /// This machine does not let it act as root of a namespace.
     #[error(
-        "cannot make namespaces to run {tool} in: {reason}; run as root, or allow user namespaces \
-         (`sysctl -w kernel.unprivileged_userns_clone=1` and `user.max_user_namespaces`; in a container give it that right)"
+        "cannot make namespaces to run {tool} in: {reason}; run as root or allow user namespaces \
+         (`sysctl -w kernel.unprivileged_userns_clone=1` and `user.max_user_namespaces`; in a container, grant it that right)"
     )]
     NoNamespace {
         /// The tool that would run in it.
@@ -102,9 +102,7 @@ pub enum ToolError {
         reason: String,
     },
     /// Its directory cannot be made.
-    #[error(
-        "cannot make a directory to work in at {path}: {source}; free some space or name another store with --store"
-    )]
+    #[error("cannot make a working directory at {path}: {source}; free some space or name another store with --store")]
     Workspace {
         /// Which one.
         path: PathBuf,

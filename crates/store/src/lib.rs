@@ -47,7 +47,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// What was to be stored is not what it was said to be.
-    #[error("{what} has the digest {found}, not {expected} as promised; it was not kept")]
+    #[error("{what} has the digest {found} instead of {expected}, and was not kept")]
     Mismatch {
         /// What it was said to be.
         what: String,
@@ -232,7 +232,7 @@ fn io_error(path: &Path, source: io::Error) -> StoreError {
     StoreError::Io { path: path.to_owned(), source }
 }
 
-/// Notes that something was used, for [`Store::prune`]. It is only a hint, so a store that cannot be written to is no failure.
+/// Notes that something was used, for [`Store::prune`]. It is only a hint, so a store that cannot be written to is not a failure.
 fn touch(path: &Path) {
     let now = std::time::SystemTime::now();
     let recent = |meta: fs::Metadata| meta.modified().ok().and_then(|then| now.duration_since(then).ok());

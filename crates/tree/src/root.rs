@@ -89,7 +89,7 @@ pub enum ResolveError {
 ///
 /// # Errors
 /// After [`MAX_LINKS`] links, when something on the way is missing or is not a directory, and when the root cannot be read. That the
-/// last component is missing is no error: the entry is `None` then.
+/// last component is missing is not an error: the entry is `None` then.
 pub fn resolve<R: Root + ?Sized>(root: &R, from: &RootPath, name: &[u8]) -> Result<Resolved, ResolveError> {
     let mut pending: Vec<Box<[u8]>> = Vec::new();
     let mut at = if name.first() == Some(&b'/') { RootPath::root() } else { from.clone() };

@@ -29,7 +29,7 @@ const MAX_CONTROL_FILE: u64 = 32 << 20;
 /// Reads a package, whose digest was checked, up to its files, which are then read from the second value.
 ///
 /// # Errors
-/// When the bytes are no package, or beyond the limits.
+/// When the bytes are not a package, or beyond the limits.
 pub fn read<'a>(reader: impl BufRead + Send + 'a) -> Result<(Metadata, Data<'a>), Problem> {
     read_rationed(reader, None)
 }

@@ -185,7 +185,7 @@ impl<'r, 's, R: Root + ?Sized> Checker<'r, 's, R> {
         for missing in process.missing.iter().filter(|missing| missing.asker == 0) {
             let somewhere = libraries.iter().find(|library| library.file_name() == &*missing.name);
             let (severity, text) = match somewhere {
-                Some(library) => (Severity::Note, format!("whoever opens this file must have opened {library} before")),
+                Some(library) => (Severity::Note, format!("a program that opens this file must open {library} first")),
                 None => (
                     Severity::Warning,
                     "no program names this file, so it can fail only when something opens it".to_owned(),

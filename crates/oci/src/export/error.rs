@@ -34,7 +34,7 @@ pub enum ExportError {
     },
     /// The format holds one image.
     #[error(
-        "the format {format} holds one image and {count} are to be written; use archive, oci or oci-archive, or one board at a time"
+        "the format {format} holds one image, but there are {count}; use archive, oci or oci-archive, or one board at a time"
     )]
     OneImage {
         /// The format.

@@ -5,7 +5,7 @@
 use super::super::{MOST_PATHS, take};
 use minimg_tree::PATH_MAX;
 
-/// A header with more tags than this is no package's; rpm's own limit.
+/// A header with more tags than this is not a package's; rpm's own limit.
 const MOST_TAGS: usize = 0xffff;
 /// The longest data of a header; rpm's own limit.
 const LONGEST_DATA: usize = 0x0fff_ffff;
