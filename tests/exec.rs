@@ -142,7 +142,7 @@ fn a_program_that_does_not_keep_to_the_protocol_is_refused() {
         (
             "echo '{\"protocol\": 1, \"description\": \"d\", \"needs\": [\"no-such-tool\"]}'".to_owned(),
             9,
-            "it needs no-such-tool, which no directory of PATH has",
+            "it needs no-such-tool, which is not in PATH",
         ),
         (format!("{described}cat /dev/zero"), 9, "bytes and was killed"),
         (format!("{described}echo '{{}}'"), 9, "missing field `key`"),
