@@ -295,7 +295,7 @@ fn plain_addresses_are_asked_of_a_proxy_whole() {
 #[test]
 fn a_suite_that_the_mirror_lacks_is_named_with_what_was_meant() {
     let mut bench = Bench::new(&Repository::new());
-    for (suite, near) in [("trixy", "; did you mean trixie? the suite is chosen"), ("noble", "; the suite is chosen")] {
+    for (suite, near) in [("trixy", "; did you mean trixie? choose the suite"), ("noble", "; choose the suite")] {
         bench.source.suite = suite.into();
         let (class, text) = bench.failure();
         let said = format!("{} has no suite {suite}: ", bench.server.address);
@@ -382,7 +382,7 @@ fn usual_suites_may_be_missing_but_not_wrong() {
     updates.packages[0].version = "4";
     bench.server.put_all(updates.files());
     bench.server.change("trixie-updates/main", |content| content.truncate(20));
-    assert_failure(bench.failure(), Class::Verification, "or do without trixie-updates");
+    assert_failure(bench.failure(), Class::Verification, "or leave out trixie-updates");
 }
 
 #[test]

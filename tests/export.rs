@@ -276,7 +276,7 @@ fn several_images_need_a_format_that_holds_them() {
         let out = sample.out("x");
         let error = export::write(&images, format, Destination::Path(&out), &sample.store).unwrap_err();
         assert!(
-            error.to_string().starts_with(&format!("the format {format} holds one image and 2 are to be written")),
+            error.to_string().starts_with(&format!("the format {format} holds one image, but there are 2")),
             "{error}"
         );
     }

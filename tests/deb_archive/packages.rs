@@ -25,7 +25,7 @@ fn packages_that_are_not_what_was_promised_are_refused() {
     assert_failure(endless.failure(), Class::Malformed, "sends more than 70000 bytes");
     let missing = Bench::new(&Repository::new());
     missing.server.remove("/pool/b");
-    assert_failure(missing.failure(), Class::Network, "/pool/b_2.deb is not there");
+    assert_failure(missing.failure(), Class::Network, "/pool/b_2.deb does not exist");
 }
 
 #[test]

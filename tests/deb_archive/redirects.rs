@@ -59,7 +59,7 @@ fn what_leads_nowhere_is_told() {
     for (to, part) in [
         ("/a".to_owned(), "/a redirects without end, the last time to http://127.0.0.1:"),
         ("file:///etc/passwd".to_owned(), "/a redirects to \"file:///etc/passwd\", which is not an address"),
-        (format!("{}/c", other.address), "/a is not there"),
+        (format!("{}/c", other.address), "/a does not exist"),
     ] {
         let server = leading("/a", to);
         let error = fetched(&bench, &format!("{}/a", server.address), &[]).unwrap_err();
