@@ -289,7 +289,7 @@ fn plain_addresses_are_asked_of_a_proxy_whole() {
     assert!(log.iter().all(|line| line.starts_with("http://mirror.invalid/") && line.ends_with(" 200")), "{log:?}");
     proxy.behave("InRelease", Manner::Status { status: 503, times: 9 });
     let (class, text) = bench.failure();
-    assert!(class == Class::Network && text.contains(", asked through the proxy 127.0.0.1:"), "{class:?}: {text}");
+    assert!(class == Class::Network && text.contains(", through the proxy 127.0.0.1:"), "{class:?}: {text}");
 }
 
 #[test]

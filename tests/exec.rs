@@ -146,7 +146,7 @@ fn a_program_that_does_not_keep_to_the_protocol_is_refused() {
         ),
         (format!("{described}cat /dev/zero"), 9, "bytes and was killed"),
         (format!("{described}echo '{{}}'"), 9, "missing field `key`"),
-        (format!("{described}seq 100; echo last >&2; exit 1"), 9, "last\nthe whole log is "),
+        (format!("{described}seq 100; echo last >&2; exit 1"), 9, "last\nthe full log is "),
         (
             format!("{described}echo '{{\"error\": {{\"message\": \"no way\", \"class\": \"network\"}}}}'; exit 1"),
             5,

@@ -48,7 +48,7 @@ impl Patient {
     }
 
     fn engine(name: &'static str, settings: &Settings) -> Self {
-        Self::new("engine", name, "takes images in and runs them", Engine::survey(name, settings))
+        Self::new("engine", name, "loads and runs images", Engine::survey(name, settings))
     }
 }
 

@@ -209,7 +209,7 @@ impl Composer<'_> {
             return Some("that is a link of the merged /usr, without which no path of a program or library holds");
         }
         match (is_directory(node), is_directory(there)) {
-            (true, false) => Some("there is something else than a directory already"),
+            (true, false) => Some("there is already something other than a directory"),
             (false, true) if self.tree.below(path).any(|(other, _)| other != path) => {
                 Some("there is a directory with files in it already")
             }

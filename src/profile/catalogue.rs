@@ -125,7 +125,7 @@ impl Catalogue {
             FileError::new(&found.label, text, vec![problem])
         };
         if depth >= LONGEST_CHAIN {
-            let message = format!("more than {LONGEST_CHAIN} profiles build on one another; do they go in a circle?");
+            let message = format!("more than {LONGEST_CHAIN} profiles build on one another; do they form a circle?");
             return Err(DocumentError::from(at_extends(message)).into());
         }
         let parent = match (&found.directory, found.hides) {
@@ -162,7 +162,7 @@ fn read_locals(part: &mut OverrideTable, directory: Option<&Path>, problems: &mu
     for file in &mut part.add.files {
         let Some(from) = &file.from else { continue };
         let Some(directory) = directory else {
-            problems.add(from.span(), "a built-in profile has no files beside it; write `content` instead");
+            problems.add(from.span(), "a built-in profile has no files next to it; write `content` instead");
             continue;
         };
         match read_limited(&directory.join(from.get()), LONGEST_ADDED_FILE) {

@@ -69,8 +69,8 @@ impl Profile {
 
     fn keep_lines(&self) -> Vec<Line> {
         let keep = &self.keep;
-        let programs = keep.programs.iter().map(|path| line(path, "program, with all that it needs"));
-        let optional = keep.optional_programs.iter().map(|path| line(path, "program, where the packages have it"));
+        let programs = keep.programs.iter().map(|path| line(path, "program, with everything it needs"));
+        let optional = keep.optional_programs.iter().map(|path| line(path, "program, if the packages have it"));
         let rules = keep.rules.iter().map(|name| line(name, "rule set"));
         let packages = keep.packages.iter().map(|name| line(name, "whole package"));
         let globs = keep.keep.iter().map(|pattern| line(&pattern.glob, &pattern.reason));

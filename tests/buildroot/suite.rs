@@ -169,7 +169,7 @@ fn of_external_trees_the_last_has_the_defconfig(site: &Site) {
 fn what_buildroot_says_of_an_external_tree_is_shown(site: &Site) {
     second_external(site, "MINIMG", &[]);
     let said = site.fail(9, &site.profile(&[]).replace("['ext']", "['ext', 'second']"));
-    assert!(said.contains("MINIMG") && said.contains("the whole log is "), "{said}");
+    assert!(said.contains("MINIMG") && said.contains("the full log is "), "{said}");
     std::fs::remove_dir_all(site.sandbox.path("second")).unwrap();
 }
 
@@ -195,7 +195,7 @@ fn a_configuration_never_meets_the_root_of_another(site: &Site) {
 fn a_failure_names_the_package_the_step_and_the_log(site: &Site) {
     let said = site.fail(9, &site.profile(&["BR2_PACKAGE_MINIMG_FAILING=y"]));
     assert!(said.contains("Buildroot failed at minimg-failing 0.1 Building"), "{said}");
-    assert!(said.contains("failing.c: no such thing") && said.contains("the whole log is "), "{said}");
+    assert!(said.contains("failing.c: no such thing") && said.contains("the full log is "), "{said}");
 }
 
 fn a_lost_owner_is_noticed(site: &Site) {

@@ -200,7 +200,7 @@ deb = ["x"]
      6 | programs = ["../x", "a/b", "/ok/../no"]
        |                     ^^^^^
 
-    x.toml:6:28: `/ok/../no` must not have `..` in it
+    x.toml:6:28: `/ok/../no` must not contain `..`
        |
      6 | programs = ["../x", "a/b", "/ok/../no"]
        |                            ^^^^^^^^^^^
@@ -215,7 +215,7 @@ deb = ["x"]
      9 | "/usr/[" = "not a glob"
        | ^^^^^^^^
 
-    x.toml:10:16: the reason is empty; say why, for those who ask `minimg why`
+    x.toml:10:16: the reason is empty; `minimg why` shows it, so say why
         |
      10 | "/usr/share" = "  "
         |                ^^^^
@@ -367,7 +367,7 @@ fn what_could_harm_a_terminal_is_not_shown() {
      2 | user = "a\u001b[31mb"
        |        ^^^^^^^^^^^^^^
 
-    x.toml:4:8: there is a control character (U+0007) in it
+    x.toml:4:8: it contains a control character (U+0007)
        |
      4 | "/x" = "y\u0007"
        |        ^^^^^^^^^
@@ -411,7 +411,7 @@ fn building_on_what_is_not_there() {
     insta::assert_snapshot!(message(&error, circle.path()).replace("././", "./"), @r##"
     cannot read `./a.toml`, which has an error
 
-    ./a.toml:1:11: more than 16 profiles build on one another; do they go in a circle?
+    ./a.toml:1:11: more than 16 profiles build on one another; do they form a circle?
        |
      1 | extends = './b.toml'
        |           ^^^^^^^^^^
@@ -546,7 +546,7 @@ content = ''
      13 | [suite.trixy.packages]
         |        ^^^^^
 
-    x.toml:17:8: `/etc/.wh.passwd` cannot be in an image: to engines `.wh.passwd` means that a file is removed
+    x.toml:17:8: `/etc/.wh.passwd` cannot be in an image: engines take `.wh.passwd` to mean that a file is removed
         |
      17 | path = '/etc/.wh.passwd'
         |        ^^^^^^^^^^^^^^^^^

@@ -12,7 +12,7 @@ pub enum BuildrootError {
     #[error("the profile's [source.options.{NAME}] is wrong: {0}")]
     Option(String),
     /// The configuration file does.
-    #[error("the configuration's [backends.{NAME}] knows `tree`, a path, and not `{0}`")]
+    #[error("the configuration's [backends.{NAME}] supports `tree`, a path, but not `{0}`")]
     Setting(String),
     /// Nobody said where Buildroot is.
     #[error(
@@ -36,7 +36,7 @@ pub enum BuildrootError {
     },
     /// There is no such defconfig.
     #[error(
-        "neither Buildroot nor an external tree has the defconfig {name}; `make list-defconfigs` shows those that there are"
+        "neither Buildroot nor an external tree has the defconfig {name}; `make list-defconfigs` lists the available ones"
     )]
     UnknownDefconfig {
         /// Its name.

@@ -23,7 +23,7 @@ pub struct Deb;
 impl Deb {
     fn refuse_options(&self, request: &Request) -> Result<()> {
         if request.source.options.contains_key(self.name()) {
-            let message = "it has no options; what it knows stands in [source] itself".to_owned();
+            let message = "it has no options; all its settings are in [source] itself".to_owned();
             return Err(OptionsError { backend: "deb", message }.into());
         }
         Ok(())
@@ -36,7 +36,7 @@ impl Backend for Deb {
     }
 
     fn description(&self) -> &str {
-        "Debian packages, read by minimg itself: no set-up, no root, any architecture"
+        "Debian packages, read by minimg itself: no setup, no root privileges, any architecture"
     }
 
     fn family(&self) -> &str {

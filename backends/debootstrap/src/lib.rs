@@ -63,7 +63,7 @@ pub enum DebootstrapError {
     OnlyRegistered,
     /// A package that is asked for, of which no version may be installed.
     #[error(
-        "{package} was not installed: no version of it in the archives fits the profile's pins and exclusions; change `source.pins` or \
+        "{package} was not installed: no version in the archives matches the profile's pins and exclusions; change `source.pins` or \
          `source.exclude`"
     )]
     RuledOut {

@@ -95,7 +95,7 @@ impl Backend for Yum {
     }
 
     fn description(&self) -> &str {
-        "RPM packages, installed by dnf, microdnf or yum: Fedora, CentOS and their kin"
+        "RPM packages, installed by dnf, microdnf or yum: Fedora, CentOS and their derivatives"
     }
 
     fn family(&self) -> &str {

@@ -163,7 +163,7 @@ impl Options {
         let mut all = keys.chain(addresses.map(String::as_str)).chain(settings).chain(words);
         if let Some(text) = all.find(|text| text.is_empty() || text.starts_with('-') || text.contains(char::is_control))
         {
-            return Err(wrong(format!("{text:?} cannot stand in the tool's configuration")));
+            return Err(wrong(format!("{text:?} cannot be written to the tool's configuration")));
         }
         Ok(())
     }
@@ -280,7 +280,7 @@ mod tests {
             ("repositories = [{ name = 'a', baseurl = 'x' }]", "names no `gpgkey`"),
             ("repositories = [{ name = 'a', gpgcheck = false }]", "needs one of `baseurl`"),
             ("repositories = [{ name = 'a]', baseurl = 'x', gpgcheck = false }]", "cannot be a repository's name"),
-            ("repositories = [{ name = 'a', baseurl = \"x\\nb=1\", gpgcheck = false }]", "cannot stand in"),
+            ("repositories = [{ name = 'a', baseurl = \"x\\nb=1\", gpgcheck = false }]", "cannot be written to"),
             ("max-age = 'old'", "is not a span of time"),
         ] {
             let error = read(text).unwrap_err();

@@ -30,7 +30,7 @@ pub enum ArchiveError {
     },
     /// The suite is none.
     #[error(
-        "{suite:?} is not the name of a suite; name one such as trixie with --suite or `suite` in the profile's [source]"
+        "{suite:?} is not the name of a suite; name one, such as trixie, with --suite or `suite` in the profile's [source]"
     )]
     Suite {
         /// What was given.
@@ -162,7 +162,7 @@ pub enum ArchiveError {
     #[error("{0}")]
     Unsatisfiable(String),
     /// A chosen package cannot be verified.
-    #[error("{package} cannot be verified, since its index gives no SHA-256 for it")]
+    #[error("{package} cannot be verified: its index gives no SHA-256 for it")]
     Unverifiable {
         /// The package and its version.
         package: String,

@@ -43,7 +43,7 @@ pub(super) fn read_watched(mut text: impl Read, limit: &AtomicU64, watch: Watch<
         total += count as u64;
         let limit = limit.load(Ordering::Relaxed);
         if total > limit {
-            return Err(malformed(format!("it is longer than the {limit} bytes that are accepted")));
+            return Err(malformed(format!("it is longer than the limit of {limit} bytes")));
         }
         // The end of a stanza may have been cut between its two line ends.
         let mut done = 0;

@@ -141,7 +141,7 @@ impl Reader<'_, '_> {
         };
         match (checked, signed) {
             (Err(reason), Signed::Detached { text, .. }) if self.suite.trusted => {
-                let warning = format!("{url} is used though {reason}, as its source entry says");
+                let warning = format!("{url} is used although {reason}, as its source entry allows");
                 self.context.reporter.event(Event::Warning(&warning));
                 Ok(text.clone())
             }

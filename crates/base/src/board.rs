@@ -9,7 +9,7 @@ pub struct Board {
     pub name: String,
     /// One line on what it is.
     pub description: String,
-    /// What the image's configuration and index say.
+    /// The platform in the image's configuration and index.
     pub platform: Platform,
     /// The names of the architecture in the distributions.
     pub names: ArchNames,
@@ -38,9 +38,9 @@ pub struct Platform {
 /// The names of one architecture in the distributions; `None` where a distribution does not have it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ArchNames {
-    /// Debian and its kin: `arm64`.
+    /// Debian and its derivatives: `arm64`.
     pub deb: Option<String>,
-    /// The RPM world: `aarch64`.
+    /// RPM distributions: `aarch64`.
     pub rpm: Option<String>,
     /// Alpine: `aarch64`.
     pub apk: Option<String>,

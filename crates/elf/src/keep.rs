@@ -11,7 +11,7 @@ pub struct Keep {
     pub optional_programs: Vec<String>,
     /// Rule sets by name, such as `ca-certificates`.
     pub rules: Vec<String>,
-    /// Whole packages, all of their files.
+    /// Whole packages, with all of their files.
     pub packages: Vec<String>,
     /// Globs over the tree's paths that are kept, and why.
     pub keep: Vec<Pattern>,
@@ -34,13 +34,13 @@ pub struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ClosureSettings {
-    /// What is done with libraries that only a string in a program names.
+    /// What to do with libraries that only a string in a program names.
     pub dlopen_strings: Policy,
-    /// What is done with libraries that a `.note.dlopen` calls `suggested`.
+    /// What to do with libraries that a `.note.dlopen` calls `suggested`.
     pub suggested: Policy,
-    /// What is done with commands that a kept script names.
+    /// What to do with commands that a kept script names.
     pub script_commands: Policy,
-    /// Whether every `glibc-hwcaps` level is kept, not only the baseline.
+    /// Whether to keep every `glibc-hwcaps` level, not only the baseline.
     pub hwcaps: bool,
     /// Whether the files of trigger rules (certificates for libssl, terminfo for libtinfo, ...) are kept by themselves.
     pub triggers: Policy,

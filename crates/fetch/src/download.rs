@@ -201,9 +201,9 @@ impl<'f> Download<'f> {
     /// How an address was asked, where that is not plain from the download's own.
     fn way(&self, asked: &Uri) -> String {
         let host = asked.host().filter(|_| *asked != self.url.as_str());
-        let elsewhere = host.map_or(String::new(), |host| format!(", asked at {host}, to which it redirects"));
+        let elsewhere = host.map_or(String::new(), |host| format!(", redirected to {host}"));
         let proxy = self.fetcher.proxies.of(asked);
-        let through = proxy.map(|proxy| format!(", asked through the proxy {}:{}", proxy.host(), proxy.port()));
+        let through = proxy.map(|proxy| format!(", through the proxy {}:{}", proxy.host(), proxy.port()));
         format!("{elsewhere}{}", through.unwrap_or_default())
     }
 

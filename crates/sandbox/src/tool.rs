@@ -60,7 +60,7 @@ impl Need {
 pub enum ToolError {
     /// It is not on this machine.
     #[error(
-        "cannot find {programs} on this machine; install it, on Debian with `{remedy}`; `minimg doctor` shows what else is missing"
+        "cannot find {programs} on this machine; install it, on Debian with `{remedy}`; `minimg doctor` lists everything that is missing"
     )]
     Missing {
         /// The program, or those of which one would do.
@@ -69,7 +69,7 @@ pub enum ToolError {
         remedy: String,
     },
     /// It failed, or did not end.
-    #[error("{source}\nthe whole log is {log}")]
+    #[error("{source}\nthe full log is {log}")]
     Failed {
         /// What happened, with its last lines.
         source: ProcessError,
@@ -251,7 +251,7 @@ mod tests {
         let (ended, _, _) = run_sh("for i in $(seq 40); do echo line $i; done; exit 3", None);
         let error = ended.unwrap_err();
         assert!(error.contains("failed with exit status: 3\n  line 26\n"), "{error}");
-        assert!(error.ends_with("\n  line 40\nthe whole log is STORE/v1/logs/sh.log"), "{error}");
+        assert!(error.ends_with("\n  line 40\nthe full log is STORE/v1/logs/sh.log"), "{error}");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Content {
         if size == self.size {
             return Ok(());
         }
-        Err(io::Error::other(format!("the content has {size} bytes where {} were promised", self.size)))
+        Err(io::Error::other(format!("the content has {size} bytes instead of {}", self.size)))
     }
 }
 
@@ -256,7 +256,7 @@ pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(size.min(limit) as usize);
     file.take(limit + 1).read_to_end(&mut bytes).map_err(named)?;
     if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("{}: larger than the {limit} bytes that are accepted", path.display())));
+        return Err(io::Error::other(format!("{}: larger than the limit of {limit} bytes", path.display())));
     }
     Ok(bytes)
 }

@@ -72,7 +72,7 @@ fn read_format(reader: &mut impl BufRead) -> Result<(), Problem> {
     reader.take(header.size).read_to_end(&mut format)?;
     if !format.starts_with(b"2.") {
         let format = String::from_utf8_lossy(&format);
-        return Err(Problem::Container(format!("its format is {:?}, and 2.0 is known", format.trim_end())));
+        return Err(Problem::Container(format!("its format is {:?}, but only 2.0 is supported", format.trim_end())));
     }
     continue_at_even(reader, header.size)
 }

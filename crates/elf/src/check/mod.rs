@@ -157,7 +157,7 @@ impl<'r, 's, R: Root + ?Sized> Checker<'r, 's, R> {
         let is_directory = self.loader.view().place(&absolute(path))?.is_ok_and(|p| p.entry == Entry::Directory);
         let severity = if is_directory { Severity::Warning } else { Severity::Error };
         let message =
-            "it cannot be read, so nothing is known of it: check as root, or as a user who may read everything";
+            "it cannot be read and was not checked: run the check as root, or as a user who can read everything";
         self.findings.insert(Finding { severity, path: path.to_string(), message: message.to_owned() });
         Ok(())
     }

@@ -153,7 +153,7 @@ impl<'a> Scopes<'a> {
                     true => (Severity::Warning, "the loader warns of it at every start"),
                     false => (Severity::Error, "the loader aborts the program"),
                 };
-                let text = "says nothing of versions, but this file was linked with one that does";
+                let text = "has no versions, but this file was linked with a version that has them";
                 find(severity, format!("{from} {text}: {effect}"));
                 continue;
             };

@@ -18,7 +18,7 @@ pub enum ExportError {
         nearest: Option<&'static str>,
     },
     /// `--output` names no format, and the path's ending says nothing.
-    #[error("the name `{path}` does not say which format is meant; write FORMAT:{path} with one of {}", names())]
+    #[error("the name `{path}` does not select a format; write FORMAT:{path} with one of {}", names())]
     NoFormat {
         /// The path.
         path: String,
@@ -118,7 +118,7 @@ fn names() -> String {
 
 fn advice(nearest: Option<&str>) -> String {
     match nearest {
-        Some(name) => format!("did you mean `{name}`? Write ./ before the name of a file that begins so"),
+        Some(name) => format!("did you mean `{name}`? Write ./ before a file name that begins like this"),
         None => format!("there are {}", names()),
     }
 }

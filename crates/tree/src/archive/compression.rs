@@ -124,7 +124,7 @@ impl Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooLarge {
     /// More than [`Limits::output`].
-    #[error("the compressed data has more than the {0} bytes that are accepted")]
+    #[error("the compressed data has more than the limit of {0} bytes")]
     Output(u64),
     /// More than [`Limits::ratio`] allows.
     #[error("{input} compressed bytes gave more than {output} bytes: a decompression bomb")]
