@@ -1,4 +1,4 @@
-//! Outputs that need not be written again: the file is there, and is what it would become.
+//! Outputs that need not be written again, because the existing file has the same content.
 
 use std::fs::File;
 use std::path::Path;

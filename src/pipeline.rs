@@ -89,7 +89,7 @@ pub fn build(job: &Job<'_>, context: &Context<'_>) -> Result<Built> {
     Ok(Built { image, recipe: recipe.digest(), reused, findings: made.findings, locked })
 }
 
-/// Whether the store has the layers of these images undamaged. A damaged one is dropped, so that the next build makes it anew.
+/// Whether the store has the layers of these images undamaged. A damaged one is dropped, so that the next build makes it again.
 ///
 /// # Errors
 /// When the store fails.

@@ -1,4 +1,4 @@
-//! Build records: what went into an image and why, written beside it, so that `minimg why` works later and elsewhere.
+//! Build records: what went into an image and why, written next to it, so that `minimg why` works later and on other machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

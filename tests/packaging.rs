@@ -19,7 +19,8 @@ fn package(format: &str, directory: &Path) -> PathBuf {
     tool("strip", "binutils");
     let mut build = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/build"));
     build.args(["--fast", "--program", env!("CARGO_BIN_EXE_minimg"), "--output"]).arg(directory).arg(format);
-    PathBuf::from(text(succeed(build.env("SOURCE_DATE_EPOCH", "1800000000"))).trim())
+    build.env("SOURCE_DATE_EPOCH", "1800000000").env("MINIMG_STORE", directory);
+    PathBuf::from(text(succeed(&mut build)).trim())
 }
 
 /// A command that changes the root directory and owners, which an ordinary user may do in a namespace.

@@ -61,7 +61,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
     Ok(ExitCode::from(if errors == 0 { 0 } else { Class::Incomplete.code() }))
 }
 
-/// A name that ends as archives do is not looked for among the profiles.
+/// A name with the extension of an archive is not looked up among the profiles.
 fn refuse_missing_archive(argument: &str) -> anyhow::Result<()> {
     let path = Path::new(argument);
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();

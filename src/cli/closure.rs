@@ -1,4 +1,4 @@
-//! `minimg closure` and `minimg tree`: the walk alone, over any root file system, for other people's scripts.
+//! `minimg closure` and `minimg tree`: the walk alone, over any root file system, for use in scripts.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

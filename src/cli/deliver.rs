@@ -1,4 +1,4 @@
-//! Delivering what was built: into files, into engines, and in words. What `minimg build` and `minimg shrink` have in common.
+//! Delivers what was built, to files and engines, and reports it. Shared by `minimg build` and `minimg shrink`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ impl Delivery {
         Ok(outputs)
     }
 
-    /// The engines are looked for before anything is built: a build that cannot end well need not begin.
+    /// Finds the engines before anything is built: a build that cannot succeed need not start.
     fn engines(&self) -> anyhow::Result<Vec<(Engine, Way)>> {
         let imports = self.import.iter().map(|name| (name, Way::Dockerfile));
         let loads = self.load.iter().map(|name| (name, Way::Load));
@@ -98,7 +98,7 @@ pub(super) struct Made {
     pub(super) before: Option<u64>,
 }
 
-/// What is delivered, in the words that people use for it.
+/// What is delivered, and its names.
 pub(super) struct Subject<'a> {
     /// The profile's or the source's name.
     pub(super) name: &'a str,
@@ -180,7 +180,7 @@ pub(super) fn deliver(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses before the work what cannot end well after it.
+/// Rejects outputs that cannot succeed, before any work is done.
 fn check_outputs(outputs: &[Output], images: usize) -> anyhow::Result<()> {
     let mut places = BTreeSet::new();
     for output in outputs {
@@ -216,7 +216,7 @@ pub(super) fn find_engine(name: &str) -> anyhow::Result<Engine> {
     Ok(Engine::find(name, &path).map_err(minimg::Error::from)?)
 }
 
-/// Tells what people should know of a built image.
+/// Warns of problems in a built image.
 pub(super) fn warn(board: &Board, built: &Built, reporter: &dyn Reporter) {
     for finding in built.findings.iter().filter(|finding| finding.severity == Severity::Warning) {
         reporter.event(Event::Warning(&format!("{}: {}", finding.path, finding.message)));
@@ -228,7 +228,7 @@ pub(super) fn warn(board: &Board, built: &Built, reporter: &dyn Reporter) {
     }
 }
 
-/// The records beside an image: `x.tar` gets `x.tar.record.json`, for several boards each its own.
+/// Writes the records next to an image: `x.tar` gets `x.tar.record.json`; several boards get one each.
 fn write_records(store: &Store, built: &[Built], written: &Written) -> anyhow::Result<()> {
     let Target::Path(path) = &written.target else { return Ok(()) };
     let built_count = built.len();

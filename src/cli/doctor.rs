@@ -1,4 +1,4 @@
-//! `minimg doctor`: what can work on this machine, what is missing, and the command that installs it.
+//! `minimg doctor`: what works on this machine, what is missing, and the command that installs it.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ pub(super) struct Arguments {
     names: Vec<String>,
 }
 
-/// What was found of one backend or engine.
+/// The findings for one backend or engine.
 #[derive(Debug, Serialize)]
 struct Patient {
     kind: &'static str,

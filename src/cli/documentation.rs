@@ -1,4 +1,4 @@
-//! What the program writes about itself: schemas, completions, manual pages.
+//! Documentation that the program writes about itself: schemas, completions, manual pages.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

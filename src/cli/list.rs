@@ -1,4 +1,4 @@
-//! `minimg list`: what there is to choose from.
+//! `minimg list`: profiles, boards, backends, formats and rule sets.
 
 use std::process::ExitCode;
 

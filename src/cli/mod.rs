@@ -1,4 +1,4 @@
-//! The command line: one file for each verb. Only here is anything printed, and only here are the environment and the home directory read.
+//! The command line, with one file per verb. Only this module prints, and reads the environment and the home directory.
 
 mod build;
 mod cache;
@@ -55,7 +55,7 @@ Examples:
   minimg why curl /usr/lib/x86_64-linux-gnu/libssl.so.3
 ";
 
-/// What every verb accepts.
+/// The options of every verb.
 #[derive(Debug, Args)]
 struct Global {
     /// Print errors only
@@ -128,7 +128,7 @@ enum Verb {
     Man(documentation::ManArguments),
 }
 
-/// What a verb needs besides its own arguments.
+/// What a verb needs in addition to its own arguments.
 struct Session {
     global: Global,
     user: UserSettings,
@@ -147,7 +147,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Whoever names no verb wants to know which there are. clap's own setting for this takes a variable for an argument.
+            // Without a verb, show all of them. clap's own setting for this takes an environment variable for an argument.
             if error.kind() == clap::error::ErrorKind::MissingSubcommand && std::env::args_os().len() <= 1 {
                 eprint!("{}", Cli::command().render_help());
             } else {
@@ -206,13 +206,13 @@ fn fail(error: &anyhow::Error, style: Style, json: bool) -> ExitCode {
     ExitCode::from(class.code())
 }
 
-/// An error for whoever asked for `--json`.
+/// An error as a JSON document, for `--json`.
 fn print_error_document(message: &str, class: Class) {
     let document = serde_json::json!({ "error": { "message": message, "class": class.name(), "code": class.code() } });
     let _ = writeln!(io::stdout(), "{document}");
 }
 
-/// The error and its causes; a cause that the one before already told is left out.
+/// The error and its causes, without those that the one before already contains.
 fn message(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,
@@ -221,7 +221,7 @@ fn message(error: &anyhow::Error) -> String {
     })
 }
 
-/// Whether somebody like `head` read enough and left.
+/// Whether the reader of our output left early, as `head` does.
 fn broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
     error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(broken)

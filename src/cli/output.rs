@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 
-/// Prints a line to the standard output. Whoever reads it may leave early, as `head` does: then the program has done its work.
+/// Prints a line to standard output. A reader may leave early, as `head` does: then the program has done its work.
 macro_rules! say {
     ($($text:tt)*) => {
         $crate::cli::output::print_line(format_args!($($text)*))

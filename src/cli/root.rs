@@ -1,4 +1,4 @@
-//! The root file system that a verb looks at: a directory, a tar, an image, or what a profile gives.
+//! The root file system that a verb examines: a directory, a tar, an image, or the result of a profile.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Choosing the profile, the boards and the backend: the arguments that several verbs share.
+//! Selects the profile, the boards and the backend: the arguments that several verbs share.
 
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ pub(super) struct Selection {
     allow_expired: bool,
 }
 
-/// Where a profile was found, which decides where its lock is.
+/// Where a profile was found, which determines the place of its lock.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
     /// By name: the lock is in the current directory.
@@ -59,7 +59,7 @@ pub(super) enum Origin {
     File(PathBuf),
 }
 
-/// What the arguments chose.
+/// The selection that the arguments describe.
 pub(super) struct Selected {
     /// The profile as it is for the first board.
     pub(super) profile: Profile,

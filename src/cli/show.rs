@@ -1,4 +1,4 @@
-//! `minimg show`: what a profile or a board says, with everything that it builds on.
+//! `minimg show`: a profile or a board, with everything that it builds on.
 
 use std::process::ExitCode;
 

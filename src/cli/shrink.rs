@@ -1,4 +1,4 @@
-//! `minimg shrink`: an image or root file system that is there already becomes one with only what its programs need.
+//! `minimg shrink`: reduces an existing image or root file system to what its programs need.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Colour, only where somebody sees it.
+//! Color, on terminals only.
 
 use std::io::IsTerminal;
 

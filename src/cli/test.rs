@@ -26,12 +26,12 @@ pub(super) struct Arguments {
     engine: String,
 }
 
-/// What a test gave.
+/// The result of a test.
 #[derive(serde::Serialize)]
 struct Outcome {
     name: String,
     passed: bool,
-    /// What was expected and what came, for a test that failed.
+    /// The expected and the actual result, for a failed test.
     problem: Option<String>,
 }
 

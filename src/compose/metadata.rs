@@ -1,4 +1,4 @@
-//! What tells scanners and lawyers which packages the kept files came from.
+//! The metadata that tells scanners and lawyers which packages the kept files came from.
 
 use std::collections::BTreeSet;
 

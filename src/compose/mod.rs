@@ -1,4 +1,4 @@
-//! Completing a root tree: what the profile adds, and the small files that every image needs and no package brings.
+//! Completes a root tree with what the profile adds, and with the small files that every image needs and no package has.
 //!
 //! This happens before the closure, so that what is added can be a program whose libraries are then kept, and everything that is added
 //! is kept for that reason. The files of a package's maintainer scripts are not made here but by the backend.
@@ -60,14 +60,14 @@ pub enum ComposeError {
     /// Something of the profile cannot take the place that it names.
     #[error("the profile puts {what} at {path}, but {why}; choose another place")]
     Occupied {
-        /// What shall be there.
+        /// What the profile puts there.
         what: &'static str,
         /// Where.
         path: RootPath,
         /// What is there.
         why: &'static str,
     },
-    /// The directory that the program shall start in is none.
+    /// The program's working directory is not a directory.
     #[error(
         "the image's workdir {path} is not a directory in it; name a directory, or a path that does not exist: engines create it"
     )]

@@ -1,4 +1,4 @@
-//! The profiles that can be named: those in the binary, and those of the user's directories, which add to them or hide them.
+//! The known profiles: those in the binary, and those of the user's directories, which add to them or override them.
 
 use std::collections::BTreeSet;
 use std::path::Path;

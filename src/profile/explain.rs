@@ -1,4 +1,4 @@
-//! A profile in words: what `minimg show` prints.
+//! A profile as text, for `minimg show`.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Profiles: what the user wants, unpinned. The TOML shape is in `file`; these are the types that the rest works with.
+//! Profiles: what the user wants, without pins. The TOML shape is in `file`; these are the types that the rest of the code uses.
 
 mod apply;
 mod catalogue;

@@ -1,4 +1,4 @@
-//! Why there is no root from Buildroot.
+//! Errors of the Buildroot backend.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub enum BuildrootError {
          [backends.{NAME}], or in the variable {VARIABLE}"
     )]
     NoTree,
-    /// There is no Buildroot where somebody said.
+    /// There is no Buildroot at the named path.
     #[error("{path} is not a tree of Buildroot: it has no Makefile and Config.in")]
     NotATree {
         /// Where.

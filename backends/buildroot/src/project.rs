@@ -1,4 +1,4 @@
-//! What is to be built, and how it is: configured, built, taken in.
+//! A project: configured, built, and read as a root tree.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -96,7 +96,7 @@ impl<'a> Project<'a> {
         if is_final && let Some(path) = output::lost_owner(&tree, &self.out.device_table()?) {
             return Err(BuildrootError::LostOwner { path }.into());
         }
-        // Buildroot dates files by when they were made, which is not when somebody builds them again.
+        // Buildroot dates files by when they were made, which differs from build to build.
         scrub::scrub(&mut tree, 0);
         fixed::fix(tree, &format!("Buildroot {}", self.defconfig), context)
     }

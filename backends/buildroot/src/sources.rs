@@ -42,7 +42,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// Whether somebody who says that it is Buildroot's may be right.
+/// Whether this may be a tree of Buildroot.
 pub(super) fn is_tree(path: &Path) -> bool {
     path.join("Makefile").is_file() && path.join("Config.in").is_file()
 }

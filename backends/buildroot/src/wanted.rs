@@ -1,4 +1,4 @@
-//! What is wanted of Buildroot beyond a defconfig.
+//! What a profile wants of Buildroot beyond a defconfig.
 
 use std::path::Path;
 

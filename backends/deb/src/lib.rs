@@ -1,4 +1,4 @@
-//! The Debian backend: Debian, Ubuntu and their kin, without any of their tools. It needs no set-up, no privilege and no network but a
+//! The Debian backend: Debian, Ubuntu and their derivatives, without any of their tools. It needs no setup, no privilege and no network but a
 //! mirror.
 //!
 //! [`archive`] chooses packages and brings them, verified, into the store; [`package`] reads them into a root tree; [`rules`] does what

@@ -1,4 +1,4 @@
-//! The debootstrap backend: Debian and its kin by their own installers. Maintainer scripts run here, so this is the road for packages whose
+//! The debootstrap backend: Debian and its derivatives, by their own installers. Maintainer scripts run, so use it for packages whose
 //! scripts do more than the rules of the `deb` backend know.
 //!
 //! Which archives are read, by whose keys, is decided and checked as in the `deb` backend; `command` makes the tool's command line, which

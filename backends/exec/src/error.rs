@@ -1,4 +1,4 @@
-//! Why an outside backend did not do its work.
+//! Errors of outside backends.
 
 use super::protocol::VERSION;
 use minimg_base::error::{Class, Error};

@@ -1,4 +1,4 @@
-//! What minimg and an outside backend say to each other: one JSON document each way, described in `backends/README.md`.
+//! The protocol between minimg and an outside backend: one JSON document each way, described in `backends/README.md`.
 
 use serde::{Deserialize, Serialize};
 

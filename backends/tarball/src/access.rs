@@ -21,7 +21,7 @@ const LARGEST: u64 = 1 << 20;
 enum Challenge {
     /// Name and password.
     Basic,
-    /// A token that somebody else gives out.
+    /// A token from another server.
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 

@@ -1,4 +1,4 @@
-//! What the tool is told: its configuration files and its command line.
+//! The tool's configuration files and its command line.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

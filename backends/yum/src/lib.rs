@@ -1,4 +1,4 @@
-//! The yum backend: Fedora, the distributions that come from Red Hat's, and SUSE's relatives, by dnf or its kin. The packages' scripts run.
+//! The yum backend: Fedora, the distributions that come from Red Hat's, and SUSE's relatives, by dnf, microdnf or yum. The packages' scripts run.
 //!
 //! The tool installs into a directory inside a namespace; the tar of that becomes the tree.
 

@@ -1,7 +1,7 @@
 //! Fetching indexes while the Release files are still on their way, for suites that this store has never seen.
 //!
 //! An index is fetched by its usual name and read as it comes; it counts only if the verified Release file then promises exactly these bytes.
-//! Otherwise it is as if it had never been asked for.
+//! Otherwise it is ignored.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -70,7 +70,7 @@ impl List {
 
     /// Fetches and reads it.
     fn get(&self, fetcher: &Fetcher<'_>, follower: Option<Follower>) {
-        // Whatever happens, nobody waits for ever.
+        // Whatever happens, nobody waits forever.
         let _given_up = GivenUp(self);
         if let Some((digest, bytes)) = self.read(fetcher, follower) {
             self.end(Outcome::Here(digest, bytes));

@@ -1,4 +1,4 @@
-//! Why packages could not be chosen or had.
+//! Errors of choosing and fetching packages.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Why there is no solution, in words: who wants what, the chain that leads there, and what there is instead.
+//! Explains why there is no solution: who needs what, the chain that leads there, and what is available instead.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

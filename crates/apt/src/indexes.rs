@@ -1,4 +1,4 @@
-//! Getting the index of each component: out of the store, or from the mirror, decoded and read while it arrives.
+//! Gets the index of each component from the store, or from the mirror, decoded and read while it arrives.
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -21,7 +21,7 @@ const KIND: &str = "deb-index";
 /// The longest decoded index that is read where the Release file does not say how long it is.
 pub(super) const DECODED_LIMIT: u64 = 1 << 30;
 
-/// The most memory that a decoder may take, in bytes: its window is chosen by whoever made the file.
+/// The most memory that a decoder may take, in bytes: the author of the file chooses its window.
 const DECODER_MEMORY: u64 = 64 << 20;
 
 /// Compressed forms in the order in which they are tried: what is decoded fastest comes first.

@@ -127,7 +127,7 @@ fn choose(
 ) -> Result<Pins, ArchiveError> {
     let native = architectures.first().copied().unwrap_or_default();
     let lists = wanted_indexes(suites, architectures)?;
-    // An index that turns out to be damaged while it is read is dropped and read anew, once.
+    // An index that turns out to be damaged while it is read is dropped and read again, once.
     for _ in 0..2 {
         let indexes = read_indexes(suites, &lists, early, fetcher, context)?;
         let universe = Universe::new(&indexes, native, &request.source.pins, &request.source.exclude);

@@ -1,4 +1,4 @@
-//! Reading `Packages` files: as they arrive, in bounded memory, into the compact [`index`](super::index).
+//! Reads `Packages` files as they arrive, in bounded memory, into the compact [`index`](super::index).
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! The classes of failure. Every error type of the library says which it is, so that scripts can tell them apart by the exit code.
+//! The classes of failure. Every error of the library has one, so that scripts can tell failures apart by the exit code.
 
 /// What kind of failure an error is. The numbers are the program's exit codes and never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,4 @@
-//! What happens during a build, told to whoever wants to show it. The library itself never prints.
+//! Events of a build, for a program that shows them. The library itself never prints.
 
 /// One thing that happened.
 #[derive(Debug, Clone, Copy)]
@@ -52,13 +52,13 @@ pub enum Event<'a> {
     Detail(&'a str),
 }
 
-/// Whoever is told. Called from several threads at once; must return quickly.
+/// Receives events. Called from several threads at once; must return quickly.
 pub trait Reporter: Send + Sync {
     /// Takes note of an event.
     fn event(&self, event: Event<'_>);
 }
 
-/// Tells nobody.
+/// Ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -1,4 +1,4 @@
-//! Why a profile or a board cannot be had.
+//! Errors of reading profiles and boards.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What is wrong in a file that people wrote, with line, column and the place in the text.
+//! Problems in a file that people wrote, with line, column and the place in the text.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Why engines fail.
+//! Errors of engines.
 
 use super::names;
 use minimg_base::error::{Class, Error};

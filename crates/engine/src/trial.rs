@@ -1,4 +1,4 @@
-//! Programs of an image that are run in an engine to see whether it works.
+//! Runs programs of an image in an engine, to see whether the image works.
 
 use std::time::{Duration, Instant};
 

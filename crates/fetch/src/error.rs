@@ -1,4 +1,4 @@
-//! Why something could not be fetched.
+//! Errors of fetching.
 
 use std::io;
 use std::path::PathBuf;

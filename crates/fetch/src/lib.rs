@@ -1,4 +1,4 @@
-//! Fetching files over `http`, `https` and `file`.
+//! Fetches files over `http`, `https` and `file`.
 //!
 //! What has a digest goes into the store, and is looked for there first. A connection that is cut is taken up again where it ended; a server
 //! that fails is asked again after a pause that doubles; one that sends more than was promised is cut off.

@@ -1,4 +1,4 @@
-//! Redirects: where an answer leads, and what may be told there.
+//! Redirects: where an answer leads, and what the next server may learn.
 
 use std::io::{self, Read as _};
 

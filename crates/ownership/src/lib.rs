@@ -1,4 +1,4 @@
-//! Which package each file of a root tree belongs to, as the tree's own package database says.
+//! Which package each file of a root tree belongs to, according to the tree's own package database.
 //!
 //! A root tree that minimg did not put together itself (a root tarball, an image, what an installer left behind) brings the database of
 //! its package manager along. The databases are only read, within limits, and never believed beyond naming an owner: a path that the

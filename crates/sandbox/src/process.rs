@@ -1,4 +1,4 @@
-//! Running an outside tool so that it can neither hang this program nor fail without a word.
+//! Runs an outside tool so that it can neither hang this program nor fail silently.
 //!
 //! The tool reads from and writes to files, never pipes: a grandchild that keeps a pipe open would keep us waiting for its end. It runs
 //! in a process group of its own, which is killed as a whole when the tool fails, takes too long or writes too much, and when this program is
@@ -94,7 +94,7 @@ pub fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(path).map(|directory| directory.join(program)).find(|path| is_program(path))
 }
 
-/// Whether a file can be run by somebody.
+/// Whether a file is executable for anyone.
 fn is_program(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
@@ -185,7 +185,7 @@ pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &
         }
     };
     for group in groups {
-        // It may have ended by itself meanwhile; of a tool that failed some children may wait for ever.
+        // It may have ended by itself meanwhile; of a tool that failed some children may wait forever.
         let _ = kill_process_group(group, Signal::KILL);
     }
     handle.wait().map_err(Ended::NotStarted)?;

@@ -1,4 +1,4 @@
-//! The outside tools that backends drive: finding one, and running it so that people see what it does and why it failed.
+//! The outside tools that backends drive: finds one, and runs it so that people see what it does and why it failed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -3,7 +3,7 @@
 //! Two kinds of things lie in it. *Blobs* are named by their SHA-256: packages, layers. *Entries* are named by a kind and the digest of
 //! whatever they were computed from, and carry their own checksum: a parsed index, a package's listing, the layer that a recipe gave.
 //! Both are written to `tmp/` and renamed into place, so a reader sees a whole one or none; both are checked when they are read, and one
-//! that does not fit its name is dropped and counts as absent. Nothing in the store is needed: all of it can be fetched or made anew.
+//! that does not fit its name is dropped and counts as absent. Nothing in the store is needed: all of it can be fetched or made again.
 //!
 //! Several processes may use one store. They agree by file locks, which the kernel releases when a process dies.
 
@@ -205,7 +205,7 @@ impl Store {
     pub fn new_log(&self, name: &str) -> Result<(PathBuf, File), StoreError> {
         let path = self.logs().join(name);
         fs::create_dir_all(self.logs()).map_err(|e| io_error(&path, e))?;
-        // Whoever still writes to the older one, or reads it, may go on with that.
+        // A process that still writes or reads the older one can go on with it.
         self.drop_damaged(&path)?;
         let file = File::options().create_new(true).read(true).append(true).open(&path);
         Ok((path.clone(), file.map_err(|e| io_error(&path, e))?))

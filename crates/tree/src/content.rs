@@ -1,4 +1,4 @@
-//! What is in a file: its size, and where its bytes can be had when somebody wants them.
+//! The content of a file: its size, and where to read its bytes when they are needed.
 
 use std::fmt;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// Whoever holds the bytes of files: a package that unpacks itself when first asked, a directory, an archive spilled to disk.
+/// A holder of files' bytes: a package that unpacks itself on first use, a directory, an archive spilled to disk.
 ///
 /// Keys are the source's own. Both ways of reading give the same bytes, every time.
 pub trait ContentSource: Send + Sync {

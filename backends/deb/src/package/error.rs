@@ -1,4 +1,4 @@
-//! What can be wrong with a package.
+//! Errors in a package.
 
 use std::io;
 

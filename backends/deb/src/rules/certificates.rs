@@ -1,4 +1,4 @@
-//! The bundle of CA certificates and the links beside it, as `update-ca-certificates` makes them.
+//! The bundle of CA certificates and the links next to it, as `update-ca-certificates` makes them.
 
 use sha1::{Digest as _, Sha1};
 

@@ -15,7 +15,7 @@ use minimg_tree::FileId;
 pub(super) enum Strictness {
     /// The program fails.
     Program,
-    /// Whoever opens the library may provide it.
+    /// The program that opens the library may provide it.
     Plugin,
 }
 
