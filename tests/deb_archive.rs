@@ -330,7 +330,7 @@ fn expired_replayed_and_wrong_suites_are_refused() {
 
     let other = Repository { codename: "bookworm".into(), key: repository.key.clone(), ..Repository::new() };
     bench.server.put("/dists/trixie/InRelease", sign(&other.key, &other.release()));
-    assert_failure(bench.failure(), Class::Verification, "is the index of bookworm, not of trixie");
+    assert_failure(bench.failure(), Class::Verification, "is the index of bookworm instead of trixie");
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn indexes_that_are_not_what_was_promised_are_refused() {
     assert_failure(garbage.failure(), Class::Verification, "has the digest");
     let short = bench();
     short.server.change("binary-amd64", |content| content.truncate(20));
-    assert_failure(short.failure(), Class::Verification, "has 20 bytes, not");
+    assert_failure(short.failure(), Class::Verification, "has 20 bytes instead of");
     let endless = bench();
     endless.server.behave("binary-amd64", Manner::Endless);
     assert_failure(endless.failure(), Class::Malformed, "sends more than");
@@ -422,7 +422,7 @@ fn decompression_bombs_are_stopped() {
     let zeros = "\n".repeat(50_000_000);
     for form in [".gz", ".xz", ".zst"] {
         let bomb = Repository { forms: vec![form], claimed: Some(1000), extra: zeros.clone(), ..Repository::new() };
-        assert_failure(Bench::new(&bomb).failure(), Class::Malformed, "it is longer than the 1000 bytes");
+        assert_failure(Bench::new(&bomb).failure(), Class::Malformed, "it is longer than the limit of 1000 bytes");
     }
 }
 
@@ -494,7 +494,7 @@ fn processes_at_once_fetch_once() {
     let child = || {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
         command
-            .args(["--exact", "processes_at_once_fetch_once"])
+            .args(["--exact", "deb_archive::processes_at_once_fetch_once"])
             .env(VARIABLE, &text)
             .stdout(std::process::Stdio::null());
         command.spawn().unwrap()

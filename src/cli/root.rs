@@ -38,7 +38,7 @@ impl Opened {
         Ok(Self::Tree(Box::new(rootfs)))
     }
 
-    /// As [`Opened::target`], but of an image for several machines all of them, unless one board is named.
+    /// Like [`Opened::target`], but of an image for several machines all of them, unless one board is named.
     pub(super) fn targets(session: &Session, selection: &Selection) -> anyhow::Result<Vec<Self>> {
         let path = Path::new(selection.profile_argument());
         let is_image =

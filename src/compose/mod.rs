@@ -27,7 +27,7 @@ pub enum ComposeError {
     /// A file of the tree cannot be read.
     #[error("cannot read {path} of the root tree: {source}")]
     Read {
-        /// Which file.
+        /// The file.
         path: RootPath,
         /// What went wrong.
         source: io::Error,

@@ -111,7 +111,7 @@ impl Catalogue {
     /// A profile as it is for a suite and a board: [`Catalogue::get`] and [`Definition::profile`].
     ///
     /// # Errors
-    /// As [`Catalogue::get`].
+    /// Like [`Catalogue::get`].
     pub fn profile(&self, name_or_path: &str, suite: Option<&str>, board: Option<&Board>) -> Result<Profile> {
         Ok(self.get(name_or_path)?.profile(suite, board))
     }

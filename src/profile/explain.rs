@@ -9,7 +9,7 @@ use super::Profile;
 pub struct Explanation {
     /// The profile's name.
     pub name: String,
-    /// One line on what it is.
+    /// One line that describes it.
     pub description: String,
     /// What it says, part by part, in the order in which a build uses it; parts that say nothing are left out.
     pub sections: Vec<Section>,

@@ -44,7 +44,7 @@ pub fn template(name: &str) -> String {
 pub struct Profile {
     /// The name, which is the file's name without `.toml`.
     pub name: String,
-    /// One line on what it is.
+    /// One line that describes it.
     pub description: String,
     /// The backend that makes the root tree unless the command line says otherwise.
     pub backend: String,

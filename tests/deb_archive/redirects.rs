@@ -37,7 +37,7 @@ fn a_redirect_leads_through_the_proxy_of_the_new_address() {
         .map(|(name, server)| (name.to_owned(), server.address.clone()))
         .into();
     let error = fetched(&bench, "http://mirror.invalid/a", &[]).unwrap_err();
-    let part = format!("asked at safe.invalid, to which it redirects, through the proxy {}", &tunnel.address[7..]);
+    let part = format!("redirected to safe.invalid, through the proxy {}", &tunnel.address[7..]);
     assert!(error.class() == Class::Network && error.to_string().contains(&part), "{error}");
     let log = tunnel.log();
     assert!(log.len() > 1 && log.iter().all(|line| line == "safe.invalid:443 404"), "{log:?}");

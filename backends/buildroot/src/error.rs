@@ -79,15 +79,15 @@ pub enum BuildrootError {
     /// A file does not belong to whom Buildroot's tables say.
     #[error("the owner of {path} is lost: Buildroot's tables and the built root disagree; did fakeroot run?")]
     LostOwner {
-        /// Which file.
+        /// The file.
         path: String,
     },
     /// A file of the tree or of the build cannot be read.
     #[error("cannot read {path}: {source}")]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// What `legal-info` collected cannot be put where it is wanted.
@@ -95,7 +95,7 @@ pub enum BuildrootError {
     Keep {
         /// The place.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Licences and sources have to be fetched.

@@ -68,9 +68,9 @@ pub enum ArchiveError {
     /// A keyring cannot be read.
     #[error("cannot read the keyring {path}: {source}")]
     Keyring {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A signature does not hold.
@@ -78,7 +78,7 @@ pub enum ArchiveError {
         "{url} is not accepted: {reason}; if the archive has another key, name its keyring file with `keyring` in the profile's [source]"
     )]
     Signature {
-        /// Which file.
+        /// The file.
         url: String,
         /// Why.
         reason: String,
@@ -89,7 +89,7 @@ pub enum ArchiveError {
          --allow-expired"
     )]
     Expired {
-        /// Which file.
+        /// The file.
         url: String,
         /// Its Valid-Until.
         until: String,
@@ -100,7 +100,7 @@ pub enum ArchiveError {
          one; use another mirror, or allow it with --allow-expired"
     )]
     Replayed {
-        /// Which file.
+        /// The file.
         url: String,
         /// Its date.
         date: String,
@@ -110,11 +110,11 @@ pub enum ArchiveError {
     /// A Release file is that of another suite.
     #[error("{url} is the index of {found} instead of {wanted}")]
     WrongSuite {
-        /// Which file.
+        /// The file.
         url: String,
         /// Its codename and suite.
         found: String,
-        /// What was asked for.
+        /// The requested name.
         wanted: String,
     },
     /// A usual extra suite is there, and its packages are not those that it promises.

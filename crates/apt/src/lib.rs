@@ -79,11 +79,11 @@ pub fn resolve(request: &Request, context: &Context<'_>) -> Result<Pins> {
     Ok(resolve_request(request, None, context)?)
 }
 
-/// As [`resolve`], for who wants the packages right afterwards: those that will most likely be chosen are fetched meanwhile, and each that
+/// Like [`resolve`], for who wants the packages right afterwards: those that will most likely be chosen are fetched meanwhile, and each that
 /// comes is handed to `ready`, with its file at its beginning. Some may turn out not to be chosen.
 ///
 /// # Errors
-/// As [`resolve`].
+/// Like [`resolve`].
 pub fn resolve_and_begin(
     request: &Request,
     context: &Context<'_>,

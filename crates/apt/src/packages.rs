@@ -29,7 +29,7 @@ pub(super) fn read(text: impl Read, limit: &AtomicU64) -> Result<Builder, Packag
     read_watched(text, limit, &mut |_, _| ())
 }
 
-/// As [`read`], and shows each package.
+/// Like [`read`], and shows each package.
 pub(super) fn read_watched(mut text: impl Read, limit: &AtomicU64, watch: Watch<'_>) -> Result<Builder, PackagesError> {
     let malformed = |message: String| PackagesError::Malformed(message);
     let mut builder = Builder::new();

@@ -6,7 +6,7 @@ use minimg_base::error::{Class, Error};
 
 use crate::problem::FileError;
 
-/// Why a profile or a board cannot be had. Every text reads well after "failed to".
+/// An error of reading a profile or a board. Every text reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     /// The file is wrong; every problem has its line and column.
@@ -17,7 +17,7 @@ pub enum DocumentError {
     Unknown {
         /// `profile` or `board`.
         kind: &'static str,
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// The nearest right name, or all names.
         help: Option<String>,
@@ -25,7 +25,7 @@ pub enum DocumentError {
     /// The file or directory cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -33,9 +33,9 @@ pub enum DocumentError {
     /// The file is larger than any profile needs to be.
     #[error("cannot read {}: it has more than {limit} bytes", path.display())]
     TooLarge {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
-        /// The most that is read.
+        /// The limit in bytes.
         limit: u64,
     },
 }

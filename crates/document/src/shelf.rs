@@ -47,7 +47,7 @@ impl Shelf {
         Self { kind, names }
     }
 
-    /// Adds every `*.toml` of a directory. Files of a known name hide the known one.
+    /// Adds every `*.toml` of a directory. A file with a known name overrides the known file.
     pub fn add_directory(&mut self, directory: &Path) -> Result<(), DocumentError> {
         let unreadable = |source| DocumentError::Unreadable { path: directory.to_owned(), source };
         for entry in std::fs::read_dir(directory).map_err(unreadable)? {

@@ -87,7 +87,7 @@ pub enum EngineError {
     Scratch {
         /// The program.
         name: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }

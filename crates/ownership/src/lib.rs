@@ -38,7 +38,7 @@ pub enum OwnershipError {
     /// A file of it cannot be read.
     #[error("cannot read {path} of the root tree: {source}")]
     Read {
-        /// Which file.
+        /// The file.
         path: RootPath,
         /// What went wrong.
         source: io::Error,
@@ -46,7 +46,7 @@ pub enum OwnershipError {
     /// A file of it is larger than any real one.
     #[error("{path} of the root tree has {size} bytes, more than the {LARGEST} that a package database may have")]
     TooLarge {
-        /// Which file.
+        /// The file.
         path: RootPath,
         /// Its length in bytes.
         size: u64,
@@ -54,7 +54,7 @@ pub enum OwnershipError {
     /// A file of it is not what it should be.
     #[error("the package database {path} of the root tree is malformed: {message}")]
     Malformed {
-        /// Which file.
+        /// The file.
         path: RootPath,
         /// What is wrong.
         message: String,

@@ -54,7 +54,7 @@ pub enum ProcessError {
     Start {
         /// The command line.
         command: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// It said that it failed.

@@ -104,9 +104,9 @@ pub enum ToolError {
     /// Its directory cannot be made.
     #[error("cannot make a working directory at {path}: {source}; free some space or name another store with --store")]
     Workspace {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }

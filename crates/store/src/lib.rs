@@ -26,7 +26,7 @@ use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error};
 use minimg_tree::map_file;
 
-/// The version of the layout on disk; a store of another version is left alone and a new one is begun beside it.
+/// The version of the layout on disk; a store of another version is left alone, and a new one is created next to it.
 const LAYOUT: &str = "v1";
 
 /// The cache on disk.
@@ -35,25 +35,25 @@ pub struct Store {
     root: PathBuf,
 }
 
-/// Why the store failed. That something is absent or was damaged is not a failure.
+/// An error of the store. That something is absent or was damaged is not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file of the store cannot be used.
     #[error("cannot use the store's {path}: {source}; free some space or name another store with --store")]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// What was to be stored is not what it was said to be.
+    /// The content does not match its expected digest.
     #[error("{what} has the digest {found} instead of {expected}, and was not kept")]
     Mismatch {
-        /// What it was said to be.
+        /// The name of the content.
         what: String,
-        /// The digest that it should have.
+        /// The expected digest.
         expected: Digest,
-        /// The digest that it has.
+        /// The actual digest.
         found: Digest,
     },
 }
@@ -69,7 +69,7 @@ impl From<StoreError> for Error {
 }
 
 impl Store {
-    /// Opens the store below `directory`, making it where it does not exist.
+    /// Opens the store below `directory`, and creates it if it does not exist.
     ///
     /// # Errors
     /// When the directory cannot be made or written to.
@@ -86,7 +86,7 @@ impl Store {
         Ok(store)
     }
 
-    /// The store below `directory` if there is one; makes nothing, for those who only look.
+    /// The store below `directory`, if there is one; creates nothing.
     ///
     /// # Errors
     /// When the working directory, to which a relative name refers, is gone.
@@ -115,7 +115,7 @@ impl Store {
     /// A blob whose content was checked against its name; a damaged one is dropped and `None` returned.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// If it exists but cannot be read.
     pub fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
         let path = self.blob_path(digest);
         let bytes = match map_file(&path) {
@@ -134,7 +134,7 @@ impl Store {
     /// A blob to be streamed, checked against its name beforehand without being held in memory; a damaged one is dropped.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// If it exists but cannot be read.
     pub fn open_blob(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
         let path = self.blob_path(digest);
         let mut file = match File::open(&path) {
@@ -155,7 +155,7 @@ impl Store {
     /// A blob of which the caller checks the parts that it reads against checksums of its own: nothing is read here.
     ///
     /// # Errors
-    /// When it is there and cannot be opened.
+    /// If it exists but cannot be opened.
     pub fn open_blob_in_parts(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
         let path = self.blob_path(digest);
         match File::open(&path) {

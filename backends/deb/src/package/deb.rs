@@ -34,7 +34,7 @@ pub fn read<'a>(reader: impl BufRead + Send + 'a) -> Result<(Metadata, Data<'a>)
     read_rationed(reader, None)
 }
 
-/// As [`read`]; all that is decoded, of the files too, is taken of the ration.
+/// Like [`read`]; all that is decoded, of the files too, is taken of the ration.
 pub(super) fn read_rationed<'a>(
     mut reader: impl BufRead + Send + 'a,
     ration: Option<Arc<Ration>>,

@@ -57,11 +57,11 @@ impl Codec {
         self.decoder(reader, limits, xz2::stream::CONCATENATED)
     }
 
-    /// As [`Codec::decode`], for bytes whose digest was checked: the format's own checksums, which are far weaker, are not looked at
+    /// Like [`Codec::decode`], for bytes whose digest was checked: the format's own checksums, which are far weaker, are not looked at
     /// where that saves time (a twentieth of decoding xz).
     ///
     /// # Errors
-    /// As [`Codec::decode`].
+    /// Like [`Codec::decode`].
     pub fn decode_verified<'a>(
         self,
         reader: impl BufRead + Send + 'a,
