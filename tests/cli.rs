@@ -143,7 +143,7 @@ fn drawn_progress(line: &str) -> Option<[f64; 2]> {
     Some([drawn_bytes(came, unit), drawn_bytes(whole, whole_unit)])
 }
 
-/// A text without the sequences that move the cursor or change colours.
+/// A text without the sequences that move the cursor or change colors.
 fn without_sequences(text: &str) -> String {
     let mut pieces = text.split("\u{1b}[");
     let first = pieces.next().unwrap_or_default().to_owned();

@@ -20,7 +20,7 @@ pub(super) fn print_line(text: std::fmt::Arguments<'_>) {
     }
 }
 
-/// A text from foreign data as it may be shown: what would move the cursor or change colours is written as an escape.
+/// A text from foreign data as it may be shown: what would move the cursor or change colors is written as an escape.
 pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }

@@ -91,14 +91,14 @@ pub enum BuildrootError {
         source: std::io::Error,
     },
     /// What `legal-info` collected cannot be put where it is wanted.
-    #[error("cannot put the licences and sources into {path}: {source}; name another place with `legal-info`")]
+    #[error("cannot put the licenses and sources into {path}: {source}; name another place with `legal-info`")]
     Keep {
         /// The place.
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,
     },
-    /// Licences and sources have to be fetched.
+    /// Licenses and sources have to be fetched.
     #[error(
         "--offline forbids Buildroot's `legal-info`, which fetches sources; build once without --offline, or without the option `legal-info`"
     )]

@@ -79,7 +79,7 @@ impl<'a> Project<'a> {
     /// Configures and builds, and fixes the root.
     pub(super) fn build(&self, context: &Context<'_>) -> Result<Pins> {
         let make = self.make(context)?;
-        // Held by those who want no root but the licences, too.
+        // Held by those who want no root but the licenses, too.
         let _lock = context.store.lock(&format!("{NAME}-{}", self.key.short()))?;
         self.out.create()?;
         context.reporter.event(Event::Phase("configure"));
@@ -137,7 +137,7 @@ impl<'a> Project<'a> {
         if dropped.is_empty() { Ok(()) } else { Err(BuildrootError::Dropped { dropped }) }
     }
 
-    /// Has Buildroot collect licences and sources, and puts them where they are wanted.
+    /// Has Buildroot collect licenses and sources, and puts them where they are wanted.
     pub(super) fn keep_legal_info(&self, wanted: &Path, context: &Context<'_>) -> Result<()> {
         if context.offline {
             return Err(BuildrootError::LegalInfoOffline.into());
