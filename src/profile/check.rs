@@ -295,7 +295,7 @@ pub(super) fn profile_name(text: &str) -> Checked<String> {
         return Ok(text.to_owned());
     }
     let advice =
-        "rename the file: its name becomes the image's, so only small letters, digits, and `.`, `_`, `-` between them";
+        "rename the file: its name becomes the image's, so use only lower-case letters, digits, and `.`, `_`, `-` between them";
     Err(format!("`{}` cannot be a profile's name; {advice}", shown(text)))
 }
 

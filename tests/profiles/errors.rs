@@ -128,7 +128,7 @@ command = ['x']
        |
      5 | [[tests]]
        | ^^^^^^^^^
-       = help: `name` is what it shows
+       = help: `name` is what the test shows
     "##);
 }
 
@@ -435,7 +435,7 @@ fn a_name_that_cannot_be_an_images_name() {
     insta::assert_snapshot!(message(&error, dir.path()), @r##"
     cannot read `My Profile.toml`, which has an error
 
-    My Profile.toml: `My Profile` cannot be a profile's name; rename the file: its name becomes the image's, so only small letters, digits, and `.`, `_`, `-` between them
+    My Profile.toml: `My Profile` cannot be a profile's name; rename the file: its name becomes the image's, so use only lower-case letters, digits, and `.`, `_`, `-` between them
     "##);
 }
 
@@ -471,7 +471,7 @@ fn boards_are_checked_too() {
      2 | qemu = 'a b'
        |        ^^^^^
 
-    y.toml:4:6: `windows` is not served: the only operating system is `linux`
+    y.toml:4:6: `windows` is not supported: the only operating system is `linux`
        |
      4 | os = 'windows'
        |      ^^^^^^^^^

@@ -91,7 +91,7 @@ impl PlatformTable {
         if let Some(os) = self.os.as_ref().filter(|os| os.get() != "linux") {
             problems.add(
                 os.span(),
-                format!("`{}` is not served: the only operating system is `linux`", os.get().escape_debug()),
+                format!("`{}` is not supported: the only operating system is `linux`", os.get().escape_debug()),
             );
         }
         let architecture = problems.check(self.architecture.span(), plain_word(self.architecture.get()));

@@ -126,7 +126,7 @@ impl<'a> Scopes<'a> {
             let effect = match severity {
                 Severity::Error => "the program does not start",
                 Severity::Warning => "the program fails when it calls it",
-                Severity::Note => "whoever opens this library must provide it",
+                Severity::Note => "the program that opens this library must provide it",
             };
             let message = format!("nothing defines {}, needed by {chain}: {effect}", shorten(names));
             Finding { severity, path: path.clone(), message }
