@@ -393,7 +393,7 @@ fn building_on_what_is_not_there() {
     insta::assert_snapshot!(message_for("extends = 'ngnix'"), @r##"
     cannot read `x.toml`, which has an error
 
-    x.toml:1:11: cannot find the profile `ngnix`: no such name; did you mean `nginx`? (a profile of your own is named by a path that has a `/` or ends in `.toml`)
+    x.toml:1:11: cannot find the profile `ngnix`: no such name; did you mean `nginx`? (name your own profile by a path that contains a `/` or ends in `.toml`)
        |
      1 | extends = 'ngnix'
        |           ^^^^^^^

@@ -42,7 +42,7 @@ pub enum DocumentError {
 
 fn remedy(kind: &str, help: &Option<String>) -> String {
     let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
-    format!("{help} (a {kind} of your own is named by a path that has a `/` or ends in `.toml`)")
+    format!("{help} (name your own {kind} by a path that contains a `/` or ends in `.toml`)")
 }
 
 impl From<DocumentError> for Error {
