@@ -52,7 +52,7 @@ struct Asked {
     source: BTreeMap<String, String>,
 }
 
-/// Why a lock cannot be used.
+/// An error of reading or using a lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// The file cannot be read or written.
@@ -60,7 +60,7 @@ pub enum LockError {
     Io {
         /// Which lock.
         path: PathBuf,
-        /// What went wrong.
+        /// The error.
         source: io::Error,
     },
     /// The file is not a lock of this version.

@@ -37,7 +37,7 @@ pub struct Record {
     pub packages: Vec<Package>,
     /// Every path of the image, with a leading slash, and why it is there.
     pub files: BTreeMap<String, Kept>,
-    /// What people should know of.
+    /// What people should know.
     pub findings: Vec<Finding>,
 }
 

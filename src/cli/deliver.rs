@@ -62,7 +62,7 @@ impl Delivery {
         Ok(if has_tag { tag.clone() } else { format!("{tag}:latest") })
     }
 
-    /// How layers are compressed.
+    /// The compression of layers.
     pub(super) fn compression(&self) -> Compression {
         self.compression.into()
     }

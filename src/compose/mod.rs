@@ -18,7 +18,7 @@ use minimg_backend::HOSTS;
 use minimg_base::error::{Class, Error};
 use minimg_tree::{Kind, Node, PathError, RootPath, RootTree, resolve};
 
-/// Why a tree cannot be completed.
+/// An error of completing a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
     /// The profile adds something at a path that cannot be one.
@@ -29,7 +29,7 @@ pub enum ComposeError {
     Read {
         /// The file.
         path: RootPath,
-        /// What went wrong.
+        /// The error.
         source: io::Error,
     },
     /// The tree's package database cannot be read.

@@ -294,8 +294,7 @@ pub(super) fn profile_name(text: &str) -> Checked<String> {
     if inside && text.starts_with(fits) && text.ends_with(fits) && text.len() <= 100 {
         return Ok(text.to_owned());
     }
-    let advice =
-        "rename the file: its name becomes the image's, so use only lower-case letters, digits, and `.`, `_`, `-` between them";
+    let advice = "rename the file: its name becomes the image's, so use only lower-case letters, digits, and `.`, `_`, `-` between them";
     Err(format!("`{}` cannot be a profile's name; {advice}", shown(text)))
 }
 

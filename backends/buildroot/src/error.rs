@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{NAME, VARIABLE};
 use minimg_base::error::{Class, Error};
 
-/// Why there is no root from Buildroot.
+/// An error of the Buildroot backend.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildrootError {
     /// The profile says something of the backend that is not understood.

@@ -9,7 +9,7 @@ use minimg_apt::apt::AptSource;
 use minimg_backend::{Context, Request, Source};
 use minimg_base::report::Event;
 
-/// What is to be installed, and by what.
+/// What to install, and with which tool.
 pub(super) struct Install<'a> {
     pub(super) tool: Tool,
     pub(super) program: &'a Path,

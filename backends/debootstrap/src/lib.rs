@@ -40,7 +40,7 @@ const EITHER: Need = Need { programs: &["mmdebstrap", "debootstrap"], package: "
 #[derive(Debug, Clone, Copy)]
 pub struct Debootstrap;
 
-/// Why a root tree could not be made, beyond what the tool says itself.
+/// An error of making a root tree, beyond those of the tool itself.
 #[derive(Debug, thiserror::Error)]
 pub enum DebootstrapError {
     /// An ordinary user without ids to give to the files.
@@ -85,7 +85,7 @@ pub enum DebootstrapError {
     NoPackages {
         /// The tool.
         tool: &'static str,
-        /// Where its log is.
+        /// The path of its log.
         log: String,
     },
 }

@@ -23,7 +23,7 @@ impl Tool {
     }
 }
 
-/// How long a tool may take, unless the profile says otherwise: an emulated machine is slow.
+/// The default time limit of a tool: an emulated machine is slow.
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
 const KEYS: [&str; 6] = ["tool", "variant", "include", "hooks", "max-age", "time-limit"];
 const TOOLS: [&str; 3] = ["auto", "mmdebstrap", "debootstrap"];
@@ -41,7 +41,7 @@ pub(super) struct Options {
     pub(super) hooks: Vec<String>,
     /// How long a tree is taken for what the tool would give again; as long as the archives have the same packages, if nothing is said.
     pub(super) max_age: Duration,
-    /// How long the tool may take.
+    /// The time limit of the tool.
     pub(super) patience: Duration,
 }
 

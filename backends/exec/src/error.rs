@@ -3,7 +3,7 @@
 use super::protocol::VERSION;
 use minimg_base::error::{Class, Error};
 
-/// Why an outside backend did not do its work.
+/// An error of an outside backend.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     /// The configuration says something of the backend that is not understood.
@@ -27,7 +27,7 @@ pub enum ExecError {
     Family {
         /// The program.
         program: String,
-        /// What it said.
+        /// Its output.
         family: String,
         /// What there is.
         help: String,

@@ -43,7 +43,7 @@ const FAKEROOT: Need = Need { programs: &["fakeroot"], package: "fakeroot" };
 #[derive(Debug, Clone, Copy)]
 pub struct Yum;
 
-/// Why a root tree could not be made, beyond what the tool says itself.
+/// An error of making a root tree, beyond those of the tool itself.
 #[derive(Debug, thiserror::Error)]
 pub enum YumError {
     /// The distribution does not have the board's architecture.
@@ -63,7 +63,7 @@ pub enum YumError {
     /// The tool that the profile names is none.
     #[error("the backend {NAME} cannot drive {name:?}; it drives {}", TOOLS.join(", "))]
     Tool {
-        /// What was named.
+        /// The given name.
         name: String,
     },
     /// The tree has no package database.
@@ -73,7 +73,7 @@ pub enum YumError {
     NoPackages {
         /// The tool.
         tool: &'static str,
-        /// Where its log is.
+        /// The path of its log.
         log: String,
     },
 }

@@ -10,7 +10,7 @@ use minimg_backend::options::{self, OptionsError};
 use minimg_backend::{Settings, Source, driven};
 use minimg_ownership::rpm::DIRECTORIES;
 
-/// How long the tool may take, unless the profile says otherwise.
+/// The default time limit of the tool.
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
 /// The machine's own repositories.
 const OF_THE_MACHINE: &str = "etc/yum.repos.d";
@@ -51,7 +51,7 @@ pub(super) struct Options {
     pub(super) settings: std::collections::BTreeMap<String, String>,
     /// For how long a tree is taken for what the tool would make again: `12h`, `0s`.
     pub(super) max_age: Option<Span>,
-    /// How long the tool may take: `30m`.
+    /// The time limit of the tool: `30m`.
     pub(super) time_limit: Option<Span>,
 }
 

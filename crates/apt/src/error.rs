@@ -8,7 +8,7 @@ use minimg_base::error::{Class, Error};
 use minimg_fetch::FetchError;
 use minimg_store::StoreError;
 
-/// Why packages could not be chosen or had. The texts go on after "failed to resolve …".
+/// An error of choosing or fetching packages. The texts continue after "failed to resolve …".
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// No mirror is known.

@@ -164,7 +164,7 @@ impl<'p, 'u, 'a> Explainer<'p, 'u, 'a> {
     }
 }
 
-/// Why none of some alternatives can be had.
+/// Explains why none of the alternatives is available.
 fn unsatisfied(universe: &Universe<'_>, text: &str) -> String {
     let groups = relation::parse(text).unwrap_or_default();
     let alternatives: Vec<_> = groups.iter().flatten().map(|relation| available(universe, relation)).collect();

@@ -12,7 +12,7 @@ const CHUNK: usize = 128 * 1024;
 /// The longest stanza that is accepted; real ones are below 100 kB.
 const STANZA_LIMIT: usize = 4 << 20;
 
-/// Why a text is not turned into an index.
+/// An error of reading a `Packages` file.
 #[derive(Debug)]
 pub(super) enum PackagesError {
     /// It cannot be read or decoded.

@@ -7,7 +7,7 @@ use super::Engine;
 
 /// For how long nothing more must come. A daemon goes on for a moment with what a client asked that is no more.
 const SETTLING: Duration = Duration::from_secs(1);
-/// How long one command may take.
+/// The time limit of one command.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long all of it may take: an engine that hangs must not hold up a user who presses Ctrl-C.
 const ENOUGH: Duration = Duration::from_secs(15);

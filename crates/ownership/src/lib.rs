@@ -32,7 +32,7 @@ pub struct Installed {
     pub paths: Vec<Box<[u8]>>,
 }
 
-/// Why a database cannot be read.
+/// An error of reading a package database.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
     /// A file of it cannot be read.
@@ -40,7 +40,7 @@ pub enum OwnershipError {
     Read {
         /// The file.
         path: RootPath,
-        /// What went wrong.
+        /// The error.
         source: io::Error,
     },
     /// A file of it is larger than any real one.

@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use minimg_base::interrupt::{self, Leftover};
 use minimg_tree::archive::Limits;
 
-/// How many of a failed tool's last lines are shown.
+/// The number of a failed tool's last lines to show.
 const LAST_LINES: usize = 15;
 /// How much of a tool's output is looked at: its beginning for what it says, its end for what went wrong.
 const MOST_OUTPUT: u64 = 1024 * 1024;
@@ -46,7 +46,7 @@ pub struct Command {
     pub patience: Duration,
 }
 
-/// Why a tool did not do its work.
+/// An error of running a tool.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// It cannot be run.
@@ -72,7 +72,7 @@ pub enum ProcessError {
     Hangs {
         /// The command line.
         command: String,
-        /// How long it was waited for.
+        /// The time limit.
         patience: Duration,
         /// Its last lines, each after a line break.
         last: String,
@@ -82,7 +82,7 @@ pub enum ProcessError {
     TooMuch {
         /// The command line.
         command: String,
-        /// How much it may write.
+        /// The limit of its output in bytes.
         limit: u64,
         /// Its last lines, each after a line break.
         last: String,

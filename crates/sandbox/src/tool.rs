@@ -13,7 +13,7 @@ use minimg_context::{Context, Part};
 
 /// Where a machine's administration programs are, which an ordinary user's PATH leaves out.
 const ADMINISTRATION: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
-/// How often a log is looked at for what is new in it.
+/// The interval at which to look for new lines in a log.
 const GLANCE: Duration = Duration::from_millis(100);
 /// A longer line is told in parts.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -55,7 +55,7 @@ impl Need {
     }
 }
 
-/// Why an outside tool did not do its work.
+/// An error of an outside tool.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
     /// It is not on this machine.

@@ -113,7 +113,7 @@ impl RootTree {
             .filter(move |(path, _)| path.starts_with(directory))
     }
 
-    /// How many paths there are.
+    /// The number of paths.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Kind, RootPath, RootTree};
 
-/// How many links one look-up may follow, as in the kernel (`MAXSYMLINKS`).
+/// The number of links that one lookup may follow, as in the kernel (`MAXSYMLINKS`).
 pub const MAX_LINKS: usize = 40;
 
 /// Names one file in its root whatever path it was reached by, as device and inode do.
@@ -67,7 +67,7 @@ pub struct Resolved {
     pub entry: Option<Entry>,
 }
 
-/// Why a path leads nowhere.
+/// An error of resolving a path.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// More than [`MAX_LINKS`] links had to be followed.

@@ -9,7 +9,7 @@ use minimg_store::StoreError;
 use minimg_tree::RootPath;
 use minimg_tree::archive::TarError;
 
-/// Why a package cannot be used.
+/// An error in a package.
 #[derive(Debug, thiserror::Error)]
 #[error("{package}: {problem}")]
 pub struct PackageError {

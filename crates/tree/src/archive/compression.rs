@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How a stream is compressed.
+/// The compression of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Codec {
     /// As it is.
@@ -101,7 +101,7 @@ const XZ_MEMORY: u64 = 68 << 20;
 /// The largest window of a Zstandard frame: `zstd -19 --long` has 2^27, the most that the tool itself decodes unasked.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// How much may come out of a compressed stream.
+/// A limit on the decompressed size of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most bytes.
@@ -129,9 +129,9 @@ pub enum TooLarge {
     /// More than [`Limits::ratio`] allows.
     #[error("{input} compressed bytes gave more than {output} bytes: a decompression bomb")]
     Ratio {
-        /// What went in so far.
+        /// The compressed bytes so far.
         input: u64,
-        /// What came out so far.
+        /// The decompressed bytes so far.
         output: u64,
     },
 }

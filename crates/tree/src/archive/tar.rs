@@ -48,7 +48,7 @@ pub enum EntryKind {
     Fifo,
 }
 
-/// Why an archive is refused. Offsets are in the uncompressed stream.
+/// An error in an archive. Offsets are in the uncompressed stream.
 #[derive(Debug, thiserror::Error)]
 pub enum TarError {
     /// Reading or decoding failed.
@@ -63,13 +63,13 @@ pub enum TarError {
     /// A header's checksum is wrong.
     #[error("the archive is damaged: the header at byte {offset} does not fit its checksum")]
     Checksum {
-        /// Where the header is.
+        /// The offset of the header.
         offset: u64,
     },
     /// A number in a header is none.
     #[error("the archive is damaged: the {field} in the header at byte {offset} is not a valid number")]
     Field {
-        /// Where the header is.
+        /// The offset of the header.
         offset: u64,
         /// Which field.
         field: &'static str,
@@ -92,7 +92,7 @@ pub enum TarError {
     /// A sparse file.
     #[error("the archive has a sparse file (byte {offset}), which is not supported; write it without --sparse")]
     Sparse {
-        /// Where the header is.
+        /// The offset of the header.
         offset: u64,
     },
     /// A type of entry that is not a file.
@@ -106,9 +106,9 @@ pub enum TarError {
     /// More than is accepted.
     #[error("the archive has {what} beyond the limit of {limit}")]
     TooLarge {
-        /// What there is too much of.
+        /// What exceeds the limit.
         what: &'static str,
-        /// How much is accepted.
+        /// The limit.
         limit: u64,
     },
     /// A hard link to something that is not a file of the archive that came before.
