@@ -22,7 +22,7 @@ fn packages_that_are_not_what_was_promised_are_refused() {
     assert_failure(longer.failure(), Class::Verification, "has 70001 bytes instead of 70000");
     let endless = Bench::new(&Repository::new());
     endless.server.behave("/pool/b", Manner::Endless);
-    assert_failure(endless.failure(), Class::Malformed, "sends more than 70000 bytes");
+    assert_failure(endless.failure(), Class::Malformed, "sends more than the limit of 70000 bytes");
     let missing = Bench::new(&Repository::new());
     missing.server.remove("/pool/b");
     assert_failure(missing.failure(), Class::Network, "/pool/b_2.deb does not exist");

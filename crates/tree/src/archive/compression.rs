@@ -242,7 +242,7 @@ mod tests {
             let by_size = Limits { output: 1 << 20, ratio: u64::MAX, ratio_from: u64::MAX };
             let error = decode(codec, &encoded, by_size).unwrap_err();
             assert_eq!(super::super::class_of_io(&error), minimg_base::Class::Malformed);
-            assert!(error.to_string().contains("more than the 1048576 bytes"), "{codec:?}: {error}");
+            assert!(error.to_string().contains("more than the limit of 1048576 bytes"), "{codec:?}: {error}");
             if codec != Codec::None {
                 let by_ratio = Limits { output: u64::MAX, ratio: 100, ratio_from: 1 << 20 };
                 let error = decode(codec, &encoded, by_ratio).unwrap_err();
