@@ -1,4 +1,4 @@
-//! Minimal container images: only the files that your programs need, with a reason for each.
+//! Builds minimal container images: only the files your programs need, each with a reason.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 

@@ -52,7 +52,7 @@ struct Asked {
     source: BTreeMap<String, String>,
 }
 
-/// Why a lock cannot be used.
+/// An error of reading or using a lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// The file cannot be read or written.
@@ -60,11 +60,11 @@ pub enum LockError {
     Io {
         /// Which lock.
         path: PathBuf,
-        /// What went wrong.
+        /// The error.
         source: io::Error,
     },
     /// The file is not a lock of this version.
-    #[error("{path} is not a lock that this minimg can read: {message}; write it anew with `minimg lock`")]
+    #[error("{path} is not a lock that this minimg can read: {message}; write it again with `minimg lock`")]
     Malformed {
         /// Which lock.
         path: PathBuf,
@@ -127,7 +127,7 @@ impl Lock {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         let lock: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
         if lock.version != VERSION {
-            return Err(format!("it has version {}, and this program knows {VERSION}", lock.version));
+            return Err(format!("it has version {}, but this program supports {VERSION}", lock.version));
         }
         lock.refuse_twice()?;
         let outside = |target: &Target| target.pins.packages.iter().any(|p| p.archive >= target.pins.archives.len());
@@ -156,7 +156,7 @@ impl Lock {
             let twice = |p: &&PinnedPackage| !packages.insert((p.name.clone(), p.architecture.clone()));
             if let Some(package) = target.pins.packages.iter().find(twice) {
                 let PinnedPackage { name, architecture, .. } = package;
-                return Err(format!("the package {name} ({architecture}) is there twice for {}", target.board));
+                return Err(format!("the package {name} ({architecture}) appears twice for {}", target.board));
             }
         }
         Ok(())
@@ -374,7 +374,7 @@ mod tests {
         pins.packages.push(again);
         lock.set("deb", &request(&["busybox"], None), pins);
         let said = Lock::parse(lock.to_text().as_bytes()).unwrap_err();
-        assert_eq!(said, "the package busybox (amd64) is there twice for amd64");
+        assert_eq!(said, "the package busybox (amd64) appears twice for amd64");
         lock.targets[0].pins.packages.pop();
         lock.targets.push(lock.targets[0].clone());
         let said = Lock::parse(lock.to_text().as_bytes()).unwrap_err();

@@ -1,4 +1,4 @@
-//! Parse, run, exit code.
+//! The program: parses the command line, runs the verb, and returns the exit code.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Outputs that need not be written again: the file is there, and is what it would become.
+//! Outputs that need not be written again, because the existing file has the same content.
 
 use std::fs::File;
 use std::path::Path;
@@ -45,7 +45,7 @@ pub fn unchanged(images: &[Image], output: &Output, store: &Store) -> Result<Opt
 /// Writes the images, and remembers what the file was like for [`unchanged`].
 ///
 /// # Errors
-/// As [`export::export`].
+/// Like [`export::export`].
 pub fn write(images: &[Image], output: &Output, store: &Store) -> Result<Written> {
     let written = export::export(images, output, store)?;
     if let (Target::Path(path), Some(digest)) = (&output.target, written.digest)

@@ -89,7 +89,7 @@ pub fn build(job: &Job<'_>, context: &Context<'_>) -> Result<Built> {
     Ok(Built { image, recipe: recipe.digest(), reused, findings: made.findings, locked })
 }
 
-/// Whether the store has the layers of these images undamaged. A damaged one is dropped, so that the next build makes it anew.
+/// Whether the store has the layers of these images undamaged. A damaged one is dropped, so that the next build makes it again.
 ///
 /// # Errors
 /// When the store fails.
@@ -158,7 +158,7 @@ fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins
         None => None,
     };
     if job.locked {
-        let why = why.unwrap_or_else(|| "there is no lock beside the profile".to_owned());
+        let why = why.unwrap_or_else(|| "there is no lock next to the profile".to_owned());
         let message =
             format!("--locked was given, but {why}; write it with `minimg lock` and the same profile and options");
         return Err(Error::new(Class::Stale, message));

@@ -1,4 +1,4 @@
-//! Build records: what went into an image and why, written beside it, so that `minimg why` works later and elsewhere.
+//! Build records: what went into an image and why, written next to it, so that `minimg why` works later and on other machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,7 +37,7 @@ pub struct Record {
     pub packages: Vec<Package>,
     /// Every path of the image, with a leading slash, and why it is there.
     pub files: BTreeMap<String, Kept>,
-    /// What people should know of.
+    /// What people should know.
     pub findings: Vec<Finding>,
 }
 
@@ -108,7 +108,7 @@ impl Record {
     /// Reads a record's file.
     ///
     /// # Errors
-    /// When it cannot be read or is no record.
+    /// When it cannot be read or is not a record.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = read_limited(path, LARGEST).map_err(|error| Error::new(Class::Machine, error))?;
         let record: Self = serde_json::from_slice(&bytes).map_err(|error| {

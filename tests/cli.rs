@@ -88,7 +88,7 @@ fn what_cannot_end_well_is_not_begun() {
     let sandbox = Sandbox::cold();
     for (arguments, part) in [
         (&["-o", "no/such/a.tar"][..], "there is no directory "),
-        (&["-t", "Team/App"], "in small letters"),
+        (&["-t", "Team/App"], "in lower case"),
         (&["-o", "a.tar", "-o", "./a.tar"], "two outputs go to the same place"),
     ] {
         let said = sandbox.fail(2, &[&["build", "busybox-glibc"], arguments].concat());
@@ -143,7 +143,7 @@ fn drawn_progress(line: &str) -> Option<[f64; 2]> {
     Some([drawn_bytes(came, unit), drawn_bytes(whole, whole_unit)])
 }
 
-/// A text without the sequences that move the cursor or change colours.
+/// A text without the sequences that move the cursor or change colors.
 fn without_sequences(text: &str) -> String {
     let mut pieces = text.split("\u{1b}[");
     let first = pieces.next().unwrap_or_default().to_owned();
@@ -292,7 +292,7 @@ open("cut.tar", "wb").write(open("through.tar", "rb").read()[:700])
         let said = sandbox.fail(7, &["check", name]);
         assert!(said.contains(name), "{said}");
     }
-    // A link that leads away is no crime, and what lies behind it stays inside.
+    // A link that leads away is not a crime, and what lies behind it stays inside.
     let _ = sandbox.minimg(&["check", "through.tar"]).output().unwrap();
     assert!(!std::path::Path::new("/etc/evil").exists());
 }

@@ -264,10 +264,9 @@ fn detached_signatures() {
 #[test]
 fn a_pin_that_holds_nothing_is_told() {
     let mut bench = Bench::new(&Repository::new());
-    for (name, warning) in [
-        ("a", None),
-        ("bb", Some("the pin of bb does nothing, since there is no package of that name; did you mean b?")),
-    ] {
+    for (name, warning) in
+        [("a", None), ("bb", Some("the pin of bb has no effect: there is no package of that name; did you mean b?"))]
+    {
         bench.source.pins = [(name.to_owned(), "trixie".to_owned())].into();
         assert_eq!(bench.warnings(), warning.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{name}");
     }
@@ -290,13 +289,13 @@ fn plain_addresses_are_asked_of_a_proxy_whole() {
     assert!(log.iter().all(|line| line.starts_with("http://mirror.invalid/") && line.ends_with(" 200")), "{log:?}");
     proxy.behave("InRelease", Manner::Status { status: 503, times: 9 });
     let (class, text) = bench.failure();
-    assert!(class == Class::Network && text.contains(", asked through the proxy 127.0.0.1:"), "{class:?}: {text}");
+    assert!(class == Class::Network && text.contains(", through the proxy 127.0.0.1:"), "{class:?}: {text}");
 }
 
 #[test]
 fn a_suite_that_the_mirror_lacks_is_named_with_what_was_meant() {
     let mut bench = Bench::new(&Repository::new());
-    for (suite, near) in [("trixy", "; did you mean trixie? the suite is chosen"), ("noble", "; the suite is chosen")] {
+    for (suite, near) in [("trixy", "; did you mean trixie? choose the suite"), ("noble", "; choose the suite")] {
         bench.source.suite = suite.into();
         let (class, text) = bench.failure();
         let said = format!("{} has no suite {suite}: ", bench.server.address);
@@ -331,7 +330,7 @@ fn expired_replayed_and_wrong_suites_are_refused() {
 
     let other = Repository { codename: "bookworm".into(), key: repository.key.clone(), ..Repository::new() };
     bench.server.put("/dists/trixie/InRelease", sign(&other.key, &other.release()));
-    assert_failure(bench.failure(), Class::Verification, "is the index of bookworm, not of trixie");
+    assert_failure(bench.failure(), Class::Verification, "is the index of bookworm instead of trixie");
 }
 
 #[test]
@@ -346,13 +345,13 @@ fn indexes_that_are_not_what_was_promised_are_refused() {
     assert_failure(garbage.failure(), Class::Verification, "has the digest");
     let short = bench();
     short.server.change("binary-amd64", |content| content.truncate(20));
-    assert_failure(short.failure(), Class::Verification, "has 20 bytes, not");
+    assert_failure(short.failure(), Class::Verification, "has 20 bytes instead of");
     let endless = bench();
     endless.server.behave("binary-amd64", Manner::Endless);
     assert_failure(endless.failure(), Class::Malformed, "sends more than");
     let missing = bench();
     missing.server.remove("binary-amd64");
-    assert_failure(missing.failure(), Class::Network, "is not there");
+    assert_failure(missing.failure(), Class::Network, "does not exist");
     for bench in [changed, garbage, short, endless, missing] {
         assert_eq!(bench.store().usage().unwrap().get("deb-index"), None);
     }
@@ -383,7 +382,7 @@ fn usual_suites_may_be_missing_but_not_wrong() {
     updates.packages[0].version = "4";
     bench.server.put_all(updates.files());
     bench.server.change("trixie-updates/main", |content| content.truncate(20));
-    assert_failure(bench.failure(), Class::Verification, "or do without trixie-updates");
+    assert_failure(bench.failure(), Class::Verification, "or leave out trixie-updates");
 }
 
 #[test]
@@ -423,7 +422,7 @@ fn decompression_bombs_are_stopped() {
     let zeros = "\n".repeat(50_000_000);
     for form in [".gz", ".xz", ".zst"] {
         let bomb = Repository { forms: vec![form], claimed: Some(1000), extra: zeros.clone(), ..Repository::new() };
-        assert_failure(Bench::new(&bomb).failure(), Class::Malformed, "it is longer than the 1000 bytes");
+        assert_failure(Bench::new(&bomb).failure(), Class::Malformed, "it is longer than the limit of 1000 bytes");
     }
 }
 
@@ -495,7 +494,7 @@ fn processes_at_once_fetch_once() {
     let child = || {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
         command
-            .args(["--exact", "processes_at_once_fetch_once"])
+            .args(["--exact", "deb_archive::processes_at_once_fetch_once"])
             .env(VARIABLE, &text)
             .stdout(std::process::Stdio::null());
         command.spawn().unwrap()

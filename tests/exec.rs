@@ -142,11 +142,11 @@ fn a_program_that_does_not_keep_to_the_protocol_is_refused() {
         (
             "echo '{\"protocol\": 1, \"description\": \"d\", \"needs\": [\"no-such-tool\"]}'".to_owned(),
             9,
-            "it needs no-such-tool, which no directory of PATH has",
+            "it needs no-such-tool, which is not in PATH",
         ),
         (format!("{described}cat /dev/zero"), 9, "bytes and was killed"),
         (format!("{described}echo '{{}}'"), 9, "missing field `key`"),
-        (format!("{described}seq 100; echo last >&2; exit 1"), 9, "last\nthe whole log is "),
+        (format!("{described}seq 100; echo last >&2; exit 1"), 9, "last\nthe full log is "),
         (
             format!("{described}echo '{{\"error\": {{\"message\": \"no way\", \"class\": \"network\"}}}}'; exit 1"),
             5,
@@ -176,7 +176,7 @@ fn a_missing_place_for_temporary_files_is_named() {
     let output = minimg(&sandbox, &["build", "./own.toml"]).env("TMPDIR", sandbox.path("none")).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("let TMPDIR name a directory"), "{said}");
+    assert!(said.contains("set TMPDIR to a writable directory"), "{said}");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn the_configuration_names_a_program_and_limits_its_time() {
     program(&sandbox, "slow", slow);
     let limited = [
         ("program = 'minimg-backend-slow'\ntime-limit = '1s'", 9, "did not end within 1 s and was killed"),
-        ("program = 'minimg-backend-slow'\ntime-limit = 'soon'", 3, "no span of time"),
+        ("program = 'minimg-backend-slow'\ntime-limit = 'soon'", 3, "is not a span of time"),
     ];
     for (text, code, expected) in refused.into_iter().chain(limited) {
         sandbox.write("config.toml", &format!("[backends.named]\n{text}\n"));

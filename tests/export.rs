@@ -123,7 +123,7 @@ fn another_environment_gives_the_same_bytes() {
     let digests = |before: &str| {
         let directory = tempfile::tempdir().unwrap();
         let mut sh = command("/bin/sh", &["-c", &format!("{before} exec \"$@\""), "sh"]);
-        sh.arg(&program).args(["--exact", "helper_that_prints_digests", "--nocapture", "--test-threads=1"]);
+        sh.arg(&program).args(["--exact", "export::helper_that_prints_digests", "--nocapture", "--test-threads=1"]);
         let printed = run(sh.env("MINIMG_TEST_PRINT_DIGESTS", directory.path()));
         let lines = printed.lines().filter_map(|line| line.find("digest ").map(|at| line[at..].to_owned()));
         lines.collect::<Vec<_>>()
@@ -276,7 +276,7 @@ fn several_images_need_a_format_that_holds_them() {
         let out = sample.out("x");
         let error = export::write(&images, format, Destination::Path(&out), &sample.store).unwrap_err();
         assert!(
-            error.to_string().starts_with(&format!("the format {format} holds one image and 2 are to be written")),
+            error.to_string().starts_with(&format!("the format {format} holds one image, but there are 2")),
             "{error}"
         );
     }

@@ -18,6 +18,7 @@ mod export_layers;
 mod fuzz_targets;
 mod interrupts;
 mod locks;
+mod packaging;
 mod profiles;
 mod profiles_in_docker;
 mod registry;

@@ -29,7 +29,7 @@ apt_install() {
     [ "$(id -u)" = 0 ] || as_root=sudo
     say "installing:$missing"
     # shellcheck disable=SC2086
-    $as_root apt-get -q update >&2 || say "the package lists could not be brought up to date; going on with those that are there"
+    $as_root apt-get -q update >&2 || say "could not update the package lists; continuing with the existing ones"
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive $as_root apt-get -q install -y --no-install-recommends $missing >&2
 }

@@ -339,7 +339,7 @@ fn a_profile_over_a_root_is_locked_and_pinned() {
     root.tar(&sandbox, "sub/root.tar", &[]);
     fs::remove_dir_all(&sandbox.store).unwrap();
     let said = sandbox.fail(10, &build);
-    assert!(said.contains("root.tar is not what it was when it was locked; run `minimg lock` again"), "{said}");
+    assert!(said.contains("root.tar has changed since it was locked; run `minimg lock` again"), "{said}");
     profile(&format!("sha256 = '{}'", "0".repeat(64)));
     let said = sandbox.fail(6, &["build", "sub/p.toml", "-o", "rootfs:small.tar"]);
     assert!(said.contains("root.tar has the digest sha256:") && said.contains("says sha256:0000"), "{said}");
@@ -387,10 +387,10 @@ fn mistakes_are_named() {
         ),
         (2, &["shrink", "gentoo"], "gentoo does not say what it starts: name the programs to keep with --program"),
         (8, &["shrink", "gentoo", "-p", "nonesuch"], "cannot keep the program nonesuch"),
-        (8, &["shrink", "gentoo", "-p", "/usr"], "cannot keep the program /usr: what is there is no file"),
+        (8, &["shrink", "gentoo", "-p", "/usr"], "cannot keep the program /usr: that path is not a file"),
         (3, &["shrink", "https://mirror.example/a.tar", "-p", "x"], "or fetch it yourself and name the file"),
         (7, &["shrink", "sparse", "-p", "x"], "the largest is /lastlog with 107374182400 bytes"),
-        (7, &["shrink", "empty", "-p", "x"], "empty holds no files at all"),
+        (7, &["shrink", "empty", "-p", "x"], "empty has no files"),
         (7, &["shrink", "bad.tar", "-p", "x"], "bad.tar"),
         (3, &["shrink", "docker:--help", "-p", "x"], "does not name a root file system"),
         (3, &["build", "busybox-glibc", "--backend", "tarball"], "needs a root file system: name one with --root"),

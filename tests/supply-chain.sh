@@ -1,5 +1,5 @@
 #!/bin/sh
-# Licences, bans, sources and known advisories of the dependencies.
+# Licenses, bans, sources and known advisories of the dependencies.
 set -eu
 cd "$(dirname "$0")/.."
 cargo deny --locked --log-level error check licenses bans sources

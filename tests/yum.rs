@@ -153,7 +153,7 @@ fn failures_say_what_is_wrong() {
     ] {
         sandbox.write("own.toml", &profile(packages, "plain", "gpgcheck = false"));
         let said = sandbox.fail(code, &BUILD);
-        assert!(said.contains(expected) && said.contains("the whole log is "), "{packages}: {said}");
+        assert!(said.contains(expected) && said.contains("the full log is "), "{packages}: {said}");
     }
     sandbox.write("own.toml", &profile("'busybox'", "plain", "gpgcheck = false\n[source.options.yum]\ntool = 'dnf5'"));
     let said = sandbox.fail(9, &BUILD);

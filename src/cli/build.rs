@@ -15,7 +15,7 @@ pub(super) struct Arguments {
     selection: Selection,
     #[command(flatten)]
     delivery: Delivery,
-    /// Take the packages from the lock, and fail if it does not fit the profile
+    /// Use exactly the packages in the lock, and fail if the lock does not match the profile
     #[arg(long)]
     locked: bool,
 }

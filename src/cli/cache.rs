@@ -17,13 +17,13 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// How much of what is in the store (the default)
+    /// Show what the store holds (the default)
     Show,
-    /// Read everything, and drop what is damaged
+    /// Read every entry, and drop damaged ones
     Verify,
-    /// Remove what was not used for a while
+    /// Remove entries that have not been used recently
     Prune {
-        /// How long something must have been unused: 12h, 30d, 0 for everything
+        /// The minimum time since an entry was last used: 12h, 30d, or 0 for all
         #[arg(long, value_name = "SPAN", default_value = "30d")]
         unused_for: String,
     },
@@ -49,7 +49,7 @@ fn show(session: &Session) -> anyhow::Result<ExitCode> {
     let total: u64 = usage.values().map(|of| of.bytes).sum();
     let rows = usage.iter().map(|(kind, of)| [kind.clone(), of.count.to_string(), style::bytes(of.bytes)]);
     print_table(&["kind", "files", "size"], rows)?;
-    say!("{} in all", style::bytes(total));
+    say!("{} in total", style::bytes(total));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,13 +62,14 @@ fn verify(session: &Session) -> anyhow::Result<ExitCode> {
         for problem in &problems {
             say!("{} {}: {}", session.style.warning("dropped"), problem.path.display(), problem.message);
         }
-        say!("{good} good, {} damaged and dropped", problems.len());
+        say!("{good} intact, {} damaged and dropped", problems.len());
     }
     Ok(ExitCode::from(if problems.is_empty() { 0 } else { Class::Verification.code() }))
 }
 
 fn prune(session: &Session, unused_for: &str) -> anyhow::Result<ExitCode> {
-    let age = span(unused_for).ok_or_else(|| usage(format!("{unused_for:?} is no time span; write 12h, 30d or 0")))?;
+    let age =
+        span(unused_for).ok_or_else(|| usage(format!("{unused_for:?} is not a time span; write 12h, 30d or 0")))?;
     let store = session.user.existing_store()?;
     let freed = store.map_or_else(|| Ok(UsageOf::default()), |store| store.prune(age)).map_err(Error::from)?;
     if session.global.json {

@@ -15,10 +15,10 @@ use super::select::Selection;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// A root directory or tar, an image's archive or layout, or a profile
+    /// A root directory or tar, an image archive or layout, or a profile
     #[command(flatten)]
     selection: Selection,
-    /// Print warnings and notes too
+    /// Also print warnings and notes
     #[arg(long, short = 'W')]
     warnings: bool,
 }
@@ -47,24 +47,26 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
         findings.iter().filter(shown).for_each(|finding| say!("{}", line(session, finding)));
         let looked_at = format!("{programs} programs, {libraries} libraries, {scripts} scripts");
         match errors {
-            0 if programs + libraries + scripts == 0 => say!("nothing in it can run, so there was nothing to check"),
+            0 if programs + libraries + scripts == 0 => {
+                say!("it holds nothing that can run, so there was nothing to check")
+            }
             0 => say!("{}", session.style.good(&format!("complete: {looked_at} find what they need"))),
             1 => say!("not complete: 1 error ({looked_at})"),
             _ => say!("not complete: {errors} errors ({looked_at})"),
         }
         if unreadable > 0 && !arguments.warnings {
-            say!("{unreadable} paths cannot be read and were not checked; --warnings names them");
+            say!("{unreadable} paths could not be read and were not checked; --warnings lists them");
         }
     }
     Ok(ExitCode::from(if errors == 0 { 0 } else { Class::Incomplete.code() }))
 }
 
-/// A name that ends as archives do is not looked for among the profiles.
+/// A name with the extension of an archive is not looked up among the profiles.
 fn refuse_missing_archive(argument: &str) -> anyhow::Result<()> {
     let path = Path::new(argument);
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     if matches!(extension, "tar" | "gz" | "tgz" | "xz" | "zst" | "bz2" | "oci") && !path.exists() {
-        return Err(Error::new(Class::Usage, format!("cannot check {argument}: there is no such file")).into());
+        return Err(Error::new(Class::Usage, format!("cannot check {argument}: no such file")).into());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `minimg closure` and `minimg tree`: the walk alone, over any root file system, for other people's scripts.
+//! `minimg closure` and `minimg tree`: the walk alone, over any root file system, for use in scripts.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -19,10 +19,10 @@ use super::{Session, usage};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RootArgument {
-    /// The root file system: a directory, a tar, or an image's archive or layout
+    /// The root file system: a directory, a tar, or an image archive or layout
     #[arg(long, short, value_name = "DIR|TAR|IMAGE", default_value = "/")]
     root: PathBuf,
-    /// Of an image for several machines, the one for this board
+    /// The board to select from a multi-platform image
     #[arg(long, short)]
     board: Option<String>,
 }
@@ -31,13 +31,13 @@ pub(super) struct RootArgument {
 pub(super) struct Arguments {
     #[command(flatten)]
     root: RootArgument,
-    /// The programs: paths in the root, or names in its PATH
+    /// The programs: paths in the root, or names to look up in its PATH
     #[arg(value_name = "PROGRAM", required = true)]
     programs: Vec<String>,
-    /// Only what the loader itself loads: nothing that programs open while they run
+    /// Only print what the loader itself loads, not what programs open at run time
     #[arg(long)]
     loader_only: bool,
-    /// End each path with a NUL byte instead of a new line
+    /// End each path with a NUL byte instead of a newline
     #[arg(long, short = '0')]
     null: bool,
 }
@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 pub(super) struct TreeArguments {
     #[command(flatten)]
     root: RootArgument,
-    /// The program: a path in the root, or a name in its PATH
+    /// The program: a path in the root, or a name to look up in its PATH
     #[arg(value_name = "PROGRAM")]
     program: String,
 }
@@ -91,7 +91,7 @@ pub(super) fn tree(session: &Session, arguments: &TreeArguments) -> anyhow::Resu
         let programs = std::slice::from_ref(&arguments.program);
         closure::walk(opened.root(), programs, WalkSettings { env: opened.env(), ..WalkSettings::default() })
             .map_err(Error::from)?;
-        return Err(usage(format!("{} is no ELF program or library", arguments.program)));
+        return Err(usage(format!("{} is not an ELF program or library", arguments.program)));
     };
     if session.global.json {
         print_json(&tree)?;

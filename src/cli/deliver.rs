@@ -1,4 +1,4 @@
-//! Delivering what was built: into files, into engines, and in words. What `minimg build` and `minimg shrink` have in common.
+//! Delivers what was built, to files and engines, and reports it. Shared by `minimg build` and `minimg shrink`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,25 +26,25 @@ use super::{Session, style};
 /// Where images go and in which form.
 #[derive(Debug, clap::Args)]
 pub(super) struct Delivery {
-    /// Where to write the image and how: FILE or FORMAT:FILE; may be given several times, `-` is the standard output
+    /// Where to write the image, as FILE or FORMAT:FILE; can be repeated, `-` is standard output
     ///
-    /// The format follows from the name where it is not given. `minimg list formats` tells them all. Without this, and without --load
-    /// and --import, one archive that docker, podman, ctr and skopeo accept is written to the current directory.
+    /// Without FORMAT, the file name decides; `minimg list formats` shows all formats. By default, unless --load or --import is given,
+    /// minimg writes one archive to the current directory, which docker, podman, ctr and skopeo accept.
     #[arg(long, short, value_name = "[FORMAT:]FILE")]
     output: Vec<String>,
-    /// Put the image into an engine by `docker import` of its root file system and a generated Dockerfile
+    /// Import the image's root file system into an engine, and add the metadata with a generated Dockerfile; can be repeated
     #[arg(long, value_name = "ENGINE", value_parser = ["docker", "podman"])]
     pub(super) import: Vec<String>,
-    /// Put the image into an engine by `docker load`, which keeps layers and gives an id equal to the configuration's digest
+    /// Load the image into an engine, which keeps its layers and its id, the digest of the configuration; can be repeated
     #[arg(long, value_name = "ENGINE", value_parser = ["docker", "podman"])]
     pub(super) load: Vec<String>,
-    /// The image's name [default: the profile's name and `latest`]
+    /// The image name [default: the profile's name, tagged `latest`]
     #[arg(long, short, value_name = "NAME[:TAG]")]
     tag: Option<String>,
-    /// How layers are compressed
+    /// How to compress layers
     #[arg(long, value_enum, default_value = "gzip")]
     compression: CompressionName,
-    /// Do not write the build record beside the image
+    /// Do not write a build record next to the image
     #[arg(long)]
     no_record: bool,
 }
@@ -55,14 +55,14 @@ impl Delivery {
         let Some(tag) = &self.tag else { return Ok(format!("{usual}:latest")) };
         if !export::is_reference(tag) {
             return Err(super::usage(format!(
-                "{tag:?} is no image name; write it like team/{usual}:1.0, in small letters but for the tag"
+                "{tag:?} is not an image name; write it like team/{usual}:1.0, in lower case except for the tag"
             )));
         }
         let has_tag = tag.rsplit('/').next().is_some_and(|name| name.contains(':'));
         Ok(if has_tag { tag.clone() } else { format!("{tag}:latest") })
     }
 
-    /// How layers are compressed.
+    /// The compression of layers.
     pub(super) fn compression(&self) -> Compression {
         self.compression.into()
     }
@@ -82,7 +82,7 @@ impl Delivery {
         Ok(outputs)
     }
 
-    /// The engines are looked for before anything is built: a build that cannot end well need not begin.
+    /// Finds the engines before anything is built: a build that cannot succeed need not start.
     fn engines(&self) -> anyhow::Result<Vec<(Engine, Way)>> {
         let imports = self.import.iter().map(|name| (name, Way::Dockerfile));
         let loads = self.load.iter().map(|name| (name, Way::Load));
@@ -98,7 +98,7 @@ pub(super) struct Made {
     pub(super) before: Option<u64>,
 }
 
-/// What is delivered, in the words that people use for it.
+/// What is delivered, and its names.
 pub(super) struct Subject<'a> {
     /// The profile's or the source's name.
     pub(super) name: &'a str,
@@ -112,11 +112,11 @@ pub(super) struct Subject<'a> {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum CompressionName {
-    /// For every engine
+    /// Supported by every engine
     Gzip,
-    /// Smaller, for engines from about 2020 on
+    /// Smaller; for engines from about 2020 or newer
     Zstd,
-    /// As it is
+    /// No compression
     None,
 }
 
@@ -166,7 +166,7 @@ pub(super) fn deliver(
         written.push(Done { written: done, unchanged });
     }
     for (engine, way) in engines {
-        progress.event(Event::Phase("hand over to the engine"));
+        progress.event(Event::Phase("load into the engine"));
         for (image, name) in images.iter().zip(export::tags(&images)) {
             let image = Image { reference: name, ..image.clone() };
             engine
@@ -180,7 +180,7 @@ pub(super) fn deliver(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses before the work what cannot end well after it.
+/// Rejects outputs that cannot succeed, before any work is done.
 fn check_outputs(outputs: &[Output], images: usize) -> anyhow::Result<()> {
     let mut places = BTreeSet::new();
     for output in outputs {
@@ -192,18 +192,18 @@ fn check_outputs(outputs: &[Output], images: usize) -> anyhow::Result<()> {
             place.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.is_dir())
         {
             return Err(super::usage(format!(
-                "there is no directory {} for {output}; make it first",
+                "there is no directory {} for {output}; create it first",
                 directory.display()
             )));
         }
         if !places.insert(place) {
-            return Err(super::usage(format!("two outputs go to the same place, the second being {output}")));
+            return Err(super::usage(format!("two outputs go to the same place; the second is {output}")));
         }
         let holds_several = export::EXPORTERS.iter().any(|e| e.name() == output.format() && e.holds_several());
         if images > 1 && !holds_several {
             let format = output.format();
             return Err(super::usage(format!(
-                "the format {format} holds one image, and {images} boards were named; use oci or archive"
+                "the format {format} holds one image, but {images} boards were named; use oci or archive"
             )));
         }
     }
@@ -216,7 +216,7 @@ pub(super) fn find_engine(name: &str) -> anyhow::Result<Engine> {
     Ok(Engine::find(name, &path).map_err(minimg::Error::from)?)
 }
 
-/// Tells what people should know of a built image.
+/// Warns of problems in a built image.
 pub(super) fn warn(board: &Board, built: &Built, reporter: &dyn Reporter) {
     for finding in built.findings.iter().filter(|finding| finding.severity == Severity::Warning) {
         reporter.event(Event::Warning(&format!("{}: {}", finding.path, finding.message)));
@@ -228,7 +228,7 @@ pub(super) fn warn(board: &Board, built: &Built, reporter: &dyn Reporter) {
     }
 }
 
-/// The records beside an image: `x.tar` gets `x.tar.record.json`, for several boards each its own.
+/// Writes the records next to an image: `x.tar` gets `x.tar.record.json`; several boards get one each.
 fn write_records(store: &Store, built: &[Built], written: &Written) -> anyhow::Result<()> {
     let Target::Path(path) = &written.target else { return Ok(()) };
     let built_count = built.len();

@@ -1,4 +1,4 @@
-//! `minimg doctor`: what can work on this machine, what is missing, and the command that installs it.
+//! `minimg doctor`: what works on this machine, what is missing, and the command that installs it.
 
 use std::process::ExitCode;
 
@@ -13,12 +13,12 @@ use super::{Session, usage};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The backends and engines to look at; the exit code says whether all of them can work [default: all that there are]
+    /// The backends and engines to check; the exit code is 0 only if all of them work [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
 
-/// What was found of one backend or engine.
+/// The findings for one backend or engine.
 #[derive(Debug, Serialize)]
 struct Patient {
     kind: &'static str,
@@ -48,7 +48,7 @@ impl Patient {
     }
 
     fn engine(name: &'static str, settings: &Settings) -> Self {
-        Self::new("engine", name, "takes images in and runs them", Engine::survey(name, settings))
+        Self::new("engine", name, "loads and runs images", Engine::survey(name, settings))
     }
 }
 

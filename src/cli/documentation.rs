@@ -1,4 +1,4 @@
-//! What the program writes about itself: schemas, completions, manual pages.
+//! Documentation that the program writes about itself: schemas, completions, manual pages.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use super::output::print_json;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SchemaArguments {
-    /// Of which files
+    /// What to print the schema of
     #[arg(value_enum, default_value = "profile")]
     of: SchemaOf,
 }
@@ -49,7 +49,7 @@ pub(super) fn completions(arguments: &CompletionArguments, command: &mut Command
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ManArguments {
-    /// The directory, which is made if it does not exist
+    /// The directory, created if it does not exist
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
@@ -67,5 +67,5 @@ pub(super) fn man(arguments: &ManArguments, command: Command) -> anyhow::Result<
 fn exit_codes() -> String {
     let line = |class: &Class| format!("  {:>2}  {}\n", class.code(), class.meaning());
     let codes: String = Class::ALL.iter().map(line).collect();
-    format!("Exit codes:\n   0  all is well\n{codes}")
+    format!("Exit codes:\n   0  success\n{codes}")
 }

@@ -20,20 +20,20 @@ use super::{Session, usage};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct WhyArguments {
-    /// A profile, or an image that minimg wrote, with its record beside it
+    /// A profile, or an image written by minimg, with its record next to it
     #[command(flatten)]
     selection: Selection,
-    /// The file, as it is called in the image
+    /// The path of the file in the image
     #[arg(value_name = "PATH")]
     path: String,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct WhyNotArguments {
-    /// A profile, or an image that minimg wrote from a profile that is found by name, with its record beside it
+    /// A profile, or an image written by minimg from a profile that can be found by name, with its record next to it
     #[command(flatten)]
     selection: Selection,
-    /// The file, as it would be called in the image
+    /// The path the file would have in the image
     #[arg(value_name = "PATH")]
     path: String,
 }
@@ -44,7 +44,7 @@ pub(super) fn why(session: &Session, arguments: &WhyArguments) -> anyhow::Result
     let chain = chain_through_links(&record, &path);
     if chain.is_empty() {
         let message = format!(
-            "{path} is not in the image of {}; `minimg why-not {} {path}` says why",
+            "{path} is not in the image of {}; `minimg why-not {} {path}` explains why",
             record.profile, record.profile
         );
         return Err(Error::new(Class::Usage, message).into());
@@ -103,7 +103,7 @@ fn record(session: &Session, selection: Selection) -> anyhow::Result<Record> {
     if let Some(path) = record_beside(selection.profile_argument()) {
         return Ok(Record::read(&path)?);
     }
-    refuse_image(selection.profile_argument(), "the record that `minimg build` writes beside it tells why")?;
+    refuse_image(selection.profile_argument(), "the record that `minimg build` writes beside it says why")?;
     let progress = Progress::new(&session.global, session.style);
     let selected = selection.select(session)?;
     let store = session.user.store()?;
@@ -111,7 +111,7 @@ fn record(session: &Session, selection: Selection) -> anyhow::Result<Record> {
     let built = with_job(&selected, |job| pipeline::build(job, &context))?;
     let record = Record::load(&store, &built.recipe)?;
     progress.finish();
-    record.context("the store lost the build record meanwhile; try again")
+    record.context("the store lost the build record in the meantime; try again")
 }
 
 /// The record of an image file: the argument itself, or what is beside it.
@@ -123,12 +123,12 @@ fn record_beside(argument: &str) -> Option<PathBuf> {
     (Path::new(argument).exists() && beside.is_file()).then_some(beside)
 }
 
-/// An image or a root without its record cannot answer, and is no profile either.
+/// An image or a root without its record cannot answer, and is not a profile either.
 fn refuse_image(argument: &str, instead: &str) -> anyhow::Result<()> {
     let path = Path::new(argument);
     if path.exists() && path.extension().is_none_or(|extension| extension != "toml") {
         let message =
-            format!("there is no {argument}.record.json: {instead}; or name the profile in place of the image");
+            format!("there is no {argument}.record.json: {instead}; or name the profile instead of the image");
         return Err(Error::new(Class::Usage, message).into());
     }
     Ok(())
@@ -144,7 +144,7 @@ enum Asked {
 fn ask_record(session: &Session, selection: &Selection, path: &str) -> anyhow::Result<Asked> {
     let argument = selection.profile_argument();
     let Some(beside) = record_beside(argument) else {
-        refuse_image(argument, "the record that `minimg build` writes beside it tells which profile it was made from")?;
+        refuse_image(argument, "the record that `minimg build` writes beside it says which profile it was made from")?;
         return Ok(Asked::Profile(selection.clone()));
     };
     let record = Record::read(&beside)?;
@@ -163,7 +163,7 @@ fn ask_record(session: &Session, selection: &Selection, path: &str) -> anyhow::R
     if catalogue(session)?.get(&record.profile).is_err() {
         let name = &record.profile;
         let message = format!(
-            "{path} is not in {argument}; why it was left out only its profile can tell: `minimg why-not PATH/TO/{name}.toml {path} --board {}`",
+            "{path} is not in {argument}; only its profile knows why it was left out: `minimg why-not PATH/TO/{name}.toml {path} --board {}`",
             record.board
         );
         return Err(Error::new(Class::Usage, message).into());

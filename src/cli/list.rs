@@ -1,4 +1,4 @@
-//! `minimg list`: what there is to choose from.
+//! `minimg list`: profiles, boards, backends, formats and rule sets.
 
 use std::process::ExitCode;
 
@@ -11,22 +11,22 @@ use super::select::{boards, catalogue, rules};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Of what
+    /// What to list
     #[arg(value_enum, default_value = "profiles")]
     of: What,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum What {
-    /// What can be built
+    /// What minimg can build
     Profiles,
-    /// The machines that images can be for
+    /// The machines that images can target
     Boards,
     /// The ways to obtain a root tree
     Backends,
     /// The formats that images can be written in
     Formats,
-    /// The rule sets that a profile can keep files by
+    /// The rule sets that profiles can use to keep files
     Rules,
 }
 
@@ -67,7 +67,7 @@ fn backend_rows(session: &Session) -> Vec<[String; 2]> {
     let outside = exec::names(settings).into_iter().map(|name| {
         let description = match backends::by_name(&name, settings) {
             Ok(backend) => backend.map(|backend| backend.description().to_owned()).unwrap_or_default(),
-            Err(error) => format!("it does not work: {error}"),
+            Err(error) => format!("not usable: {error}"),
         };
         [name, harmless(&description)]
     });

@@ -1,4 +1,4 @@
-//! The command line: one file for each verb. Only here is anything printed, and only here are the environment and the home directory read.
+//! The command line, with one file per verb. Only this module prints, and reads the environment and the home directory.
 
 mod build;
 mod cache;
@@ -36,7 +36,7 @@ use minimg::store::Store;
 use settings::UserSettings;
 use style::Style;
 
-/// Minimal container images: only the files that your programs need, with a reason for each.
+/// Build minimal container images: only the files your programs need, each with a reason.
 #[derive(Debug, Parser)]
 #[command(name = "minimg", version, propagate_version = true, max_term_width = 110, after_help = EXAMPLES)]
 struct Cli {
@@ -48,48 +48,48 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  minimg build busybox-glibc                     a tiny glibc image in ./busybox-glibc.tar
-  minimg build nginx --board arm64 -o nginx.oci  an OCI layout for another machine
-  minimg build python3 --load docker             straight into Docker
-  minimg shrink docker:team/app -o app.tar       what an image's program needs, and nothing else of it
+  minimg build busybox-glibc                     write a tiny glibc image to ./busybox-glibc.tar
+  minimg build nginx --board arm64 -o nginx.oci  write an OCI layout for another machine
+  minimg build python3 --load docker             load the image into Docker
+  minimg shrink docker:team/app -o app.tar       keep only what the image's program needs
   minimg why curl /usr/lib/x86_64-linux-gnu/libssl.so.3
 ";
 
-/// What every verb accepts.
+/// The options of every verb.
 #[derive(Debug, Args)]
 struct Global {
-    /// Say nothing but errors
-    #[arg(long, short, global = true, help_heading = "Everywhere")]
+    /// Print errors only
+    #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
-    /// Say more; twice for details
-    #[arg(long, short, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet", help_heading = "Everywhere")]
+    /// Print more; give it twice for details
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet", help_heading = "Global options")]
     verbose: u8,
     /// Print one JSON document instead of text
-    #[arg(long, global = true, help_heading = "Everywhere")]
+    #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Everywhere")]
+    /// When to use color
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
     color: clap::ColorChoice,
-    /// Use nothing but the store: no network
-    #[arg(long, global = true, env = "MINIMG_OFFLINE", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Everywhere")]
+    /// Work without network access, from the store alone
+    #[arg(long, global = true, env = "MINIMG_OFFLINE", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Global options")]
     offline: bool,
-    /// Where the cache is [default: the user's cache directory]
-    #[arg(long, global = true, value_name = "DIR", env = "MINIMG_STORE", help_heading = "Everywhere")]
+    /// The directory of the store [default: minimg in the user's cache directory]
+    #[arg(long, global = true, value_name = "DIR", env = "MINIMG_STORE", help_heading = "Global options")]
     store: Option<PathBuf>,
     /// The configuration file [default: minimg/config.toml in the user's configuration directory]
-    #[arg(long, global = true, value_name = "FILE", env = "MINIMG_CONFIG", help_heading = "Everywhere")]
+    #[arg(long, global = true, value_name = "FILE", env = "MINIMG_CONFIG", help_heading = "Global options")]
     config: Option<PathBuf>,
-    /// A directory with more profiles, or others of the same names; may be given several times
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    /// A directory with additional profiles, which override built-in ones; can be repeated
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     profiles: Vec<PathBuf>,
-    /// A directory with more boards, or others of the same names; may be given several times
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    /// A directory with additional boards, which override built-in ones; can be repeated
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     boards: Vec<PathBuf>,
-    /// A directory with more rule sets, or others of the same names; may be given several times
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    /// A directory with additional rule sets, which override built-in ones; can be repeated
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     rules: Vec<PathBuf>,
-    /// Downloads and unpackings that run at once [default: one for each core]
-    #[arg(long, short, global = true, value_name = "N", help_heading = "Everywhere")]
+    /// How many downloads and unpacking jobs to run in parallel [default: one per core]
+    #[arg(long, short, global = true, value_name = "N", help_heading = "Global options")]
     jobs: Option<usize>,
 }
 
@@ -99,39 +99,39 @@ enum Verb {
     Build(build::Arguments),
     /// Make an existing image or root file system smaller
     Shrink(shrink::Arguments),
-    /// Pin the packages of a profile in a file beside it
+    /// Pin a profile's packages in a lock file next to it
     Lock(lock::Arguments),
-    /// List profiles, boards, backends, formats or rules
+    /// List profiles, boards, backends, formats or rule sets
     List(list::Arguments),
-    /// Show what a profile or board says
+    /// Show a profile or board
     Show(show::Arguments),
-    /// Start a new profile, with comments that explain it
+    /// Create a new, commented profile
     Init(init::Arguments),
-    /// Say why a file is in an image
+    /// Explain why a file is in an image
     Why(explain::WhyArguments),
-    /// Say why a file is not in an image, and what would keep it
+    /// Explain why a file is not in an image, and how to keep it
     WhyNot(explain::WhyNotArguments),
-    /// Run the tests of a profile in a real engine
+    /// Run a profile's tests in a container engine
     Test(test::Arguments),
-    /// Prove that everything in a root file system finds what it needs
+    /// Check that all programs in a root file system find what they need
     Check(check::Arguments),
-    /// Print the libraries of a program as a tree
+    /// Print a program's libraries as a tree
     Tree(closure::TreeArguments),
     /// Print the files that programs need from a root file system
     Closure(closure::Arguments),
-    /// Say which backends and engines can work on this machine, and how to install what is missing
+    /// Report which backends and engines work on this machine, and how to install what is missing
     Doctor(doctor::Arguments),
     /// Show, verify or prune the store
     Cache(cache::Arguments),
     /// Print the JSON Schema of profiles or boards, for editors
     Schema(documentation::SchemaArguments),
-    /// Print the completion script of a shell
+    /// Print a shell completion script
     Completions(documentation::CompletionArguments),
-    /// Write the manual pages into a directory
+    /// Write the manual pages to a directory
     Man(documentation::ManArguments),
 }
 
-/// What a verb needs besides its own arguments.
+/// What a verb needs in addition to its own arguments.
 struct Session {
     global: Global,
     user: UserSettings,
@@ -150,7 +150,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Whoever names no verb wants to know which there are. clap's own setting for this takes a variable for an argument.
+            // Without a verb, show all of them. clap's own setting for this takes an environment variable for an argument.
             if error.kind() == clap::error::ErrorKind::MissingSubcommand && std::env::args_os().len() <= 1 {
                 eprint!("{}", Cli::command().render_help());
             } else {
@@ -210,13 +210,13 @@ fn fail(error: &anyhow::Error, style: Style, json: bool) -> ExitCode {
     ExitCode::from(class.code())
 }
 
-/// An error for whoever asked for `--json`.
+/// An error as a JSON document, for `--json`.
 fn print_error_document(message: &str, class: Class) {
     let document = serde_json::json!({ "error": { "message": message, "class": class.name(), "code": class.code() } });
     let _ = writeln!(io::stdout(), "{document}");
 }
 
-/// The error and its causes; a cause that the one before already told is left out.
+/// The error and its causes, without those that the one before already contains.
 fn message(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,
@@ -225,7 +225,7 @@ fn message(error: &anyhow::Error) -> String {
     })
 }
 
-/// Whether somebody like `head` read enough and left.
+/// Whether the reader of our output left early, as `head` does.
 fn broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
     error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(broken)

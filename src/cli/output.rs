@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 
-/// Prints a line to the standard output. Whoever reads it may leave early, as `head` does: then the program has done its work.
+/// Prints a line to standard output. A reader may leave early, as `head` does: then the program has done its work.
 macro_rules! say {
     ($($text:tt)*) => {
         $crate::cli::output::print_line(format_args!($($text)*))
@@ -20,7 +20,7 @@ pub(super) fn print_line(text: std::fmt::Arguments<'_>) {
     }
 }
 
-/// A text from foreign data as it may be shown: what would move the cursor or change colours is written as an escape.
+/// A text from foreign data as it may be shown: what would move the cursor or change colors is written as an escape.
 pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }

@@ -1,4 +1,4 @@
-//! Live progress on a terminal, plain lines where nobody watches, nothing with `--quiet`; and the sums for the summary.
+//! Live progress on a terminal, plain lines elsewhere, nothing with `--quiet`; and the sums for the summary.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -22,7 +22,7 @@ pub(super) struct Sums {
     pub(super) warnings: Vec<String>,
 }
 
-/// Shows what happens.
+/// Shows the progress of a build.
 pub(super) struct Progress {
     style: Style,
     mode: Mode,
@@ -49,7 +49,7 @@ struct State {
 }
 
 impl Progress {
-    /// Chooses how to show things.
+    /// Chooses how to show progress.
     pub(super) fn new(global: &Global, style: Style) -> Self {
         let mode = if global.quiet || global.json {
             Mode::Silent
@@ -61,7 +61,7 @@ impl Progress {
         Self { style, mode, verbose: global.verbose, state: Mutex::default() }
     }
 
-    /// Takes the bars away and returns the sums.
+    /// Removes the bars and returns the sums.
     pub(super) fn finish(&self) -> Sums {
         let mut state = self.lock();
         for bar in state.phase.take().into_iter().chain(state.downloads.take()) {

@@ -1,4 +1,4 @@
-//! The root file system that a verb looks at: a directory, a tar, an image, or what a profile gives.
+//! The root file system that a verb examines: a directory, a tar, an image, or the result of a profile.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,7 +38,7 @@ impl Opened {
         Ok(Self::Tree(Box::new(rootfs)))
     }
 
-    /// As [`Opened::target`], but of an image for several machines all of them, unless one board is named.
+    /// Like [`Opened::target`], but of an image for several machines all of them, unless one board is named.
     pub(super) fn targets(session: &Session, selection: &Selection) -> anyhow::Result<Vec<Self>> {
         let path = Path::new(selection.profile_argument());
         let is_image =
@@ -78,7 +78,7 @@ impl Opened {
         }
     }
 
-    /// The environment of the image's program; empty for what is no image.
+    /// The environment of the image's program; empty for what is not an image.
     pub(super) fn env(&self) -> BTreeMap<String, String> {
         match self {
             Self::Tree(rootfs) => rootfs.config.as_ref().map(|config| config.env.clone()).unwrap_or_default(),

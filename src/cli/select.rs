@@ -1,4 +1,4 @@
-//! Choosing the profile, the boards and the backend: the arguments that several verbs share.
+//! Selects the profile, the boards and the backend: the arguments that several verbs share.
 
 use std::path::PathBuf;
 
@@ -14,43 +14,43 @@ use super::Session;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Selection {
-    /// The profile: a name that `minimg list` shows, or the path of a file
+    /// The profile: a name shown by `minimg list`, or the path of a file
     #[arg(value_name = "PROFILE")]
     profile: String,
-    /// The boards that the image is for: names with commas between them, or `all` [default: this machine's]
+    /// The target boards: comma-separated names, or `all` [default: this machine's board]
     #[arg(long, short, value_name = "BOARD", value_delimiter = ',')]
     board: Vec<String>,
-    /// The release of the distribution, in place of the profile's
+    /// The release of the distribution; overrides the profile
     #[arg(long, value_name = "NAME")]
     suite: Option<String>,
-    /// The suites that are searched too, in place of the distribution's usual ones: names with commas between them, or `none`
+    /// The additional suites to search, instead of the distribution's defaults: comma-separated names, or `none`
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     extra_suites: Vec<String>,
-    /// The backend that makes the root tree, in place of the profile's
+    /// The backend that makes the root tree; overrides the profile
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
-    /// The root file system to take, in place of the profile's packages: a tar, a directory, an image's archive or layout,
-    /// `docker:NAME`, `podman:NAME`; the backend is `tarball` then
+    /// The root file system to use instead of the profile's packages: a tar, a directory, an image archive or layout,
+    /// `docker:NAME`, `podman:NAME`; selects the backend `tarball`
     #[arg(long, value_name = "SOURCE")]
     root: Option<String>,
-    /// The mirror that packages come from, in place of the configured one
+    /// The mirror to fetch packages from; overrides the configuration
     #[arg(long, value_name = "URL", env = "MINIMG_MIRROR", hide_env_values = true)]
     mirror: Option<String>,
-    /// The mirror of security updates, in place of the configured one
+    /// The mirror to fetch security updates from; overrides the configuration
     #[arg(long, value_name = "URL", env = "MINIMG_SECURITY_MIRROR", hide_env_values = true)]
     security_mirror: Option<String>,
-    /// The keyring that signatures are checked against, in place of the distribution's
+    /// The keyring to check signatures against, instead of the distribution's
     #[arg(long, value_name = "FILE")]
     keyring: Option<PathBuf>,
-    /// Install recommended packages too
+    /// Also install recommended packages
     #[arg(long)]
     recommends: bool,
-    /// Accept indexes that expired
+    /// Accept expired package indexes
     #[arg(long)]
     allow_expired: bool,
 }
 
-/// Where a profile was found, which decides where its lock is.
+/// Where a profile was found, which determines the place of its lock.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
     /// By name: the lock is in the current directory.
@@ -59,7 +59,7 @@ pub(super) enum Origin {
     File(PathBuf),
 }
 
-/// What the arguments chose.
+/// The selection that the arguments describe.
 pub(super) struct Selected {
     /// The profile as it is for the first board.
     pub(super) profile: Profile,
@@ -172,7 +172,7 @@ impl Selected {
             }
         }
         if results.is_empty() {
-            return Err(Error::new(Class::Unsatisfiable, "none of the boards can be built for").into());
+            return Err(Error::new(Class::Unsatisfiable, "none of the boards can be built").into());
         }
         Ok(results)
     }

@@ -1,4 +1,4 @@
-//! The user's settings: the configuration file and the environment, which wins.
+//! The user's settings: the configuration file, and the environment, which overrides it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::Global;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
-    /// Where the cache is.
+    /// The directory of the store.
     store: Option<PathBuf>,
     /// Directories with the user's own profiles.
     #[serde(default)]
@@ -33,7 +33,7 @@ struct File {
     mirrors: BTreeMap<String, String>,
     /// Downloads and unpackings that run at once.
     jobs: Option<usize>,
-    /// What single backends are told, by name.
+    /// Settings of single backends, by name.
     #[serde(default)]
     backends: BTreeMap<String, toml::Table>,
     /// Where this file is.
@@ -41,7 +41,7 @@ struct File {
     directory: PathBuf,
 }
 
-/// What the command line, the environment and the configuration file say together.
+/// The combined settings of the command line, the environment and the configuration file.
 #[derive(Debug)]
 pub(super) struct UserSettings {
     pub(super) library: Settings,
@@ -52,7 +52,7 @@ pub(super) struct UserSettings {
 }
 
 impl UserSettings {
-    /// Reads them. The command line wins over the environment, and that over the file.
+    /// Reads them. The command line overrides the environment, which overrides the file.
     pub(super) fn read(global: &Global) -> anyhow::Result<Self> {
         let file = configuration(global)?;
         let mut mirrors = file.mirrors;
@@ -76,7 +76,9 @@ impl UserSettings {
         let store =
             global.store.clone().or(file.store).or_else(|| Some(directory("XDG_CACHE_HOME", ".cache")?.join("minimg")));
         let store = store.ok_or_else(|| {
-            super::usage("there is no home directory for the cache; name one with --store or MINIMG_STORE")
+            super::usage(
+                "there is no home directory to keep the cache in; name a directory with --store or MINIMG_STORE",
+            )
         })?;
         Ok(Self {
             library: Settings {
@@ -133,7 +135,7 @@ fn configuration(global: &Global) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// The variables of the environment that are text; nobody asks for others.
+/// The environment variables that are valid text; no others are used.
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

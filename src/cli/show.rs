@@ -1,4 +1,4 @@
-//! `minimg show`: what a profile or a board says, with everything that it builds on.
+//! `minimg show`: a profile or a board, with everything that it builds on.
 
 use std::process::ExitCode;
 
@@ -14,10 +14,10 @@ pub(super) struct Arguments {
     /// A profile's name or file, or a board's name
     #[arg(value_name = "NAME")]
     name: String,
-    /// The profile as it is for this board
+    /// Show the profile as it applies to this board
     #[arg(long, short)]
     board: Option<String>,
-    /// The profile as it is for this release of the distribution
+    /// Show the profile as it applies to this release of the distribution
     #[arg(long)]
     suite: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `minimg shrink`: an image or root file system that is there already becomes one with only what its programs need.
+//! `minimg shrink`: reduces an existing image or root file system to what its programs need.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,19 +21,19 @@ use super::{Session, usage};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// What to make smaller: an image's archive or layout, a root tar, a directory, `docker:NAME`, `podman:NAME`, `registry:HOST/NAME:TAG`
+    /// The image to shrink: an image archive or layout, a root tar, a directory, `docker:NAME`, `podman:NAME`, `registry:HOST/NAME:TAG`
     #[arg(value_name = "IMAGE")]
     image: String,
-    /// A program to keep, by path or by name, with all that it needs; besides the one that the image starts; may be given several times
+    /// A program to keep with everything it needs, in addition to the one that the image starts: a path or a name; can be repeated
     #[arg(long, short, value_name = "PROGRAM")]
     program: Vec<String>,
-    /// Files to keep besides, as a glob over absolute paths: `/srv/**`; may be given several times
+    /// Additional files to keep, as a glob over absolute paths such as `/srv/**`; can be repeated
     #[arg(long, value_name = "GLOB")]
     keep: Vec<String>,
-    /// A rule set to keep files by, as `minimg list rules` shows them; may be given several times
+    /// A rule set to apply, as shown by `minimg list rules`; can be repeated
     #[arg(long, value_name = "NAME")]
     rule: Vec<String>,
-    /// The board that the image is for [default: this machine's]
+    /// The board the image is for [default: this machine's]
     #[arg(long, short, value_name = "BOARD")]
     board: Option<String>,
     #[command(flatten)]

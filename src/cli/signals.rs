@@ -1,4 +1,4 @@
-//! Being interrupted: nothing half done stays behind, and whoever started this program sees that it was a signal that ended it.
+//! Interruption: nothing half done stays behind, and the parent process sees that a signal ended the program.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;

@@ -1,4 +1,4 @@
-//! Colour, only where somebody sees it.
+//! Color, on terminals only.
 
 use std::io::IsTerminal;
 
@@ -8,23 +8,23 @@ use clap::builder::styling::{AnsiColor, Style as Ansi};
 /// How messages look.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
-    colour: bool,
+    color: bool,
 }
 
 impl Style {
-    /// Colour on a terminal, unless `NO_COLOR` is set or the user says otherwise.
+    /// Color on a terminal, unless `NO_COLOR` is set or the user says otherwise.
     pub(super) fn new(choice: ColorChoice) -> Self {
         let automatic = || std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        let colour = match choice {
+        let color = match choice {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => automatic(),
         };
-        Self { colour }
+        Self { color }
     }
 
     fn paint(self, style: Ansi, text: &str) -> String {
-        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+        if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     /// The word that begins an error.

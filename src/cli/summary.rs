@@ -1,4 +1,4 @@
-//! What is said at the end of `minimg build` and `minimg shrink`: to people, or as JSON.
+//! The summary of `minimg build` and `minimg shrink`, as text or JSON.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::output::{pairs, print_json, say};
 use super::progress::Sums;
 use super::{Session, select, style};
 
-/// An output, and whether it was there already.
+/// An output, and whether it existed unchanged.
 pub(super) struct Done {
     pub(super) written: Written,
     pub(super) unchanged: bool,
@@ -132,7 +132,7 @@ impl Summary<'_> {
         text
     }
 
-    /// The command that runs the image, for whoever made it for this machine.
+    /// The command that runs the image, if it is for this machine.
     fn how_to_run(&self) -> Option<String> {
         let images: Vec<Image> = self.built.iter().map(|built| built.image.clone()).collect();
         let own = select::boards(self.session).ok()?.host().ok().map(|board| board.platform);

@@ -21,17 +21,17 @@ use super::select::Selection;
 pub(super) struct Arguments {
     #[command(flatten)]
     selection: Selection,
-    /// The engine that runs the image
+    /// The engine to run the image in
     #[arg(long, value_name = "ENGINE", value_parser = ["docker", "podman"], default_value = "docker")]
     engine: String,
 }
 
-/// What a test gave.
+/// The result of a test.
 #[derive(serde::Serialize)]
 struct Outcome {
     name: String,
     passed: bool,
-    /// What was expected and what came, for a test that failed.
+    /// The expected and the actual result, for a failed test.
     problem: Option<String>,
 }
 
@@ -44,10 +44,10 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     let built = with_job(&selected, |job| pipeline::build(job, &context))?;
     let tests = &selected.profile.tests;
     if tests.is_empty() {
-        let text = format!("{} has no tests, so this shows no more than that it can be built", selected.profile.name);
+        let text = format!("{} has no tests, so this only shows that it builds", selected.profile.name);
         progress.event(Event::Warning(&text));
     }
-    progress.event(Event::Phase("hand over to the engine"));
+    progress.event(Event::Phase("load into the engine"));
     let trial = engine.trial(&selected.profile.name, &built.image, &store)?;
     progress.event(Event::Phase("test"));
     let outcomes = tests.iter().map(|test| outcome(&trial, test)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -62,7 +62,12 @@ fn outcome(trial: &Trial, test: &Test) -> anyhow::Result<Outcome> {
         .run(program, arguments, test.stdin.as_deref().unwrap_or_default())
         .with_context(|| format!("failed to run the test {:?}", test.name))?;
     let problem = if code != test.exit {
-        Some(format!("it ended with {code} and not {}; it said: {}{}", test.exit, end(&stdout), end(stderr.trim_end())))
+        Some(format!(
+            "it exited with {code} instead of {}; its output: {}{}",
+            test.exit,
+            end(&stdout),
+            end(stderr.trim_end())
+        ))
     } else {
         let wanted = test.stdout.as_deref().filter(|wanted| !stdout.contains(*wanted));
         wanted.map(|wanted| format!("it did not print {wanted:?} but {:?}", end(&stdout)))

@@ -1,4 +1,4 @@
-//! What tells scanners and lawyers which packages the kept files came from.
+//! The metadata that tells scanners and lawyers which packages the kept files came from.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use minimg_ownership::{apk, portage, rpm};
 use minimg_tree::{Content, Entry, Kind, Node, PackageId, RootPath, RootTree, resolve};
 
 /// Keeps, for every package of which a file is kept: its entry in `var/lib/dpkg/status.d` with the checksums beside it, or in the database
-/// of Portage or apk, or in the manifest of rpm's packages, and its copyright or licence files, following links to the documentation of another package, which then counts as kept too.
+/// of Portage or apk, or in the manifest of rpm's packages, and its copyright or license files, following links to the documentation of another package, which then counts as kept too.
 pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
     let mut pending: BTreeSet<PackageId> = kept_packages(tree, closure);
     let mut done = BTreeSet::new();
@@ -26,9 +26,9 @@ pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
         for path in own.chain(portage).chain(joint) {
             keep(tree, closure, &path, &format!("the package metadata of {name}"), &mut pending);
         }
-        let licences = RootPath::root().join_clamped(format!("usr/share/licenses/{name}"));
-        let licences = tree.below(&licences).map(|(path, _)| path.to_string()).collect::<Vec<_>>();
-        for path in licences.into_iter().chain([format!("usr/share/doc/{name}/copyright")]) {
+        let licenses = RootPath::root().join_clamped(format!("usr/share/licenses/{name}"));
+        let licenses = tree.below(&licenses).map(|(path, _)| path.to_string()).collect::<Vec<_>>();
+        for path in licenses.into_iter().chain([format!("usr/share/doc/{name}/copyright")]) {
             keep(tree, closure, &path, &format!("the copyright of {name}"), &mut pending);
         }
     }

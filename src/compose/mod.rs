@@ -1,4 +1,4 @@
-//! Completing a root tree: what the profile adds, and the small files that every image needs and no package brings.
+//! Completes a root tree with what the profile adds, and with the small files that every image needs and no package has.
 //!
 //! This happens before the closure, so that what is added can be a program whose libraries are then kept, and everything that is added
 //! is kept for that reason. The files of a package's maintainer scripts are not made here but by the backend.
@@ -18,18 +18,18 @@ use minimg_backend::HOSTS;
 use minimg_base::error::{Class, Error};
 use minimg_tree::{Kind, Node, PathError, RootPath, RootTree, resolve};
 
-/// Why a tree cannot be completed.
+/// An error of completing a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
     /// The profile adds something at a path that cannot be one.
-    #[error("the profile adds a file at a wrong place: {0}")]
+    #[error("the profile adds a file in the wrong place: {0}")]
     Path(#[from] PathError),
     /// A file of the tree cannot be read.
     #[error("cannot read {path} of the root tree: {source}")]
     Read {
-        /// Which file.
+        /// The file.
         path: RootPath,
-        /// What went wrong.
+        /// The error.
         source: io::Error,
     },
     /// The tree's package database cannot be read.
@@ -37,7 +37,7 @@ pub enum ComposeError {
     Database(#[from] minimg_ownership::OwnershipError),
     /// A file's owner is not an account of the image.
     #[error(
-        "{path} shall belong to the {what} {name:?}, which the image does not have; add it under [[add.accounts]] or give a number"
+        "{path} is to be owned by the {what} {name:?}, which the image does not have; add it under [[add.accounts]] or give a number"
     )]
     UnknownAccount {
         /// `user` or `group`.
@@ -48,7 +48,7 @@ pub enum ComposeError {
         path: String,
     },
     /// An account of the profile is in the tree with another number.
-    #[error("the account {name:?} shall have the number {wanted}, but the packages give it {present}; use that number")]
+    #[error("the account {name:?} is to have the number {wanted}, but the packages give it {present}; use that number")]
     AccountClash {
         /// The account's name.
         name: String,
@@ -60,16 +60,16 @@ pub enum ComposeError {
     /// Something of the profile cannot take the place that it names.
     #[error("the profile puts {what} at {path}, but {why}; choose another place")]
     Occupied {
-        /// What shall be there.
+        /// What the profile puts there.
         what: &'static str,
         /// Where.
         path: RootPath,
         /// What is there.
         why: &'static str,
     },
-    /// The directory that the program shall start in is none.
+    /// The program's working directory is not a directory.
     #[error(
-        "the image's workdir {path} is not a directory in it; name a directory, or one that is not there: engines make it"
+        "the image's workdir {path} is not a directory in it; name a directory, or a path that does not exist: engines create it"
     )]
     Workdir {
         /// The directory.
@@ -209,7 +209,7 @@ impl Composer<'_> {
             return Some("that is a link of the merged /usr, without which no path of a program or library holds");
         }
         match (is_directory(node), is_directory(there)) {
-            (true, false) => Some("there is something else than a directory already"),
+            (true, false) => Some("there is already something other than a directory"),
             (false, true) if self.tree.below(path).any(|(other, _)| other != path) => {
                 Some("there is a directory with files in it already")
             }

@@ -1,4 +1,4 @@
-//! The profiles that can be named: those in the binary, and those of the user's directories, which add to them or hide them.
+//! The known profiles: those in the binary, and those of the user's directories, which add to them or override them.
 
 use std::path::Path;
 
@@ -93,7 +93,7 @@ impl Catalogue {
     /// Reads a profile by name, or by path if there is a `/` in it or it ends in `.toml`, with all that it builds on.
     ///
     /// # Errors
-    /// When there is none of that name, or a file cannot be read or is wrong: with every problem that it has.
+    /// When there is no such name, or a file cannot be read or is wrong: with every problem that it has.
     pub fn get(&self, name_or_path: &str) -> Result<Definition> {
         let found = self.shelf.find(name_or_path)?;
         let name = found.name.clone();
@@ -111,7 +111,7 @@ impl Catalogue {
     /// A profile as it is for a suite and a board: [`Catalogue::get`] and [`Definition::profile`].
     ///
     /// # Errors
-    /// As [`Catalogue::get`].
+    /// Like [`Catalogue::get`].
     pub fn profile(&self, name_or_path: &str, suite: Option<&str>, board: Option<&Board>) -> Result<Profile> {
         Ok(self.get(name_or_path)?.profile(suite, board))
     }
@@ -125,7 +125,7 @@ impl Catalogue {
             FileError::new(&found.label, text, vec![problem])
         };
         if depth >= LONGEST_CHAIN {
-            let message = format!("more than {LONGEST_CHAIN} profiles build on one another; do they go in a circle?");
+            let message = format!("more than {LONGEST_CHAIN} profiles build on one another; do they form a circle?");
             return Err(DocumentError::from(at_extends(message)).into());
         }
         let parent = match (&found.directory, found.hides) {
@@ -162,7 +162,7 @@ fn read_locals(part: &mut OverrideTable, directory: Option<&Path>, problems: &mu
     for file in &mut part.add.files {
         let Some(from) = &file.from else { continue };
         let Some(directory) = directory else {
-            problems.add(from.span(), "a built-in profile has no files beside it; write `content` instead");
+            problems.add(from.span(), "a built-in profile has no files next to it; write `content` instead");
             continue;
         };
         match read_limited(&directory.join(from.get()), LONGEST_ADDED_FILE) {

@@ -76,11 +76,11 @@ pub(super) fn image_path(text: &str) -> Checked<String> {
     for part in trimmed.split('/') {
         match part {
             "" => return Err(format!("`{text}` has an empty part: `//`")),
-            "." | ".." => return Err(format!("`{text}` must not have `{part}` in it")),
+            "." | ".." => return Err(format!("`{text}` must not contain `{part}`")),
             // In a layer such a name removes what lies below it (image-spec, `layer.md`, "Whiteouts").
             part if part.starts_with(".wh.") => {
                 return Err(format!(
-                    "`{text}` cannot be in an image: to engines `{part}` means that a file is removed"
+                    "`{text}` cannot be in an image: engines take `{part}` to mean that a file is removed"
                 ));
             }
             _ => {}
@@ -92,7 +92,7 @@ pub(super) fn image_path(text: &str) -> Checked<String> {
 /// A path below the root of the image.
 pub(super) fn path_below_root(text: &str) -> Checked<String> {
     match image_path(text)?.as_str() {
-        "/" => Err("`/` itself cannot be meant here".to_owned()),
+        "/" => Err("`/` itself is not allowed here".to_owned()),
         path => Ok(path.to_owned()),
     }
 }
@@ -128,7 +128,7 @@ pub(super) fn glob(text: &str) -> Checked<String> {
 pub(super) fn reason(text: &str) -> Checked<String> {
     no_control(text)?;
     if text.trim().is_empty() {
-        Err("the reason is empty; say why, for those who ask `minimg why`".to_owned())
+        Err("the reason is empty; `minimg why` shows it, so say why".to_owned())
     } else {
         Ok(text.to_owned())
     }
@@ -181,7 +181,7 @@ pub(super) fn user(text: &str) -> Checked<String> {
 /// A field of `/etc/passwd`.
 pub(super) fn passwd_field(text: &str) -> Checked<String> {
     no_control(text)?;
-    if text.contains(':') { Err(format!("`{text}` must not have a `:` in it")) } else { Ok(text.to_owned()) }
+    if text.contains(':') { Err(format!("`{text}` must not contain `:`")) } else { Ok(text.to_owned()) }
 }
 
 /// A port with its protocol, which is `tcp` when left out.
@@ -307,8 +307,7 @@ pub(super) fn profile_name(text: &str) -> Checked<String> {
     if inside && text.starts_with(fits) && text.ends_with(fits) && text.len() <= 100 {
         return Ok(text.to_owned());
     }
-    let advice =
-        "rename the file: its name becomes the image's, so only small letters, digits, and `.`, `_`, `-` between them";
+    let advice = "rename the file: its name becomes the image's, so use only lower-case letters, digits, and `.`, `_`, `-` between them";
     Err(format!("`{}` cannot be a profile's name; {advice}", shown(text)))
 }
 
@@ -355,7 +354,7 @@ pub(super) fn suite(text: &str) -> Checked<String> {
 
 fn no_control(text: &str) -> Checked<()> {
     match text.chars().find(|c| c.is_control()) {
-        Some(c) => Err(format!("there is a control character (U+{:04X}) in it", u32::from(c))),
+        Some(c) => Err(format!("it contains a control character (U+{:04X})", u32::from(c))),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! A profile in words: what `minimg show` prints.
+//! A profile as text, for `minimg show`.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::Profile;
 pub struct Explanation {
     /// The profile's name.
     pub name: String,
-    /// One line on what it is.
+    /// One line that describes it.
     pub description: String,
     /// What it says, part by part, in the order in which a build uses it; parts that say nothing are left out.
     pub sections: Vec<Section>,
@@ -69,8 +69,8 @@ impl Profile {
 
     fn keep_lines(&self) -> Vec<Line> {
         let keep = &self.keep;
-        let programs = keep.programs.iter().map(|path| line(path, "program, with all that it needs"));
-        let optional = keep.optional_programs.iter().map(|path| line(path, "program, where the packages have it"));
+        let programs = keep.programs.iter().map(|path| line(path, "program, with everything it needs"));
+        let optional = keep.optional_programs.iter().map(|path| line(path, "program, if the packages have it"));
         let rules = keep.rules.iter().map(|name| line(name, "rule set"));
         let packages = keep.packages.iter().map(|name| line(name, "whole package"));
         let globs = keep.keep.iter().map(|pattern| line(&pattern.glob, &pattern.reason));

@@ -10,32 +10,32 @@ use serde::Deserialize;
 use super::Policy;
 use minimg_document::document::At;
 
-/// A minimg profile: what a container image shall hold and how its program is run.
+/// A minimg profile: what a container image holds and how to run its program.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 #[schemars(title = "minimg profile")]
 pub(crate) struct ProfileFile {
-    /// One line on what the image is.
+    /// One line that describes the image.
     pub(crate) description: Option<String>,
-    /// The profile that this one builds on, by name or by a path from this file. Lists are appended to, single values replaced.
+    /// The profile that this one builds on: a name, or a path relative to this file. Lists are appended, single values replaced.
     pub(crate) extends: Option<At<String>>,
-    /// The backend that makes the root tree: `deb` unless said otherwise.
+    /// The backend that makes the root tree; `deb` by default.
     pub(crate) backend: Option<At<String>>,
     /// Where packages come from.
     pub(crate) source: SourceTable,
-    /// The wanted packages by family.
+    /// The packages to use, by family.
     pub(crate) packages: PackagesTable,
-    /// What is kept of the packages' files. Everything else is left out.
+    /// Which of the packages' files to keep. Everything else is left out.
     pub(crate) keep: KeepTable,
-    /// What is left out though something would keep it.
+    /// Files to leave out although something would keep them.
     pub(crate) drop: DropTable,
     /// How the walk over the programs decides where the files alone do not.
     pub(crate) closure: ClosureTable,
-    /// What is added to the image.
+    /// What to add to the image.
     pub(crate) add: AddTable,
-    /// How the program in the image is run.
+    /// How to run the program in the image.
     pub(crate) image: ImageTable,
-    /// Runs that show that the image works.
+    /// Tests that show that the image works.
     pub(crate) tests: Vec<TestTable>,
     /// What differs for one OCI architecture, such as `arm64` or `arm/v7`.
     pub(crate) arch: BTreeMap<At<String>, OverrideTable>,
@@ -72,7 +72,7 @@ impl ProfileFile {
 /// A file as it is used: what holds always and what differs under a condition have one type.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    /// One line on what the image is.
+    /// One line that describes the image.
     pub(crate) description: Option<String>,
     /// The profile that this one builds on.
     pub(crate) extends: Option<At<String>>,
@@ -99,7 +99,7 @@ impl Parts {
     }
 }
 
-/// What differs under some condition: added to the profile's own lists, in place of its single values.
+/// What differs under a condition: appended to the profile's own lists, replacing its single values.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct OverrideTable {
@@ -107,17 +107,17 @@ pub(crate) struct OverrideTable {
     pub(crate) backend: Option<At<String>>,
     /// Where packages come from.
     pub(crate) source: SourceTable,
-    /// More wanted packages by family.
+    /// Additional packages, by family.
     pub(crate) packages: PackagesTable,
-    /// What is kept besides.
+    /// What to keep in addition.
     pub(crate) keep: KeepTable,
-    /// What is left out besides.
+    /// What to leave out in addition.
     pub(crate) drop: DropTable,
     /// How the walk over the programs decides where the files alone do not.
     pub(crate) closure: ClosureTable,
-    /// What is added besides.
+    /// What to add in addition.
     pub(crate) add: AddTable,
-    /// How the program in the image is run.
+    /// How to run the program in the image.
     pub(crate) image: ImageTable,
     /// More runs that show that the image works.
     pub(crate) tests: Vec<TestTable>,
@@ -136,28 +136,28 @@ pub(crate) struct SourceTable {
     /// Components or modules, in place of `main`.
     #[schemars(example = ["main", "contrib"])]
     pub(crate) components: Option<Vec<At<String>>>,
-    /// Suites that are searched too, in place of the distribution's usual ones (updates and security).
+    /// Additional suites to search, instead of the distribution's defaults (updates and security).
     #[schemars(example = ["trixie-updates"])]
     pub(crate) extra_suites: Option<Vec<At<String>>>,
-    /// The mirror's address. Better left to the user's configuration, since a profile is for everybody.
+    /// The mirror's address. Better set in the user's configuration, because a profile is for everyone.
     #[schemars(extend("pattern" = r"^(https?|file)://"))]
     pub(crate) mirror: Option<At<String>>,
     /// The address of the mirror of security updates.
     #[schemars(extend("pattern" = r"^(https?|file)://"))]
     pub(crate) security_mirror: Option<At<String>>,
-    /// Whole source entries in apt's one-line or deb822 form, in place of mirror, suite and components.
+    /// Whole source entries in apt's one-line or deb822 form, instead of mirror, suite and components.
     pub(crate) entries: Vec<At<String>>,
-    /// The keyring file that signatures are checked against, in place of the usual one; a relative path starts at this file.
+    /// The keyring file to check signatures against, instead of the default one; relative to this file.
     pub(crate) keyring: Option<At<String>>,
-    /// Whether recommended packages are installed too.
+    /// Whether to install recommended packages too.
     pub(crate) recommends: Option<bool>,
-    /// Versions that win over newer ones: package name to version or suite.
+    /// Versions that take precedence over newer ones: package name to version or suite.
     pub(crate) pins: BTreeMap<At<String>, At<String>>,
     /// Packages that must not be in the tree.
     pub(crate) exclude: Vec<At<String>>,
-    /// Whether an expired Release file is accepted.
+    /// Whether to accept an expired Release file.
     pub(crate) allow_expired: Option<bool>,
-    /// Settings that only one backend knows, under its name.
+    /// Settings for a single backend, under its name.
     #[schemars(with = "BTreeMap<String, BTreeMap<String, serde_json::Value>>")]
     pub(crate) options: BTreeMap<String, toml::Table>,
     /// The directory of the file.
@@ -165,11 +165,11 @@ pub(crate) struct SourceTable {
     pub(crate) directory: std::path::PathBuf,
 }
 
-/// The wanted packages by family, in the words of that family: `name`, `name=version`, `name:architecture`.
+/// The packages to use by family, in the syntax of that family: `name`, `name=version`, `name:architecture`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct PackagesTable {
-    /// Packages of Debian and its kin.
+    /// Packages of Debian and its derivatives.
     #[schemars(example = ["busybox"], inner(regex(pattern = r"^[^\s-]\S*$")))]
     pub(crate) deb: Vec<At<String>>,
     /// Packages of the yum and dnf family.
@@ -183,32 +183,32 @@ pub(crate) struct PackagesTable {
     pub(crate) buildroot: Vec<At<String>>,
 }
 
-/// What is kept of the packages' files.
+/// Which of the packages' files to keep.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct KeepTable {
-    /// Programs by path, or by name to be looked up in the image's PATH; with them all that they need.
+    /// Programs to keep with everything they need: paths, or names to look up in the image's PATH.
     #[schemars(example = ["/usr/sbin/nginx"])]
     pub(crate) programs: Vec<At<String>>,
-    /// Programs that are kept when the packages have them.
+    /// Programs to keep if the packages have them.
     #[schemars(example = ["/usr/bin/less"])]
     pub(crate) optional_programs: Vec<At<String>>,
-    /// Rule sets by name; `minimg list rules` shows them.
+    /// Names of rule sets; `minimg list rules` shows them.
     #[schemars(example = ["ca-certificates"])]
     pub(crate) rules: Vec<At<String>>,
-    /// Whole packages, all of their files.
+    /// Whole packages, with all of their files.
     #[schemars(example = ["media-types"])]
     pub(crate) packages: Vec<At<String>>,
-    /// Globs over absolute paths, each with the reason why it is kept. `*` stops at a slash, `**` does not.
+    /// Globs over absolute paths, each with the reason to keep the files. `*` stops at a slash, `**` does not.
     #[schemars(extend("propertyNames" = {"pattern": "^/"}, "examples" = [{"/usr/share/nginx/html/**": "the default page"}]))]
     pub(crate) globs: BTreeMap<At<String>, At<String>>,
 }
 
-/// What is left out though something would keep it.
+/// Files to leave out although something would keep them.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct DropTable {
-    /// Globs over absolute paths, each with the reason why it is left out. `*` stops at a slash, `**` does not.
+    /// Globs over absolute paths, each with the reason to leave the files out. `*` stops at a slash, `**` does not.
     #[schemars(extend("propertyNames" = {"pattern": "^/"}, "examples" = [{"/usr/share/doc/**": "nobody reads it here"}]))]
     pub(crate) globs: BTreeMap<At<String>, At<String>>,
 }
@@ -217,28 +217,28 @@ pub(crate) struct DropTable {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct ClosureTable {
-    /// What is done with libraries that only a string in a program names.
+    /// What to do with libraries that only a string in a program names.
     pub(crate) dlopen_strings: Option<Policy>,
-    /// What is done with libraries that a `.note.dlopen` calls `suggested`.
+    /// What to do with libraries that a `.note.dlopen` calls `suggested`.
     pub(crate) suggested: Option<Policy>,
-    /// What is done with commands that a kept script names.
+    /// What to do with commands that a kept script names.
     pub(crate) script_commands: Option<Policy>,
-    /// Whether every `glibc-hwcaps` level is kept, not only the baseline.
+    /// Whether to keep every `glibc-hwcaps` level, not only the baseline.
     pub(crate) hwcaps: Option<bool>,
-    /// What is done with the files that the programs' libraries ask for: certificates for libssl, terminfo for libtinfo.
+    /// What to do with the files that the programs' libraries use: certificates for libssl, terminfo for libtinfo.
     pub(crate) triggers: Option<Policy>,
 }
 
-/// What is added to the image.
+/// What to add to the image.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct AddTable {
-    /// Whether the usual small files are made: passwd, group, nsswitch.conf, hosts, os-release, machine-id, /tmp. On by default.
+    /// Whether to create the usual small files: passwd, group, nsswitch.conf, hosts, os-release, machine-id, /tmp. On by default.
     pub(crate) base: Option<bool>,
-    /// A busybox-like program: every applet that it has becomes a link to it.
+    /// A busybox-like program: each of its applets becomes a link to it.
     #[schemars(example = &"/usr/bin/busybox", extend("pattern" = "^/"))]
     pub(crate) applets: Option<At<String>>,
-    /// Accounts besides root, nobody and nonroot.
+    /// Accounts in addition to root, nobody and nonroot.
     pub(crate) accounts: Vec<AccountTable>,
     /// Files.
     pub(crate) files: Vec<FileTable>,
@@ -259,79 +259,79 @@ pub(crate) struct AccountTable {
     /// The user's number.
     #[schemars(example = 999, extend("maximum" = 4_294_967_294_u64))]
     pub(crate) uid: At<u32>,
-    /// The main group's name; the user's own name when left out.
+    /// The main group's name; the user's own name by default.
     #[schemars(extend("pattern" = r"^[a-zA-Z_][a-zA-Z0-9._-]*$"))]
     pub(crate) group: Option<At<String>>,
-    /// The main group's number; the user's number when left out.
+    /// The main group's number; the user's number by default.
     #[schemars(extend("maximum" = 4_294_967_294_u64))]
     pub(crate) gid: Option<At<u32>>,
-    /// The home directory, which is made and owned by the user; `/nonexistent` when left out, which is not made.
+    /// The home directory, created and owned by the user; by default `/nonexistent`, which is not created.
     #[schemars(extend("pattern" = "^/"))]
     pub(crate) home: Option<At<String>>,
-    /// The login shell; `/usr/sbin/nologin` when left out.
+    /// The login shell; `/usr/sbin/nologin` by default.
     #[schemars(extend("pattern" = "^/"))]
     pub(crate) shell: Option<At<String>>,
     /// The full name.
     pub(crate) gecos: Option<At<String>>,
 }
 
-/// A file that is added: its content stands here or in a file beside the profile.
+/// A file to add, with its content here or in a file next to the profile.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(extend("oneOf" = [{"required": ["content"]}, {"required": ["from"]}]))]
 pub(crate) struct FileTable {
-    /// Where it is in the image.
+    /// The path in the image.
     #[schemars(example = &"/etc/motd", extend("pattern" = "^/"))]
     pub(crate) path: At<String>,
-    /// What is in it, byte for byte.
+    /// The content, byte for byte.
     pub(crate) content: Option<At<String>>,
-    /// The file that has the content; a relative path starts at this file.
+    /// A file to copy the content from; relative to this file.
     pub(crate) from: Option<At<String>>,
-    /// Permissions in octal digits; `0644` when left out.
+    /// Permissions in octal digits; `0644` by default.
     #[schemars(example = &"0644", extend("pattern" = "^[0-7]{3,4}$"))]
     pub(crate) mode: Option<At<String>>,
-    /// The owner by name or number; root when left out.
+    /// The owner by name or number; root by default.
     pub(crate) owner: Option<At<String>>,
-    /// The group by name or number; root when left out.
+    /// The group by name or number; root by default.
     pub(crate) group: Option<At<String>>,
     /// What `from` led to, filled in after reading.
     #[serde(skip)]
     pub(crate) bytes: Option<Vec<u8>>,
 }
 
-/// A directory that is added.
+/// A directory to add.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct DirectoryTable {
-    /// Where it is in the image.
+    /// The path in the image.
     #[schemars(example = &"/var/lib/redis", extend("pattern" = "^/"))]
     pub(crate) path: At<String>,
-    /// Permissions in octal digits; `0755` when left out.
+    /// Permissions in octal digits; `0755` by default.
     #[schemars(example = &"0755", extend("pattern" = "^[0-7]{3,4}$"))]
     pub(crate) mode: Option<At<String>>,
-    /// The owner by name or number; root when left out.
+    /// The owner by name or number; root by default.
     pub(crate) owner: Option<At<String>>,
-    /// The group by name or number; root when left out.
+    /// The group by name or number; root by default.
     pub(crate) group: Option<At<String>>,
 }
 
-/// How the program in the image is run.
+/// How to run the program in the image.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct ImageTable {
-    /// The program and the arguments that are always given; never run through a shell. Empties an inherited `cmd`.
+    /// The program and the arguments that it always gets; never run through a shell. Empties an inherited `cmd`.
     #[schemars(example = ["/usr/sbin/nginx"])]
     pub(crate) entrypoint: Option<At<Vec<String>>>,
-    /// The arguments that a user may replace; the program itself when there is no entrypoint.
+    /// The arguments that a user can replace; the program itself if there is no entrypoint.
     #[schemars(example = ["-g", "daemon off;"])]
     pub(crate) cmd: Option<At<Vec<String>>>,
-    /// The environment by name.
+    /// Environment variables by name.
     #[schemars(extend("propertyNames" = {"pattern": "^[^=]+$"}, "examples" = [{"LANG": "C.UTF-8"}]))]
     pub(crate) env: BTreeMap<At<String>, At<String>>,
-    /// Who runs the program: `user`, `uid`, or either with `:group`; root when left out.
+    /// The user that runs the program: `user`, `uid`, or either with `:group`; root by default.
     #[schemars(example = &"nonroot")]
     pub(crate) user: Option<At<String>>,
-    /// The directory to start in; `/` when left out.
+    /// The directory to start in; `/` by default.
     #[schemars(example = &"/work", extend("pattern" = "^/"))]
     pub(crate) workdir: Option<At<String>>,
     /// Ports such as `80` or `53/udp`.
@@ -346,11 +346,11 @@ pub(crate) struct ImageTable {
     /// The signal that asks the program to stop.
     #[schemars(example = &"SIGQUIT", regex(pattern = r"^([A-Z0-9]+|SIGRTM(IN\+|AX-)[0-9]+)$"))]
     pub(crate) stop_signal: Option<At<String>>,
-    /// How an engine finds out whether the program works.
+    /// How an engine checks whether the program works.
     pub(crate) healthcheck: Option<HealthcheckTable>,
 }
 
-/// How an engine finds out whether the program works.
+/// How an engine checks whether the program works.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct HealthcheckTable {
@@ -360,32 +360,32 @@ pub(crate) struct HealthcheckTable {
     /// The time between two checks.
     #[schemars(example = &"30s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub(crate) interval: Option<At<String>>,
-    /// The time after which a check has failed.
+    /// The time after which a check counts as failed.
     #[schemars(example = &"3s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub(crate) timeout: Option<At<String>>,
-    /// The time from the start in which failures do not count.
+    /// The time after the start during which failures do not count.
     #[schemars(example = &"10s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub(crate) start_period: Option<At<String>>,
-    /// Failures in a row after which the container is unhealthy.
+    /// The number of consecutive failures after which the container is unhealthy.
     #[schemars(example = 3, extend("maximum" = 2_147_483_647_u64))]
     pub(crate) retries: Option<u32>,
 }
 
-/// A run of the image that shows that it works.
+/// A test that shows that the image works.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct TestTable {
-    /// What it shows.
+    /// What the test shows.
     #[schemars(example = &"verifies a certificate")]
     pub(crate) name: At<String>,
-    /// The command as an array, run in the image in place of its entrypoint.
+    /// The command as an array, run in the image instead of its entrypoint.
     #[schemars(example = ["/usr/bin/curl", "--version"], length(min = 1))]
     pub(crate) command: At<Vec<String>>,
-    /// A part of what must be printed.
+    /// Text that the output must contain.
     pub(crate) stdout: Option<String>,
-    /// The exit code that is expected; 0 when left out.
+    /// The expected exit code; 0 by default.
     #[schemars(extend("minimum" = 0, "maximum" = 255))]
     pub(crate) exit: Option<At<i32>>,
-    /// What the command gets to read.
+    /// The standard input of the command.
     pub(crate) stdin: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Profiles: what the user wants, unpinned. The TOML shape is in `file`; these are the types that the rest works with.
+//! Profiles: what the user wants, without pins. The TOML shape is in `file`; these are the types that the rest of the code uses.
 
 mod apply;
 mod catalogue;
@@ -44,7 +44,7 @@ pub fn template(name: &str) -> String {
 pub struct Profile {
     /// The name, which is the file's name without `.toml`.
     pub name: String,
-    /// One line on what it is.
+    /// One line that describes it.
     pub description: String,
     /// The backend that makes the root tree unless the command line says otherwise.
     pub backend: String,
@@ -73,7 +73,7 @@ pub struct Additions {
     pub links: BTreeMap<String, String>,
     /// Directories.
     pub directories: Vec<AddedDirectory>,
-    /// Whether the usual small files are made: passwd, group, nsswitch, hosts, os-release, machine-id, /tmp and the like.
+    /// Whether to create the usual small files: passwd, group, nsswitch, hosts, os-release, machine-id, /tmp and the like.
     pub base: bool,
     /// A program whose applets become links to it, and the directory for those links that have no usual place.
     pub applets: Option<String>,
@@ -101,7 +101,7 @@ pub struct Account {
 /// A file that is added to the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AddedFile {
-    /// Where it is in the image.
+    /// The path in the image.
     pub path: String,
     /// What is in it, already read.
     pub content: Vec<u8>,
@@ -116,7 +116,7 @@ pub struct AddedFile {
 /// A directory that is added to the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AddedDirectory {
-    /// Where it is in the image.
+    /// The path in the image.
     pub path: String,
     /// Permissions.
     pub mode: u32,
@@ -126,17 +126,17 @@ pub struct AddedDirectory {
     pub group: String,
 }
 
-/// A run of the image that shows that it works.
+/// A test that shows that the image works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Test {
-    /// What it shows.
+    /// What the test shows.
     pub name: String,
     /// The command, run in the image in place of its entrypoint.
     pub command: Vec<String>,
-    /// A part of what must be printed.
+    /// Text that the output must contain.
     pub stdout: Option<String>,
     /// The exit code that is expected.
     pub exit: i32,
-    /// What the command gets to read.
+    /// The standard input of the command.
     pub stdin: Option<String>,
 }

@@ -13,7 +13,7 @@ use minimg_tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
 
 use places::Places;
 
-/// What somebody asks for besides what the image says itself.
+/// What the command line asks for in addition to what the image says.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     /// Programs by path or by name, besides the one that the image starts.

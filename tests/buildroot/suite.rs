@@ -70,7 +70,7 @@ fn a_root_is_built_and_pruned_whatever_is_around_it(site: &Site) {
     let config = site.outs().into_iter().map(|out| std::fs::read_to_string(out.join(".config")).unwrap());
     let config = config.into_iter().find(|config| config.contains(HELLO)).expect("the fragment's option");
     for option in ["BR2_LINUX_KERNEL=y", "BR2_TARGET_ROOTFS_EXT2=y"] {
-        assert!(!config.contains(option), "it is no part of a root: {config}");
+        assert!(!config.contains(option), "it is not part of a root: {config}");
     }
     let own = std::fs::read_to_string(site.sandbox.path("ext/configs/minimg_defconfig")).unwrap();
     assert!(own.lines().count() < 10 && !site.sandbox.path("mine").exists(), "the user's file is written over: {own}");
@@ -169,7 +169,7 @@ fn of_external_trees_the_last_has_the_defconfig(site: &Site) {
 fn what_buildroot_says_of_an_external_tree_is_shown(site: &Site) {
     second_external(site, "MINIMG", &[]);
     let said = site.fail(9, &site.profile(&[]).replace("['ext']", "['ext', 'second']"));
-    assert!(said.contains("MINIMG") && said.contains("the whole log is "), "{said}");
+    assert!(said.contains("MINIMG") && said.contains("the full log is "), "{said}");
     std::fs::remove_dir_all(site.sandbox.path("second")).unwrap();
 }
 
@@ -195,7 +195,7 @@ fn a_configuration_never_meets_the_root_of_another(site: &Site) {
 fn a_failure_names_the_package_the_step_and_the_log(site: &Site) {
     let said = site.fail(9, &site.profile(&["BR2_PACKAGE_MINIMG_FAILING=y"]));
     assert!(said.contains("Buildroot failed at minimg-failing 0.1 Building"), "{said}");
-    assert!(said.contains("failing.c: no such thing") && said.contains("the whole log is "), "{said}");
+    assert!(said.contains("failing.c: no such thing") && said.contains("the full log is "), "{said}");
 }
 
 fn a_lost_owner_is_noticed(site: &Site) {

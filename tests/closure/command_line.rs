@@ -50,8 +50,8 @@ fn what_is_not_there_is_named_with_what_may_be_meant() {
         let said = sandbox.fail(8, &[verb, "--root", root, "progam"]);
         assert!(said.contains("did you mean program?"), "{said}");
     }
-    assert!(sandbox.fail(2, &["tree", "--root", root, "script"]).contains("no ELF program"));
-    assert!(sandbox.fail(2, &["check", "nothing.tar.zst"]).contains("there is no such file"));
+    assert!(sandbox.fail(2, &["tree", "--root", root, "script"]).contains("not an ELF program"));
+    assert!(sandbox.fail(2, &["check", "nothing.tar.zst"]).contains("no such file"));
 }
 
 /// What cannot be read is never called complete in silence.

@@ -145,7 +145,7 @@ fn commands_of_scripts_as_the_setting_says() {
         let closure = closed(&lab, &keep);
         assert_eq!(kept(&closure, "usr/bin/tool"), is_kept, "{policy:?}");
         assert_eq!(found(&closure, "commands that are not kept (tool)").len(), notes, "{:?}", closure.findings);
-        assert!(!kept(&closure, "usr/bin/other"), "a comment is no command");
+        assert!(!kept(&closure, "usr/bin/other"), "a comment is not a command");
     }
 }
 

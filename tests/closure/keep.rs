@@ -105,7 +105,7 @@ fn wrong_names_get_the_nearest_right_one() {
     lab.program("/usr/bin/busybox", &[], &[]);
     let error = closed(&lab, &keep(&["busibox"])).unwrap_err().to_string();
     assert!(
-        error.starts_with("cannot keep the program busibox: no directory of PATH")
+        error.starts_with("cannot keep the program busibox: it is not in PATH")
             && error.ends_with("did you mean busybox?"),
         "{error}"
     );

@@ -184,7 +184,7 @@ impl Lab {
         run(self.enter().args(command))
     }
 
-    /// As [`Lab::chroot`], where /proc is an empty directory.
+    /// Like [`Lab::chroot`], where /proc is an empty directory.
     pub(crate) fn chroot_without_proc(&self, program: &str, env: &[(&str, &str)]) -> Output {
         let mut command = Command::new("unshare");
         if !rustix::process::geteuid().is_root() {

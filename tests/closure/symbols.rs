@@ -68,7 +68,7 @@ fn a_library_that_stopped_to_define_versions_serves_but_is_worth_a_warning() {
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("no version information available"));
     let findings = findings(&lab);
-    assert!(has(&findings, Severity::Warning, "says nothing of versions"), "{findings:?}");
+    assert!(has(&findings, Severity::Warning, "has no versions"), "{findings:?}");
     assert!(!findings.iter().any(|finding| finding.severity == Severity::Error), "{findings:?}");
 }
 
@@ -78,7 +78,7 @@ fn a_library_without_any_versions_aborts_the_program() {
     let lab = lab(F, F, &["-Wl,-z,now"]);
     let output = lab.chroot("/usr/bin/p", &[]);
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("Assertion"), "{output:?}");
-    assert!(has(&findings(&lab), Severity::Error, "says nothing of versions"), "{:?}", findings(&lab));
+    assert!(has(&findings(&lab), Severity::Error, "has no versions"), "{:?}", findings(&lab));
 }
 
 #[test]

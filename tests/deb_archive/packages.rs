@@ -19,13 +19,13 @@ fn packages_that_are_not_what_was_promised_are_refused() {
     assert_failure(changed.failure(), Class::Verification, "has the digest");
     let longer = Bench::new(&Repository::new());
     longer.server.change("/pool/b", |content| content.push(0));
-    assert_failure(longer.failure(), Class::Verification, "has 70001 bytes, not 70000");
+    assert_failure(longer.failure(), Class::Verification, "has 70001 bytes instead of 70000");
     let endless = Bench::new(&Repository::new());
     endless.server.behave("/pool/b", Manner::Endless);
-    assert_failure(endless.failure(), Class::Malformed, "sends more than 70000 bytes");
+    assert_failure(endless.failure(), Class::Malformed, "sends more than the limit of 70000 bytes");
     let missing = Bench::new(&Repository::new());
     missing.server.remove("/pool/b");
-    assert_failure(missing.failure(), Class::Network, "/pool/b_2.deb is not there");
+    assert_failure(missing.failure(), Class::Network, "/pool/b_2.deb does not exist");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn connections_that_are_cut_are_taken_up_again() {
 #[test]
 fn patience_ends() {
     for (manner, part) in [
-        (Manner::Cut { after: 0, times: 99, ranges: true }, "tried 3 times, 0 bytes came"),
+        (Manner::Cut { after: 0, times: 99, ranges: true }, "tried 3 times, 0 bytes received"),
         (Manner::Status { status: 503, times: 99 }, "status 503 (tried 3 times"),
         (Manner::Status { status: 403, times: 99 }, "answered with status 403"),
         (Manner::Redirect("/pool/a_1.deb".into()), "redirects without end"),

@@ -37,8 +37,7 @@ fn a_redirect_leads_through_the_proxy_of_the_new_address() {
         .map(|(name, server)| (name.to_owned(), server.address.clone()))
         .into();
     let error = fetched(&bench, "http://mirror.invalid/a", &[]).unwrap_err();
-    let part =
-        format!("asked at safe.invalid, to which it redirects, asked through the proxy {}", &tunnel.address[7..]);
+    let part = format!("redirected to safe.invalid, through the proxy {}", &tunnel.address[7..]);
     assert!(error.class() == Class::Network && error.to_string().contains(&part), "{error}");
     let log = tunnel.log();
     assert!(log.len() > 1 && log.iter().all(|line| line == "safe.invalid:443 404"), "{log:?}");
@@ -58,8 +57,8 @@ fn what_leads_nowhere_is_told() {
     let other = Server::start();
     for (to, part) in [
         ("/a".to_owned(), "/a redirects without end, the last time to http://127.0.0.1:"),
-        ("file:///etc/passwd".to_owned(), "/a redirects to \"file:///etc/passwd\", which is no address"),
-        (format!("{}/c", other.address), "/a is not there"),
+        ("file:///etc/passwd".to_owned(), "/a redirects to \"file:///etc/passwd\", which is not an address"),
+        (format!("{}/c", other.address), "/a does not exist"),
     ] {
         let server = leading("/a", to);
         let error = fetched(&bench, &format!("{}/a", server.address), &[]).unwrap_err();

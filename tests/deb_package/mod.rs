@@ -95,7 +95,7 @@ fn another_package_than_the_pinned_one_is_refused() {
     let error = world.error();
     assert_eq!(
         error.to_string(),
-        "expected 1.0-1 amd64: it says that it is other 1.0-1 amd64; the index or lock is wrong, resolve anew"
+        "expected 1.0-1 amd64: it says that it is other 1.0-1 amd64; the index or lock is wrong; resolve again"
     );
     assert_eq!(error.class(), Class::Verification);
 }

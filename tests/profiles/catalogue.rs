@@ -164,11 +164,11 @@ fn a_wrong_name_gets_the_right_one() {
     let error = Catalogue::built_in().get("ngnix").unwrap_err();
     assert_eq!(error.class(), Class::Profile);
     insta::assert_snapshot!(error.to_string(), @r##"
-    cannot find the profile `ngnix`: there is none of that name; did you mean `nginx`? (a profile of your own is named by a path that has a `/` or ends in `.toml`)
+    cannot find the profile `ngnix`: no such name; did you mean `nginx`? (name your own profile by a path that contains a `/` or ends in `.toml`)
     "##);
     let error = Boards::built_in().get("rasberry-pi-4").unwrap_err();
     insta::assert_snapshot!(error.to_string(), @r##"
-    cannot find the board `rasberry-pi-4`: there is none of that name; did you mean `raspberry-pi-4`? (a board of your own is named by a path that has a `/` or ends in `.toml`)
+    cannot find the board `rasberry-pi-4`: no such name; did you mean `raspberry-pi-4`? (name your own board by a path that contains a `/` or ends in `.toml`)
     "##);
 }
 

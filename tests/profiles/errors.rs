@@ -128,7 +128,7 @@ command = ['x']
        |
      5 | [[tests]]
        | ^^^^^^^^^
-       = help: `name` is what it shows
+       = help: `name` is what the test shows
     "##);
 }
 
@@ -200,7 +200,7 @@ deb = ["x"]
      6 | programs = ["../x", "a/b", "/ok/../no"]
        |                     ^^^^^
 
-    x.toml:6:28: `/ok/../no` must not have `..` in it
+    x.toml:6:28: `/ok/../no` must not contain `..`
        |
      6 | programs = ["../x", "a/b", "/ok/../no"]
        |                            ^^^^^^^^^^^
@@ -215,7 +215,7 @@ deb = ["x"]
      9 | "/usr/[" = "not a glob"
        | ^^^^^^^^
 
-    x.toml:10:16: the reason is empty; say why, for those who ask `minimg why`
+    x.toml:10:16: the reason is empty; `minimg why` shows it, so say why
         |
      10 | "/usr/share" = "  "
         |                ^^^^
@@ -367,7 +367,7 @@ fn what_could_harm_a_terminal_is_not_shown() {
      2 | user = "a\u001b[31mb"
        |        ^^^^^^^^^^^^^^
 
-    x.toml:4:8: there is a control character (U+0007) in it
+    x.toml:4:8: it contains a control character (U+0007)
        |
      4 | "/x" = "y\u0007"
        |        ^^^^^^^^^
@@ -393,7 +393,7 @@ fn building_on_what_is_not_there() {
     insta::assert_snapshot!(message_for("extends = 'ngnix'"), @r##"
     cannot read `x.toml`, which has an error
 
-    x.toml:1:11: cannot find the profile `ngnix`: there is none of that name; did you mean `nginx`? (a profile of your own is named by a path that has a `/` or ends in `.toml`)
+    x.toml:1:11: cannot find the profile `ngnix`: no such name; did you mean `nginx`? (name your own profile by a path that contains a `/` or ends in `.toml`)
        |
      1 | extends = 'ngnix'
        |           ^^^^^^^
@@ -411,7 +411,7 @@ fn building_on_what_is_not_there() {
     insta::assert_snapshot!(message(&error, circle.path()).replace("././", "./"), @r##"
     cannot read `./a.toml`, which has an error
 
-    ./a.toml:1:11: more than 16 profiles build on one another; do they go in a circle?
+    ./a.toml:1:11: more than 16 profiles build on one another; do they form a circle?
        |
      1 | extends = './b.toml'
        |           ^^^^^^^^^^
@@ -435,7 +435,7 @@ fn a_name_that_cannot_be_an_images_name() {
     insta::assert_snapshot!(message(&error, dir.path()), @r##"
     cannot read `My Profile.toml`, which has an error
 
-    My Profile.toml: `My Profile` cannot be a profile's name; rename the file: its name becomes the image's, so only small letters, digits, and `.`, `_`, `-` between them
+    My Profile.toml: `My Profile` cannot be a profile's name; rename the file: its name becomes the image's, so use only lower-case letters, digits, and `.`, `_`, `-` between them
     "##);
 }
 
@@ -471,7 +471,7 @@ fn boards_are_checked_too() {
      2 | qemu = 'a b'
        |        ^^^^^
 
-    y.toml:4:6: `windows` is not served: the only operating system is `linux`
+    y.toml:4:6: `windows` is not supported: the only operating system is `linux`
        |
      4 | os = 'windows'
        |      ^^^^^^^^^
@@ -546,7 +546,7 @@ content = ''
      13 | [suite.trixy.packages]
         |        ^^^^^
 
-    x.toml:17:8: `/etc/.wh.passwd` cannot be in an image: to engines `.wh.passwd` means that a file is removed
+    x.toml:17:8: `/etc/.wh.passwd` cannot be in an image: engines take `.wh.passwd` to mean that a file is removed
         |
      17 | path = '/etc/.wh.passwd'
         |        ^^^^^^^^^^^^^^^^^

@@ -201,10 +201,10 @@ fn a_profile_explains_itself() {
     packages
       base-files redis-server redis-tools (deb)
     keeps
-      redis-benchmark (program, with all that it needs)
-      redis-check-rdb (program, with all that it needs)
-      redis-cli (program, with all that it needs)
-      redis-server (program, with all that it needs)
+      redis-benchmark (program, with everything it needs)
+      redis-check-rdb (program, with everything it needs)
+      redis-cli (program, with everything it needs)
+      redis-server (program, with everything it needs)
     adds
       base files (accounts, nsswitch.conf, hosts, os-release, machine-id, /tmp)
       redis (account, uid 999, group redis (999))

@@ -23,7 +23,7 @@ pub fn lines(tree: &RootTree) -> BTreeMap<String, String> {
 pub fn text(tree: &RootTree, path: &str) -> String {
     let place = RootPath::new(path).unwrap();
     let Some((_, node)) = tree.content_node(&place) else { panic!("there is no {path}") };
-    let Kind::File(content) = &node.kind else { panic!("{path} is no file") };
+    let Kind::File(content) = &node.kind else { panic!("{path} is not a file") };
     String::from_utf8(content.map().unwrap().to_vec()).unwrap()
 }
 

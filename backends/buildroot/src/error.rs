@@ -1,18 +1,18 @@
-//! Why there is no root from Buildroot.
+//! Errors of the Buildroot backend.
 
 use std::path::PathBuf;
 
 use super::{NAME, VARIABLE};
 use minimg_base::error::{Class, Error};
 
-/// Why there is no root from Buildroot.
+/// An error of the Buildroot backend.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildrootError {
     /// The profile says something of the backend that is not understood.
     #[error("the profile's [source.options.{NAME}] is wrong: {0}")]
     Option(String),
     /// The configuration file does.
-    #[error("the configuration's [backends.{NAME}] knows `tree`, a path, and not `{0}`")]
+    #[error("the configuration's [backends.{NAME}] supports `tree`, a path, but not `{0}`")]
     Setting(String),
     /// Nobody said where Buildroot is.
     #[error(
@@ -20,7 +20,7 @@ pub enum BuildrootError {
          [backends.{NAME}], or in the variable {VARIABLE}"
     )]
     NoTree,
-    /// There is no Buildroot where somebody said.
+    /// There is no Buildroot at the named path.
     #[error("{path} is not a tree of Buildroot: it has no Makefile and Config.in")]
     NotATree {
         /// Where.
@@ -36,7 +36,7 @@ pub enum BuildrootError {
     },
     /// There is no such defconfig.
     #[error(
-        "neither Buildroot nor an external tree has the defconfig {name}; `make list-defconfigs` shows those that there are"
+        "neither Buildroot nor an external tree has the defconfig {name}; `make list-defconfigs` lists the available ones"
     )]
     UnknownDefconfig {
         /// Its name.
@@ -44,7 +44,7 @@ pub enum BuildrootError {
     },
     /// Buildroot's makefiles cut or misread a path.
     #[error(
-        "Buildroot cannot use {path}: there is {letter} in it; move it, or where it is the store's name another with --store"
+        "Buildroot cannot use {path}: its path contains {letter}; move it, or if it is the store, name another with --store"
     )]
     Path {
         /// Its own tree, an external one, or where it would build; links resolved.
@@ -54,8 +54,8 @@ pub enum BuildrootError {
     },
     /// kconfig dropped what was asked for.
     #[error(
-        "Buildroot does not accept the configuration: {}; leave out what the profile asks for in vain, and where it is the defconfig \
-         that does, say `# BR2_... is not set` of it in `options`",
+        "Buildroot does not accept the configuration: {}; remove the options that cannot take effect from the profile; for those \
+         of the defconfig, put `# BR2_... is not set` into `options`",
         dropped.join("; ")
     )]
     Dropped {
@@ -77,30 +77,28 @@ pub enum BuildrootError {
     )]
     Fakeroot,
     /// A file does not belong to whom Buildroot's tables say.
-    #[error(
-        "the owner of {path} is lost: Buildroot's tables give it another one than the root that was built; was fakeroot at work?"
-    )]
+    #[error("the owner of {path} is lost: Buildroot's tables and the built root disagree; did fakeroot run?")]
     LostOwner {
-        /// Which file.
+        /// The file.
         path: String,
     },
     /// A file of the tree or of the build cannot be read.
     #[error("cannot read {path}: {source}")]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// What `legal-info` collected cannot be put where it is wanted.
-    #[error("cannot put the licences and sources into {path}: {source}; name another place with `legal-info`")]
+    #[error("cannot put the licenses and sources into {path}: {source}; name another place with `legal-info`")]
     Keep {
         /// The place.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Licences and sources have to be fetched.
+    /// Licenses and sources have to be fetched.
     #[error(
         "--offline forbids Buildroot's `legal-info`, which fetches sources; build once without --offline, or without the option `legal-info`"
     )]

@@ -59,7 +59,7 @@ impl Backend for Buildroot {
     }
 
     fn description(&self) -> &str {
-        "a root compiled from sources by Buildroot, from a tree that you name"
+        "a root file system that Buildroot compiles from sources, in your own Buildroot tree"
     }
 
     fn family(&self) -> &str {

@@ -128,14 +128,14 @@ fn search_path(path: &std::ffi::OsStr) -> OsString {
     std::env::join_paths(std::env::split_paths(path).filter(takes)).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The package, version and step of a line `>>> package version Step`, which has colours around it.
+/// The package, version and step of a line `>>> package version Step`, which has colors around it.
 fn step(line: &str) -> Option<String> {
-    let plain = without_colours(line);
+    let plain = without_colors(line);
     Some(plain.trim().strip_prefix(">>> ")?.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The text without the sequences that change colours: an escape, `[`, and all up to a letter.
-fn without_colours(line: &str) -> String {
+/// The text without the sequences that change colors: an escape, `[`, and all up to a letter.
+fn without_colors(line: &str) -> String {
     let mut plain = String::new();
     let mut characters = line.chars();
     while let Some(c) = characters.next() {
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_read_through_colours() {
+    fn steps_are_read_through_colors() {
         for line in [
             ">>> busybox 1.37.0 Building",
             "\x1b[7m>>> busybox 1.37.0 Building\x1b[27m",

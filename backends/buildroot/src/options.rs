@@ -24,7 +24,7 @@ pub(super) struct Options {
     pub(super) options: Vec<String>,
     /// Files with more options.
     pub(super) fragments: Vec<PathBuf>,
-    /// Where licences and sources are put, as Buildroot's `legal-info` collects them.
+    /// Where licenses and sources are put, as Buildroot's `legal-info` collects them.
     pub(super) legal_info: Option<PathBuf>,
     /// How many things are compiled at once; else what the configuration says.
     pub(super) jobs: Option<std::num::NonZero<u32>>,
@@ -102,7 +102,7 @@ mod tests {
         for (text, configured, expected) in [
             ("trea = 'x'", "", "unknown field `trea`, expected one of"),
             ("legal-info = true", "", "invalid type: boolean `true`, expected path string in `legal-info`"),
-            ("time-limit = 'x'", "", "no span of time"),
+            ("time-limit = 'x'", "", "is not a span of time"),
             ("", "treee = 'x'", "`treee`"),
         ] {
             let error = read(text, configured).unwrap_err();

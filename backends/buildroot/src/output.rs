@@ -1,4 +1,4 @@
-//! What a build left: the root, and which package each file of it belongs to.
+//! The result of a build: the root, and the package of each file.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What is to be built, and how it is: configured, built, taken in.
+//! A project: configured, built, and read as a root tree.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -79,7 +79,7 @@ impl<'a> Project<'a> {
     /// Configures and builds, and fixes the root.
     pub(super) fn build(&self, context: &Context<'_>) -> Result<Pins> {
         let make = self.make(context)?;
-        // Held by those who want no root but the licences, too.
+        // Held by those who want no root but the licenses, too.
         let _lock = context.store.lock(&format!("{NAME}-{}", self.key.short()))?;
         self.out.create()?;
         context.reporter.event(Event::Phase("configure"));
@@ -96,7 +96,7 @@ impl<'a> Project<'a> {
         if is_final && let Some(path) = output::lost_owner(&tree, &self.out.device_table()?) {
             return Err(BuildrootError::LostOwner { path }.into());
         }
-        // Buildroot dates files by when they were made, which is not when somebody builds them again.
+        // Buildroot dates files by when they were made, which differs from build to build.
         scrub::scrub(&mut tree, 0);
         fixed::fix(tree, &format!("Buildroot {}", self.defconfig), context)
     }
@@ -137,7 +137,7 @@ impl<'a> Project<'a> {
         if dropped.is_empty() { Ok(()) } else { Err(BuildrootError::Dropped { dropped }) }
     }
 
-    /// Has Buildroot collect licences and sources, and puts them where they are wanted.
+    /// Has Buildroot collect licenses and sources, and puts them where they are wanted.
     pub(super) fn keep_legal_info(&self, wanted: &Path, context: &Context<'_>) -> Result<()> {
         if context.offline {
             return Err(BuildrootError::LegalInfoOffline.into());

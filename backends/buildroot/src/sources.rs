@@ -42,7 +42,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// Whether somebody who says that it is Buildroot's may be right.
+/// Whether this may be a tree of Buildroot.
 pub(super) fn is_tree(path: &Path) -> bool {
     path.join("Makefile").is_file() && path.join("Config.in").is_file()
 }
@@ -68,7 +68,7 @@ fn usable(path: &Path, is_out: bool) -> Result<(), BuildrootError> {
 
 /// Stands for the files of a tree, by their names, lengths and times: as make sees them.
 fn fingerprint(tree: &Path) -> Result<Digest, BuildrootError> {
-    /// What is no source of a build at the top of a tree, or is made by one that is not ours.
+    /// What is not a source of a build at the top of a tree, or is made by one that is not ours.
     const PASSED_OVER: [&str; 6] = [".git", "dl", "output", "docs", ".config", ".config.old"];
     let mut files = Vec::new();
     let mut pending = vec![tree.to_owned()];
@@ -129,7 +129,7 @@ mod tests {
             ("/a@b".into(), true, "a `@`"),
         ] {
             let error = usable(&path, is_out).unwrap_err().to_string();
-            assert!(error.contains(&format!("there is {said} in it")), "{error}");
+            assert!(error.contains(&format!("contains {said}")), "{error}");
         }
         assert!(usable(Path::new("/a@b"), false).is_ok() && usable(Path::new("/a-b_c.d+e"), true).is_ok());
     }

@@ -1,4 +1,4 @@
-//! What is wanted of Buildroot beyond a defconfig.
+//! What a profile wants of Buildroot beyond a defconfig.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use minimg_backend::Request;
 
 /// What is to be changed of a defconfig.
 pub(super) struct Wanted {
-    /// What takes time and is no part of a root: it goes, unless something else needs it.
+    /// What takes time and is not part of a root: it goes, unless something else needs it.
     pub(super) spared: Config,
     /// The root as a tar, and glibc where Buildroot makes the toolchain, for kernels of any age.
     pub(super) parts: Config,
@@ -91,7 +91,7 @@ fn own(request: &Request, options: &Options) -> Result<Config, BuildrootError> {
     for option in &options.options {
         let said = Config::parse(option);
         if said == Config::default() {
-            return Err(BuildrootError::Option(format!("{option:?} is no option; write BR2_NAME=y")));
+            return Err(BuildrootError::Option(format!("{option:?} is not an option; write BR2_NAME=y")));
         }
         own.extend(&said);
     }

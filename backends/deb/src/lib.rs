@@ -1,4 +1,4 @@
-//! The Debian backend: Debian, Ubuntu and their kin, without any of their tools. It needs no set-up, no privilege and no network but a
+//! The Debian backend: Debian, Ubuntu and their derivatives, without any of their tools. It needs no setup, no privilege and no network but a
 //! mirror.
 //!
 //! [`archive`] chooses packages and brings them, verified, into the store; [`package`] reads them into a root tree; [`rules`] does what
@@ -26,7 +26,7 @@ pub struct Deb;
 impl Deb {
     fn refuse_options(&self, request: &Request) -> Result<()> {
         if request.source.options.contains_key(self.name()) {
-            let message = "it has no options; what it knows stands in [source] itself".to_owned();
+            let message = "it has no options; all its settings are in [source] itself".to_owned();
             return Err(OptionsError { backend: "deb", message }.into());
         }
         Ok(())
@@ -39,7 +39,7 @@ impl Backend for Deb {
     }
 
     fn description(&self) -> &str {
-        "Debian packages, read by minimg itself: no set-up, no root, any architecture"
+        "Debian packages, read by minimg itself: no setup, no root privileges, any architecture"
     }
 
     fn family(&self) -> &str {

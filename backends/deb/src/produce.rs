@@ -1,4 +1,4 @@
-//! The story: listings, assembly, rules, and afterwards the packs.
+//! From listings to a root tree: assembly, rules, and finally the packs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

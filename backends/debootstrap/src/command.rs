@@ -9,7 +9,7 @@ use minimg_apt::apt::AptSource;
 use minimg_backend::{Context, Request, Source};
 use minimg_base::report::Event;
 
-/// What is to be installed, and by what.
+/// What to install, and with which tool.
 pub(super) struct Install<'a> {
     pub(super) tool: Tool,
     pub(super) program: &'a Path,
@@ -54,13 +54,13 @@ impl Install<'_> {
         }
         let others = self.sources.iter().skip(1).map(|source| source.suite.as_str()).collect::<Vec<_>>().join(", ");
         if !others.is_empty() {
-            let text = format!("debootstrap reads one suite, so {others} are not searched; mmdebstrap reads all");
+            let text = format!("debootstrap reads one suite, so {others} are not searched; mmdebstrap searches all");
             context.reporter.event(Event::Warning(&text));
         }
         let source = &self.request.source;
         if !source.pins.is_empty() || source.recommends {
             context.reporter.event(Event::Warning(
-                "debootstrap knows neither pins nor recommended packages; mmdebstrap does, and the backend deb",
+                "debootstrap supports neither pins nor recommended packages; mmdebstrap and the backend deb do",
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! The debootstrap backend: Debian and its kin by their own installers. Maintainer scripts run here, so this is the road for packages whose
+//! The debootstrap backend: Debian and its derivatives, by their own installers. Maintainer scripts run, so use it for packages whose
 //! scripts do more than the rules of the `deb` backend know.
 //!
 //! Which archives are read, by whose keys, is decided and checked as in the `deb` backend; `command` makes the tool's command line, which
@@ -40,7 +40,7 @@ const EITHER: Need = Need { programs: &["mmdebstrap", "debootstrap"], package: "
 #[derive(Debug, Clone, Copy)]
 pub struct Debootstrap;
 
-/// Why a root tree could not be made, beyond what the tool says itself.
+/// An error of making a root tree, beyond those of the tool itself.
 #[derive(Debug, thiserror::Error)]
 pub enum DebootstrapError {
     /// An ordinary user without ids to give to the files.
@@ -51,19 +51,19 @@ pub enum DebootstrapError {
     NoSubordinateIds,
     /// debootstrap itself as an ordinary user.
     #[error(
-        "cannot run debootstrap as an ordinary user, since it makes device nodes; install mmdebstrap, which knows how to go without"
+        "cannot run debootstrap as an ordinary user, since it makes device nodes; install mmdebstrap, which needs none"
     )]
     OnlyAsRoot,
     /// debootstrap itself for another machine, whose emulator only a user namespace has.
     #[error(
         "cannot run debootstrap for a board of another machine: the emulator is not registered here, and in the namespace that gets its own \
-         no device nodes can be made; install mmdebstrap, which knows how to go without, or register the emulator with \
+         no device nodes can be made; install mmdebstrap, which needs none, or register the emulator with \
          `apt-get install qemu-user-static binfmt-support`"
     )]
     OnlyRegistered,
     /// A package that is asked for, of which no version may be installed.
     #[error(
-        "{package} was not installed: no version of it in the archives fits the profile's pins and exclusions; change `source.pins` or \
+        "{package} was not installed: no version in the archives matches the profile's pins and exclusions; change `source.pins` or \
          `source.exclude`"
     )]
     RuledOut {
@@ -71,7 +71,9 @@ pub enum DebootstrapError {
         package: String,
     },
     /// apt has no way to name a keyring in such a directory.
-    #[error("{tool} cannot work in {path}: there is a blank or one of `,[]\"%` in it; name another store with --store")]
+    #[error(
+        "{tool} cannot work in {path}: the path contains a blank or one of `,[]\"%`; name another store with --store"
+    )]
     Place {
         /// The tool.
         tool: &'static str,
@@ -83,7 +85,7 @@ pub enum DebootstrapError {
     NoPackages {
         /// The tool.
         tool: &'static str,
-        /// Where its log is.
+        /// The path of its log.
         log: String,
     },
 }

@@ -23,7 +23,7 @@ impl Tool {
     }
 }
 
-/// How long a tool may take, unless the profile says otherwise: an emulated machine is slow.
+/// The default time limit of a tool: an emulated machine is slow.
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
 const KEYS: [&str; 6] = ["tool", "variant", "include", "hooks", "max-age", "time-limit"];
 const TOOLS: [&str; 3] = ["auto", "mmdebstrap", "debootstrap"];
@@ -41,7 +41,7 @@ pub(super) struct Options {
     pub(super) hooks: Vec<String>,
     /// How long a tree is taken for what the tool would give again; as long as the archives have the same packages, if nothing is said.
     pub(super) max_age: Duration,
-    /// How long the tool may take.
+    /// The time limit of the tool.
     pub(super) patience: Duration,
 }
 
@@ -150,9 +150,9 @@ mod tests {
             ("variant = '--help'", "`variant` cannot be"),
             ("include = ['a b']", "`include` cannot be"),
             ("hooks = 'x'", "`hooks` is not a list of texts"),
-            ("time-limit = 'soon'", "`time-limit`: \"soon\" is no span of time"),
+            ("time-limit = 'soon'", "`time-limit`: \"soon\" is not a span of time"),
             ("time-limit = '0s'", "`time-limit` leaves no time"),
-            ("max-age = '-1s'", "`max-age`: \"-1s\" is no span of time"),
+            ("max-age = '-1s'", "`max-age`: \"-1s\" is not a span of time"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -1,9 +1,9 @@
-//! Why an outside backend did not do its work.
+//! Errors of outside backends.
 
 use super::protocol::VERSION;
 use minimg_base::error::{Class, Error};
 
-/// Why an outside backend did not do its work.
+/// An error of an outside backend.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     /// The configuration says something of the backend that is not understood.
@@ -23,17 +23,17 @@ pub enum ExecError {
         found: u32,
     },
     /// It describes itself with a family that profiles do not have.
-    #[error("cannot use {program}: its family {family:?} is none that profiles have; {help}")]
+    #[error("cannot use {program}: profiles have no family {family:?}; {help}")]
     Family {
         /// The program.
         program: String,
-        /// What it said.
+        /// Its output.
         family: String,
         /// What there is.
         help: String,
     },
     /// A program that it runs is not on this machine.
-    #[error("cannot run {program}: it needs {need}, which no directory of PATH has; install it, or what has it")]
+    #[error("cannot run {program}: it needs {need}, which is not in PATH; install it or the package that provides it")]
     Needs {
         /// The program.
         program: String,
@@ -53,7 +53,7 @@ pub enum ExecError {
         message: String,
     },
     /// There is no place for its answer.
-    #[error("cannot make a temporary file: {0}; let TMPDIR name a directory that can be written to")]
+    #[error("cannot make a temporary file: {0}; set TMPDIR to a writable directory")]
     Temporary(#[source] std::io::Error),
     /// It says why it failed.
     #[error("{program} says: {message}")]

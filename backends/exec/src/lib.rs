@@ -1,4 +1,4 @@
-//! Outside backends: a program that anybody wrote, found as `minimg-backend-NAME` or named in the configuration.
+//! Outside backends: any program, found as `minimg-backend-NAME` or named in the configuration.
 //!
 //! It is asked three things, each by one start of the program with the verb as its argument: `describe`, `resolve`, `produce`. The
 //! [`protocol`] is described for those who write one in `backends/README.md`.

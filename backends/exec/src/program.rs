@@ -17,9 +17,9 @@ use minimg_store::StoreError;
 
 /// What the names of outside backends' programs begin with.
 pub const PREFIX: &str = "minimg-backend-";
-/// How long a program may take to produce a tree, unless the configuration says otherwise.
+/// The default time limit for producing a tree.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
-/// How long it may take to describe itself.
+/// The time limit for `describe`.
 const PATIENCE_TO_DESCRIBE: Duration = Duration::from_secs(10);
 /// The longest answer that is read.
 const LONGEST_ANSWER: u64 = 16 << 20;
@@ -33,7 +33,7 @@ pub(super) struct Program {
     pub(super) name: String,
     /// The file.
     pub(super) file: PathBuf,
-    /// How long it may take.
+    /// Its time limit.
     patience: Duration,
 }
 

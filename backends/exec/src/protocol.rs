@@ -1,4 +1,4 @@
-//! What minimg and an outside backend say to each other: one JSON document each way, described in `backends/README.md`.
+//! The protocol between minimg and an outside backend: one JSON document each way, described in `backends/README.md`.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub(super) struct Question<'a> {
     protocol: u32,
     /// Whether the network may not be used.
     offline: bool,
-    /// How many things may run at once.
+    /// The number of things that may run in parallel.
     jobs: usize,
     board: Board<'a>,
     source: Source<'a>,
@@ -88,7 +88,7 @@ impl<'a> Question<'a> {
     }
 }
 
-/// What a program says of itself, asked to `describe`.
+/// A program's answer to `describe`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Description {
     /// The version of the protocol that it speaks.
@@ -103,12 +103,12 @@ pub(super) struct Description {
     pub(super) needs: Vec<String>,
 }
 
-/// What a request means, answered to `resolve`.
+/// A program's answer to `resolve`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Resolved {
     /// Equal exactly when the tree would be equal; whatever the program likes.
     pub(super) key: String,
-    /// Where the tree comes from, in words for people.
+    /// Where the tree comes from, as text for people.
     pub(super) origin: String,
     /// Whatever the program wants to be told again when it produces the tree.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]

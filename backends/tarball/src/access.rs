@@ -21,7 +21,7 @@ const LARGEST: u64 = 1 << 20;
 enum Challenge {
     /// Name and password.
     Basic,
-    /// A token that somebody else gives out.
+    /// A token from another server.
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 
@@ -146,7 +146,7 @@ fn of_host(bytes: &[u8], host: &str) -> Result<Option<String>, String> {
     let Some((_, Auth { auth })) = secret else { return Ok(None) };
     match auth.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b)) {
         true => Ok(Some(auth)),
-        false => Err(format!("`auth` of {host} is no base64")),
+        false => Err(format!("`auth` of {host} is not valid base64")),
     }
 }
 

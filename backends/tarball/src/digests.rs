@@ -116,7 +116,7 @@ fn get(list: &Location, context: &Context<'_>) -> Result<Vec<u8>> {
             }
         }
         Location::Engine { .. } | Location::Registry(_) => {
-            Err(TarballError::Option(format!("`digests` does not name a file but {list}")).into())
+            Err(TarballError::Option(format!("`digests` must name a file, not {list}")).into())
         }
     }
 }

@@ -59,12 +59,12 @@ pub enum TarballError {
     },
     /// A list of digests without the keys that may sign it.
     #[error(
-        "`digests` under [source.options.tarball] says nothing without the keys that may have signed them: name them \
+        "`digests` under [source.options.tarball] needs the keys that may have signed them: name them \
          with `keyring = \"keys.asc\"`"
     )]
     NoKeyring,
     /// Nobody who may has signed the list of digests.
-    #[error("{list} is not to be trusted: {message}")]
+    #[error("{list} cannot be trusted: {message}")]
     Unsigned {
         /// The list.
         list: String,
@@ -80,7 +80,7 @@ pub enum TarballError {
         name: String,
     },
     /// The file is not what its list of digests says.
-    #[error("{origin} does not have the {kind} that {list} says")]
+    #[error("{origin} does not have the {kind} that {list} gives")]
     NotAsListed {
         /// What was read.
         origin: String,
@@ -91,7 +91,7 @@ pub enum TarballError {
     },
     /// Fetched without a digest.
     #[error(
-        "{0} may be anything: say what it must be with `sha256 = \"...\"`, or `digests` and `keyring`, under \
+        "{0} is not pinned: say what it must be with `sha256 = \"...\"`, or `digests` and `keyring`, under \
          [source.options.tarball], or fetch it yourself and name the file"
     )]
     Unverified(String),
@@ -107,7 +107,7 @@ pub enum TarballError {
     },
     /// The engine that has it is not on this machine.
     #[error(
-        "cannot find {engine}, which shall have {image}; install it (Debian's package is {package}), or run \
+        "cannot find {engine}, which should have {image}; install it (Debian's package is {package}), or run \
          `{engine} save -o image.tar {image}` where there is one and name image.tar"
     )]
     NoEngine {
@@ -130,7 +130,7 @@ pub enum TarballError {
         host: String,
     },
     /// A registry has no such image.
-    #[error("{host} has no image {name} of the version {version}, or shows it only to those who log in")]
+    #[error("{host} has no image {name} of the version {version}, or shows it only after a login")]
     Unknown {
         /// The registry.
         host: String,
@@ -140,7 +140,7 @@ pub enum TarballError {
         version: String,
     },
     /// An image is larger than any may be.
-    #[error("{what} of {image} would have {size} bytes; the most that is accepted is {limit}")]
+    #[error("{what} of {image} would have {size} bytes, more than the limit of {limit}")]
     TooLarge {
         /// The image.
         image: String,
@@ -152,7 +152,7 @@ pub enum TarballError {
         limit: u64,
     },
     /// A registry wants credentials to go where they would not be safe.
-    #[error("the registry {host} wants a token from {realm:?}, which is no address with encryption")]
+    #[error("the registry {host} asks for a token from {realm:?}, which is not an https address")]
     Realm {
         /// The registry.
         host: String,
@@ -168,10 +168,10 @@ pub enum TarballError {
         message: String,
     },
     /// There is nothing in it.
-    #[error("{0} holds no files at all")]
+    #[error("{0} has no files")]
     Empty(String),
     /// A lock pins another tree.
-    #[error("{origin} is not what it was when it was locked; run `minimg lock` again to take it as it is now")]
+    #[error("{origin} has changed since it was locked; run `minimg lock` again to accept the change")]
     Changed {
         /// What was read.
         origin: String,

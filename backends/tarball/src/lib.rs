@@ -35,7 +35,7 @@ impl Backend for Tarball {
     }
 
     fn description(&self) -> &str {
-        "a root file system that is there already: a tar, a directory, or an image to be made smaller"
+        "an existing root file system: a tar, a directory, or an image to shrink"
     }
 
     fn family(&self) -> &str {

@@ -98,7 +98,7 @@ pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context:
 fn spooled(pipe: File, context: &Context<'_>) -> io::Result<File> {
     let mut file = context.store.scratch().map_err(io::Error::other)?;
     if io::copy(&mut pipe.take(LARGEST_FETCHED), &mut file)? == LARGEST_FETCHED {
-        return Err(io::Error::other(format!("it has more than the {LARGEST_FETCHED} bytes that are accepted")));
+        return Err(io::Error::other(format!("it has more than the limit of {LARGEST_FETCHED} bytes")));
     }
     file.rewind()?;
     Ok(file)

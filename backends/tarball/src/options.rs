@@ -55,7 +55,7 @@ impl Options {
 
 fn digest(text: &str) -> Result<Digest, TarballError> {
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
-    format!("sha256:{hex}").parse().map_err(|_| TarballError::Option(format!("`sha256` is no digest: {text:?}")))
+    format!("sha256:{hex}").parse().map_err(|_| TarballError::Option(format!("`sha256` is not a digest: {text:?}")))
 }
 
 #[cfg(test)]
@@ -77,7 +77,7 @@ mod tests {
         for (text, expected) in [
             ("rot = 'a'", "there is no `rot`; did you mean `root`?"),
             ("root = 1", "`root` is not a text"),
-            ("root = 'a'\nsha256 = 'abc'", "`sha256` is no digest: \"abc\""),
+            ("root = 'a'\nsha256 = 'abc'", "`sha256` is not a digest: \"abc\""),
             ("root = 'a'\nkeyring = 'k'", "`keyring` checks nothing without `digests`"),
             ("", "needs a root file system"),
             ("root = ''", "needs a root file system"),

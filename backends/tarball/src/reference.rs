@@ -44,24 +44,24 @@ impl Reference {
         let (host, image) = rest.split_once('/').ok_or_else(usage)?;
         let is_host = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
         if host.is_empty() || !host.chars().all(is_host) {
-            return Err(format!("{host:?} is no host; {}", usage()));
+            return Err(format!("{host:?} is not a host; {}", usage()));
         }
         let (name, version) = match image.split_once('@') {
             Some((name, digest)) => {
-                let digest = digest.parse().map_err(|_| format!("{digest:?} is no digest; {}", usage()))?;
+                let digest = digest.parse().map_err(|_| format!("{digest:?} is not a digest; {}", usage()))?;
                 // As with docker, the digest decides where there is a tag, too.
                 (name.split(':').next().unwrap_or(name), Version::Digest(digest))
             }
             None => {
                 let (name, tag) = image.split_once(':').unwrap_or((image, "latest"));
                 if !is_tag(tag) {
-                    return Err(format!("{tag:?} is no tag; {}", usage()));
+                    return Err(format!("{tag:?} is not a tag; {}", usage()));
                 }
                 (name, Version::Tag(tag.to_owned()))
             }
         };
         if !name.split('/').all(is_component) {
-            return Err(format!("{name:?} is no image's name; {}", usage()));
+            return Err(format!("{name:?} is not an image's name; {}", usage()));
         }
         let plain = asked_plain || !encrypted && is_loopback(host);
         Ok(Self { host: host.to_owned(), name: name.to_owned(), version, plain })

@@ -1,4 +1,4 @@
-//! What the tool is told: its configuration files and its command line.
+//! The tool's configuration files and its command line.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use super::options::Options;
 use minimg_backend::{Request, Settings};
 use minimg_sandbox::namespace::Ids;
 
-/// Where rpm's database is, unless the profile or the distribution says otherwise.
+/// The default place of rpm's database.
 const DATABASE: &str = "/var/lib/rpm";
-/// Where Fedora and SUSE have it.
+/// The place of rpm's database in Fedora and SUSE.
 const DATABASE_OF_FEDORA: &str = "/usr/lib/sysimage/rpm";
 
 /// The directory of our own `.repo` files, and a name of the other that counts; the tool starts where they are.
@@ -44,13 +44,13 @@ done
 exec tar -C "$root" --xattrs --xattrs-include='*' --numeric-owner --one-file-system --sort=name -c .
 "#;
 
-/// What is to be installed, and by what.
+/// What to install, and with which tool.
 pub(super) struct Install<'a> {
     pub(super) program: &'a Path,
     pub(super) name: &'a str,
     pub(super) options: &'a Options,
     pub(super) request: &'a Request,
-    /// Where packages and indexes are kept for the next time.
+    /// The cache of packages and indexes.
     pub(super) cache: &'a Path,
 }
 

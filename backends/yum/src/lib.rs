@@ -1,4 +1,4 @@
-//! The yum backend: Fedora, the distributions that come from Red Hat's, and SUSE's relatives, by dnf or its kin. The packages' scripts run.
+//! The yum backend: Fedora, the distributions that come from Red Hat's, and SUSE's relatives, by dnf, microdnf or yum. The packages' scripts run.
 //!
 //! The tool installs into a directory inside a namespace; the tar of that becomes the tree.
 
@@ -43,11 +43,11 @@ const FAKEROOT: Need = Need { programs: &["fakeroot"], package: "fakeroot" };
 #[derive(Debug, Clone, Copy)]
 pub struct Yum;
 
-/// Why a root tree could not be made, beyond what the tool says itself.
+/// An error of making a root tree, beyond those of the tool itself.
 #[derive(Debug, thiserror::Error)]
 pub enum YumError {
     /// The distribution does not have the board's architecture.
-    #[error("cannot install rpm packages for the board {board}: the rpm world has no name for its architecture")]
+    #[error("cannot install rpm packages for the board {board}: RPM has no name for its architecture")]
     Architecture {
         /// The board.
         board: String,
@@ -63,7 +63,7 @@ pub enum YumError {
     /// The tool that the profile names is none.
     #[error("the backend {NAME} cannot drive {name:?}; it drives {}", TOOLS.join(", "))]
     Tool {
-        /// What was named.
+        /// The given name.
         name: String,
     },
     /// The tree has no package database.
@@ -73,7 +73,7 @@ pub enum YumError {
     NoPackages {
         /// The tool.
         tool: &'static str,
-        /// Where its log is.
+        /// The path of its log.
         log: String,
     },
 }
@@ -95,7 +95,7 @@ impl Backend for Yum {
     }
 
     fn description(&self) -> &str {
-        "RPM packages, installed by dnf, microdnf or yum: Fedora, CentOS and their kin"
+        "RPM packages, installed by dnf, microdnf or yum: Fedora, CentOS and their derivatives"
     }
 
     fn family(&self) -> &str {

@@ -10,7 +10,7 @@ use minimg_backend::options::{self, OptionsError};
 use minimg_backend::{Settings, Source, driven};
 use minimg_ownership::rpm::DIRECTORIES;
 
-/// How long the tool may take, unless the profile says otherwise.
+/// The default time limit of the tool.
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
 /// The machine's own repositories.
 const OF_THE_MACHINE: &str = "etc/yum.repos.d";
@@ -51,7 +51,7 @@ pub(super) struct Options {
     pub(super) settings: std::collections::BTreeMap<String, String>,
     /// For how long a tree is taken for what the tool would make again: `12h`, `0s`.
     pub(super) max_age: Option<Span>,
-    /// How long the tool may take: `30m`.
+    /// The time limit of the tool: `30m`.
     pub(super) time_limit: Option<Span>,
 }
 
@@ -163,7 +163,7 @@ impl Options {
         let mut all = keys.chain(addresses.map(String::as_str)).chain(settings).chain(words);
         if let Some(text) = all.find(|text| text.is_empty() || text.starts_with('-') || text.contains(char::is_control))
         {
-            return Err(wrong(format!("{text:?} cannot stand in the tool's configuration")));
+            return Err(wrong(format!("{text:?} cannot be written to the tool's configuration")));
         }
         Ok(())
     }
@@ -280,8 +280,8 @@ mod tests {
             ("repositories = [{ name = 'a', baseurl = 'x' }]", "names no `gpgkey`"),
             ("repositories = [{ name = 'a', gpgcheck = false }]", "needs one of `baseurl`"),
             ("repositories = [{ name = 'a]', baseurl = 'x', gpgcheck = false }]", "cannot be a repository's name"),
-            ("repositories = [{ name = 'a', baseurl = \"x\\nb=1\", gpgcheck = false }]", "cannot stand in"),
-            ("max-age = 'old'", "is no span of time"),
+            ("repositories = [{ name = 'a', baseurl = \"x\\nb=1\", gpgcheck = false }]", "cannot be written to"),
+            ("max-age = 'old'", "is not a span of time"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

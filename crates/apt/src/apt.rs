@@ -1,4 +1,4 @@
-//! A request's suites as apt and its kin are told of them, for tools that choose and unpack by themselves.
+//! A request's suites as entries for apt and similar tools, which choose and unpack by themselves.
 
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Fetching indexes while the Release files are still on their way, for suites that this store has never seen.
 //!
 //! An index is fetched by its usual name and read as it comes; it counts only if the verified Release file then promises exactly these bytes.
-//! Otherwise it is as if it had never been asked for.
+//! Otherwise it is ignored.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

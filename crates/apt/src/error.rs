@@ -1,4 +1,4 @@
-//! Why packages could not be chosen or had.
+//! Errors of choosing and fetching packages.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use minimg_base::error::{Class, Error};
 use minimg_fetch::FetchError;
 use minimg_store::StoreError;
 
-/// Why packages could not be chosen or had. The texts go on after "failed to resolve …".
+/// An error of choosing or fetching packages. The texts continue after "failed to resolve …".
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// No mirror is known.
@@ -22,7 +22,7 @@ pub enum ArchiveError {
     },
     /// A lock names an archive that the profile's source does not have.
     #[error(
-        "the lock takes packages from {archive}, which the profile's [source] does not name; write the lock anew with `minimg lock`"
+        "the lock takes packages from {archive}, which the profile's [source] does not name; write the lock again with `minimg lock`"
     )]
     NotLocated {
         /// What the archive calls itself.
@@ -30,7 +30,7 @@ pub enum ArchiveError {
     },
     /// The suite is none.
     #[error(
-        "{suite:?} is not the name of a suite; name one such as trixie with --suite or `suite` in the profile's [source]"
+        "{suite:?} is not the name of a suite; name one, such as trixie, with --suite or `suite` in the profile's [source]"
     )]
     Suite {
         /// What was given.
@@ -38,8 +38,8 @@ pub enum ArchiveError {
     },
     /// The mirror does not have the suite.
     #[error(
-        "{address} has no suite {suite}: {url} is not there; {near}the suite is chosen by --suite or `suite` in the profile's [source], the \
-         mirror by --mirror"
+        "{address} has no suite {suite}: {url} does not exist; {near}choose the suite with --suite or `suite` in the profile's [source], the \
+         mirror with --mirror"
     )]
     NoSuite {
         /// The suite.
@@ -60,7 +60,7 @@ pub enum ArchiveError {
         source: EntryError,
     },
     /// The board has no name in this family.
-    #[error("the board {board} has no architecture in the world of Debian packages; use another board or backend")]
+    #[error("the board {board} has no Debian architecture; use another board or backend")]
     Architecture {
         /// The board's name.
         board: String,
@@ -68,9 +68,9 @@ pub enum ArchiveError {
     /// A keyring cannot be read.
     #[error("cannot read the keyring {path}: {source}")]
     Keyring {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A signature does not hold.
@@ -78,29 +78,29 @@ pub enum ArchiveError {
         "{url} is not accepted: {reason}; if the archive has another key, name its keyring file with `keyring` in the profile's [source]"
     )]
     Signature {
-        /// Which file.
+        /// The file.
         url: String,
         /// Why.
         reason: String,
     },
     /// A Release file has expired.
     #[error(
-        "{url} expired on {until}: the mirror is out of date, or somebody holds updates back; use another mirror, or allow it with \
+        "{url} expired on {until}: the mirror is out of date, or someone is holding updates back; use another mirror, or allow it with \
          --allow-expired"
     )]
     Expired {
-        /// Which file.
+        /// The file.
         url: String,
         /// Its Valid-Until.
         until: String,
     },
     /// A Release file is older than one that was seen before.
     #[error(
-        "{url} is of {date}, older than the one of {seen} that was seen before: the mirror went back, or somebody replays an old \
+        "{url} is of {date}, older than the one of {seen} that was seen before: the mirror went back in time, or someone is replaying an old \
          one; use another mirror, or allow it with --allow-expired"
     )]
     Replayed {
-        /// Which file.
+        /// The file.
         url: String,
         /// Its date.
         date: String,
@@ -108,18 +108,18 @@ pub enum ArchiveError {
         seen: String,
     },
     /// A Release file is that of another suite.
-    #[error("{url} is the index of {found}, not of {wanted} as asked for")]
+    #[error("{url} is the index of {found} instead of {wanted}")]
     WrongSuite {
-        /// Which file.
+        /// The file.
         url: String,
         /// Its codename and suite.
         found: String,
-        /// What was asked for.
+        /// The requested name.
         wanted: String,
     },
     /// A usual extra suite is there, and its packages are not those that it promises.
     #[error(
-        "{source}; use another mirror, or do without {suite}: name the wanted suites with --extra-suites, or `none`, or as `extra-suites` in \
+        "{source}; use another mirror, or leave out {suite}: name the suites you want with --extra-suites, or `none`, or as `extra-suites` in \
          the profile's [source]"
     )]
     Incomplete {
@@ -162,7 +162,7 @@ pub enum ArchiveError {
     #[error("{0}")]
     Unsatisfiable(String),
     /// A chosen package cannot be verified.
-    #[error("{package} cannot be verified, since its index gives no SHA-256 for it")]
+    #[error("{package} cannot be verified: its index gives no SHA-256 for it")]
     Unverifiable {
         /// The package and its version.
         package: String,

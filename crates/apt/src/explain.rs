@@ -1,4 +1,4 @@
-//! Why there is no solution, in words: who wants what, the chain that leads there, and what there is instead.
+//! Explains why there is no solution: who needs what, the chain that leads there, and what is available instead.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -146,7 +146,7 @@ impl<'p, 'u, 'a> Explainer<'p, 'u, 'a> {
         let (one, two) = (self.chain(id), self.chain(other));
         match relation {
             Some(relation) => format!("{one} excludes {relation}, which {two} is"),
-            None => format!("{one} cannot be installed beside {two}, which is of another architecture"),
+            None => format!("{one} cannot be installed together with {two}, which has another architecture"),
         }
     }
 
@@ -157,14 +157,14 @@ impl<'p, 'u, 'a> Explainer<'p, 'u, 'a> {
         if found.real.is_empty() && found.ruled_out.is_empty() {
             let near = universe.nearest(wanted.name);
             let hint = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) };
-            return format!("there is no package {}, and none that provides it{hint}", wanted.name);
+            return format!("there is no package {}, and nothing provides it{hint}", wanted.name);
         }
         let relation = Relation { name: wanted.name, qualifier: wanted.architecture, version: None };
-        format!("{text} is asked for, but {}", available(universe, &relation))
+        format!("{text} is requested, but {}", available(universe, &relation))
     }
 }
 
-/// Why none of some alternatives can be had.
+/// Explains why none of the alternatives is available.
 fn unsatisfied(universe: &Universe<'_>, text: &str) -> String {
     let groups = relation::parse(text).unwrap_or_default();
     let alternatives: Vec<_> = groups.iter().flatten().map(|relation| available(universe, relation)).collect();
@@ -182,12 +182,12 @@ fn available(universe: &Universe<'_>, relation: &Relation<'_>) -> String {
     };
     if !found.real.is_empty() {
         let versions: Vec<_> = found.real.iter().map(describe).collect();
-        parts.push(format!("{} is there as {}", relation.name, versions.join(", ")));
+        parts.push(format!("{} is available as {}", relation.name, versions.join(", ")));
     }
     if let Some((_, why)) = found.ruled_out.first() {
         let versions: Vec<_> = found.ruled_out.iter().map(|(candidate, _)| describe(candidate)).collect();
         let are = if versions.len() == 1 { "is" } else { "are" };
-        parts.push(format!("{} is there as {}, which {are} ruled out: {why}", relation.name, versions.join(", ")));
+        parts.push(format!("{} is available as {}, which {are} ruled out: {why}", relation.name, versions.join(", ")));
     }
     for provider in &found.providers {
         let provided = relation::list(provider.package.provides).find(|provided| provided.name == relation.name);

@@ -1,4 +1,4 @@
-//! Getting the index of each component: out of the store, or from the mirror, decoded and read while it arrives.
+//! Gets the index of each component from the store, or from the mirror, decoded and read while it arrives.
 
 use std::io;
 use std::sync::atomic::AtomicU64;

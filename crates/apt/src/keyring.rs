@@ -1,4 +1,4 @@
-//! The keys that sign archives.
+//! Keyrings: the keys that sign archives.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const SHIPPED: &[u8] = include_bytes!("../assets/debian-archive-keyring.pgp");
 /// Which keys may have signed an index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Keys {
-    /// Keyring files that somebody named, so that they must be there.
+    /// Keyring files that were named explicitly, so they must exist.
     named: Vec<PathBuf>,
     /// Keyring files that the machine's own source entries name, below the machine's root.
     of_entries: Vec<PathBuf>,

@@ -82,11 +82,11 @@ pub fn resolve(request: &Request, context: &Context<'_>) -> Result<Pins> {
     Ok(resolve_request(request, None, context)?)
 }
 
-/// As [`resolve`], for who wants the packages right afterwards: those that will most likely be chosen are fetched meanwhile, and each that
+/// Like [`resolve`], for who wants the packages right afterwards: those that will most likely be chosen are fetched meanwhile, and each that
 /// comes is handed to `ready`, with its file at its beginning. Some may turn out not to be chosen.
 ///
 /// # Errors
-/// As [`resolve`].
+/// Like [`resolve`].
 pub fn resolve_and_begin(
     request: &Request,
     context: &Context<'_>,
@@ -130,7 +130,7 @@ fn choose(
 ) -> Result<Pins, ArchiveError> {
     let native = architectures.first().copied().unwrap_or_default();
     let lists = wanted_indexes(suites, architectures)?;
-    // An index that turns out to be damaged while it is read is dropped and read anew, once.
+    // An index that turns out to be damaged while it is read is dropped and read again, once.
     for _ in 0..2 {
         let indexes = read_indexes(suites, &lists, early, fetcher, context)?;
         let universe = Universe::new(&indexes, native, &request.source.pins, &request.source.exclude);
@@ -154,7 +154,7 @@ fn choose(
 fn warn_of_idle_pins(universe: &Universe<'_>, context: &Context<'_>) {
     for name in universe.pins.keys().filter(|name| universe.find(name).is_unknown()) {
         let near = universe.nearest(name).first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        let text = format!("the pin of {name} does nothing, since there is no package of that name{near}");
+        let text = format!("the pin of {name} has no effect: there is no package of that name{near}");
         context.reporter.event(minimg_base::report::Event::Warning(&text));
     }
 }

@@ -1,4 +1,4 @@
-//! Reading `Packages` files: as they arrive, in bounded memory, into the compact [`index`](super::index).
+//! Reads `Packages` files as they arrive, in bounded memory, into the compact [`index`](super::index).
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ const CHUNK: usize = 128 * 1024;
 /// The longest stanza that is accepted; real ones are below 100 kB.
 const STANZA_LIMIT: usize = 4 << 20;
 
-/// Why a text is not turned into an index.
+/// An error of reading a `Packages` file.
 #[derive(Debug)]
 pub(super) enum PackagesError {
     /// It cannot be read or decoded.
@@ -29,7 +29,7 @@ pub(super) fn read(text: impl Read, limit: &AtomicU64) -> Result<Builder, Packag
     read_watched(text, limit, &mut |_, _| ())
 }
 
-/// As [`read`], and shows each package.
+/// Like [`read`], and shows each package.
 pub(super) fn read_watched(mut text: impl Read, limit: &AtomicU64, watch: Watch<'_>) -> Result<Builder, PackagesError> {
     let malformed = |message: String| PackagesError::Malformed(message);
     let mut builder = Builder::new();
@@ -43,7 +43,7 @@ pub(super) fn read_watched(mut text: impl Read, limit: &AtomicU64, watch: Watch<
         total += count as u64;
         let limit = limit.load(Ordering::Relaxed);
         if total > limit {
-            return Err(malformed(format!("it is longer than the {limit} bytes that are accepted")));
+            return Err(malformed(format!("it is longer than the limit of {limit} bytes")));
         }
         // The end of a stanza may have been cut between its two line ends.
         let mut done = 0;

@@ -1,7 +1,7 @@
 //! Which suites a request reads, from which addresses, and by whose keys.
 //!
 //! No address is built in. A mirror is the one that the command line or the profile names, else the one of the environment or the user's
-//! configuration, else that of the machine's own apt sources: whoever serves one suite of a distribution serves them all.
+//! configuration, else that of the machine's own apt sources: a mirror of one suite is assumed to have all suites of the distribution.
 
 use std::path::Path;
 

@@ -39,7 +39,7 @@ pub(super) fn release(
     let reader = Reader { suite, fetcher, context, keyring: &keyring, now: now(), key };
     match reader.current(known) {
         Err(ArchiveError::Fetch(FetchError::NotFound { url })) if suite.optional => {
-            let text = format!("{url} is not there, so {} is not searched", suite.name);
+            let text = format!("{url} does not exist, so {} is not searched", suite.name);
             context.reporter.event(Event::Warning(&text));
             Ok(None)
         }
@@ -141,7 +141,7 @@ impl Reader<'_, '_> {
         };
         match (checked, signed) {
             (Err(reason), Signed::Detached { text, .. }) if self.suite.trusted => {
-                let warning = format!("{url} is used though {reason}, as its source entry says");
+                let warning = format!("{url} is used although {reason}, as its source entry allows");
                 self.context.reporter.event(Event::Warning(&warning));
                 Ok(text.clone())
             }

@@ -17,7 +17,7 @@ use super::wanted::Wanted;
 /// The chosen packages, sorted by name and architecture.
 ///
 /// # Errors
-/// Why there is no solution, for people.
+/// An explanation of why there is no solution.
 pub(super) fn solve<'a>(
     universe: &Universe<'a>,
     wanted: &[Wanted<'_>],

@@ -135,9 +135,9 @@ fn architectures() {
         ("a 1 | Depends: b:native\nb 1", "a", "a=1 b=1"),
         ("a 1 i386 | Depends: b\nb 1\nb 1 i386", "a:i386", "a:i386=1 b:i386=1"),
         ("a 1 i386 | Depends: b\nb 1 | Multi-Arch: foreign", "a:i386", "a:i386=1 b=1"),
-        ("a 1 i386 | Depends: b\nb 1 all", "a:i386", "no: a 1 needs b, but b is there as 1"),
+        ("a 1 i386 | Depends: b\nb 1 all", "a:i386", "no: a 1 needs b, but b is available as 1"),
         ("a 1 | Multi-Arch: same\na 1 i386 | Multi-Arch: same", "a a:i386", "a=1 a:i386=1"),
-        ("a 1\na 1 i386", "a a:i386", "no: a 1 cannot be installed beside a 1, which is of another architecture"),
+        ("a 1\na 1 i386", "a a:i386", "no: a 1 cannot be installed together with a 1, which has another architecture"),
     ] {
         assert_eq!(solved(archive, request), expected, "{archive}");
     }
@@ -156,8 +156,8 @@ fn suites_pins_and_exclusions() {
         (
             "a",
             Given { pins: &[("b", "4")], ..Given::default() },
-            "no: no set of packages satisfies the request:\n  a 1 needs b, but b is there as 1.1, 1, 3, which are ruled out: it is pinned \
-             to 4\n  a 3 needs b (>= 3), but b is there as 1.1, 1, 3, which are ruled out: it is pinned to 4",
+            "no: no set of packages satisfies the request:\n  a 1 needs b, but b is available as 1.1, 1, 3, which are ruled out: it is pinned \
+             to 4\n  a 3 needs b (>= 3), but b is available as 1.1, 1, 3, which are ruled out: it is pinned to 4",
         ),
         ("a", Given { pins: &[("unrelated", "4")], ..Given::default() }, "a=1 b=1.1"),
     ] {
@@ -178,14 +178,14 @@ fn recommends() {
 #[test]
 fn explanations() {
     for (archive, request, expected) in [
-        ("busybox 1", "busibox", "there is no package busibox, and none that provides it; did you mean busybox?"),
-        ("a 1", "zzzzzz", "there is no package zzzzzz, and none that provides it"),
-        ("a 1\na 2", "a=3", "a=3 is asked for, but a is there as 2, 1"),
-        ("a 1 | Depends: b\nb 2 | Depends: c (>= 3)\nc 1", "a", "a 1 → b 2 needs c (>= 3), but c is there as 1"),
+        ("busybox 1", "busibox", "there is no package busibox, and nothing provides it; did you mean busybox?"),
+        ("a 1", "zzzzzz", "there is no package zzzzzz, and nothing provides it"),
+        ("a 1\na 2", "a=3", "a=3 is requested, but a is available as 2, 1"),
+        ("a 1 | Depends: b\nb 2 | Depends: c (>= 3)\nc 1", "a", "a 1 → b 2 needs c (>= 3), but c is available as 1"),
         (
             "a 1 | Depends: b | c (= 2)\nc 1",
             "a",
-            "a 1 needs b | c (= 2), but nothing is called b or provides it, and c is there as 1",
+            "a 1 needs b | c (= 2), but nothing is called b or provides it, and c is available as 1",
         ),
         ("a 1 | Depends: v (= 2)\nb 1 | Provides: v", "a", "a 1 needs v (= 2), but b 1 provides v"),
         ("a 1 | Depends: b c", "a", "a 1 cannot be installed: its dependency \"b c\" is malformed"),

@@ -81,7 +81,7 @@ fn parse_line(line: &str) -> Result<Option<Entry>, String> {
     match kind {
         "deb" => {}
         "deb-src" => return Ok(None),
-        _ => return Err(format!("{kind:?} is no kind of entry; expected deb or deb-src")),
+        _ => return Err(format!("{kind:?} is not a kind of entry; expected deb or deb-src")),
     }
     let mut entry = Entry::default();
     let mut rest = rest.trim_start();

@@ -44,7 +44,7 @@ fn both_forms() {
         ("deb http://m.example sid", r#"line 1: the suite "sid" needs components, such as main"#),
         ("deb http://m.example ./ main", r#"line 1: the suite "./" takes no components"#),
         ("deb http://m.example ../../x main", r#"line 1: the suite "../../x" leads out of the archive"#),
-        ("deb http://m.example sid main\nrpm x y", r#"line 2: "rpm" is no kind of entry; expected deb or deb-src"#),
+        ("deb http://m.example sid main\nrpm x y", r#"line 2: "rpm" is not a kind of entry; expected deb or deb-src"#),
         ("URIs: x\nSuites: y\nComponents: main", "line 1: the entry has no Types; expected `Types: deb`"),
         ("\nTypes: deb\nSuites: y\nComponents: main", "line 2: the entry needs an address and a suite"),
     ] {

@@ -18,9 +18,7 @@ pub const USUAL_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, thiserror::Error)]
 pub enum DrivenError {
     /// The tool would need the network.
-    #[error(
-        "{tool} has not made this root tree before, and --offline forbids it to fetch anything; build once without --offline"
-    )]
+    #[error("{tool} has not made this root tree before, and --offline forbids fetching; build once without --offline")]
     Offline {
         /// The tool.
         tool: String,

@@ -20,7 +20,7 @@ const OWNERS: &str = "root-owners";
 pub enum FixedError {
     /// The store has not got it any more.
     #[error(
-        "the root tree {sha256} that is pinned ({origin}) is not in the store, and making it anew may give another one; \
+        "the root tree {sha256} that is pinned ({origin}) is not in the store, and making it again may give a different one; \
          run `minimg lock` again, or build without --locked"
     )]
     Gone {

@@ -54,19 +54,19 @@ pub struct Source {
     pub mirror: Option<String>,
     /// The mirror of security updates, where one is named.
     pub security_mirror: Option<String>,
-    /// Whole source entries in apt's one-line or deb822 form, in place of mirror, suite and components.
+    /// Whole source entries in apt's one-line or deb822 form, instead of mirror, suite and components.
     pub entries: Vec<String>,
     /// The keyring file that signatures are checked against, in place of the usual one.
     pub keyring: Option<PathBuf>,
     /// Whether Recommends are installed too.
     pub recommends: bool,
-    /// Versions that win over newer ones: package name to version or suite.
+    /// Versions that take precedence over newer ones: package name to version or suite.
     pub pins: BTreeMap<String, String>,
     /// Packages that must not be in the tree.
     pub exclude: Vec<String>,
-    /// Whether an expired Release file is accepted.
+    /// Whether to accept an expired Release file.
     pub allow_expired: bool,
-    /// Settings that only one backend knows, under its name.
+    /// Settings for a single backend, under its name.
     pub options: BTreeMap<String, toml::Value>,
     /// The directory of the file that says so, at which relative paths in the options start; it is not part of what is asked.
     #[serde(skip)]

@@ -38,7 +38,7 @@ pub fn unreadable(error: &toml::de::Error) -> String {
 pub fn span(text: &str) -> Result<Duration, String> {
     let parsed: Option<jiff::SignedDuration> = text.parse().ok();
     let span = parsed.and_then(|span| Duration::try_from(span).ok());
-    span.ok_or_else(|| format!("{text:?} is no span of time: write `90s`, `30m` or `2h`"))
+    span.ok_or_else(|| format!("{text:?} is not a span of time: write `90s`, `30m` or `2h`"))
 }
 
 /// What is said of a limit in which nothing can be done.

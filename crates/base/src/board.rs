@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The machine that an image must run on, and what its architecture is called by everybody.
+/// The machine that an image must run on, and the names of its architecture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Board {
-    /// The name that people give: `amd64`, `raspberry-pi-4`.
+    /// The board's name: `amd64`, `raspberry-pi-4`.
     pub name: String,
-    /// One line on what it is.
+    /// One line that describes it.
     pub description: String,
-    /// What the image's configuration and index say.
+    /// The platform in the image's configuration and index.
     pub platform: Platform,
     /// The names of the architecture in the distributions.
     pub names: ArchNames,
@@ -19,14 +19,14 @@ pub struct Board {
     pub qemu: Option<String>,
     /// Buildroot's defconfig for the board, without `_defconfig`.
     pub buildroot_defconfig: Option<String>,
-    /// The most bytes that the compressed layers of an image should take; a larger one is warned of.
+    /// The most bytes that the compressed layers of an image should take; minimg warns of a larger image.
     pub size_budget: Option<u64>,
 }
 
 /// An OCI platform (image-spec, `image-index.md`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
-    /// Always `linux` so far.
+    /// Currently always `linux`.
     pub os: String,
     /// Go's name of the architecture: `amd64`, `arm`, `riscv64`.
     pub architecture: String,
@@ -38,9 +38,9 @@ pub struct Platform {
 /// The names of one architecture in the distributions; `None` where a distribution does not have it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ArchNames {
-    /// Debian and its kin: `arm64`.
+    /// Debian and its derivatives: `arm64`.
     pub deb: Option<String>,
-    /// The RPM world: `aarch64`.
+    /// RPM distributions: `aarch64`.
     pub rpm: Option<String>,
     /// Alpine: `aarch64`.
     pub apk: Option<String>,

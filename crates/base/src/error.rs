@@ -1,10 +1,10 @@
-//! The classes of failure. Every error type of the library says which it is, so that scripts can tell them apart by the exit code.
+//! The classes of failure. Every error of the library has one, so that scripts can tell failures apart by the exit code.
 
-/// What kind of failure an error is. The numbers are the program's exit codes and never change their meaning.
+/// The class of a failure. The numbers are the program's exit codes and never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Class {
-    /// The machine failed: a disk that is full, a file that cannot be read or written.
+    /// The machine failed: a full disk, a file that cannot be read or written.
     Machine = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -12,9 +12,9 @@ pub enum Class {
     Profile = 3,
     /// The request cannot be satisfied: no such package, or packages that exclude each other.
     Unsatisfiable = 4,
-    /// The network, a mirror or a registry failed, or is needed and not allowed.
+    /// The network, a mirror or a registry failed, or is needed but not allowed.
     Network = 5,
-    /// A signature, digest or date does not hold.
+    /// A signature, digest or date failed verification.
     Verification = 6,
     /// Foreign data is malformed, hostile, or larger than the stated limit.
     Malformed = 7,
@@ -22,7 +22,7 @@ pub enum Class {
     Incomplete = 8,
     /// An outside tool or engine is missing or failed.
     Tool = 9,
-    /// The lock does not fit the profile, and `--locked` forbids to resolve anew.
+    /// The lock does not match the profile, and `--locked` forbids resolving again.
     Stale = 10,
 }
 
@@ -46,7 +46,7 @@ impl Class {
         self as u8
     }
 
-    /// The word for it in JSON documents.
+    /// Its name in JSON documents.
     pub fn name(self) -> &'static str {
         match self {
             Class::Machine => "machine",
@@ -70,16 +70,16 @@ impl Class {
             Class::Profile => "a profile, board, lock or configuration file is wrong",
             Class::Unsatisfiable => "the request cannot be satisfied",
             Class::Network => "the network, a mirror or a registry failed, or was needed with --offline",
-            Class::Verification => "a signature, digest or date does not hold",
+            Class::Verification => "a signature, digest or date failed verification",
             Class::Malformed => "foreign data is malformed, hostile or too large",
             Class::Incomplete => "the image would not be complete",
             Class::Tool => "an outside tool or engine is missing or failed",
-            Class::Stale => "the lock is stale and --locked forbids to resolve anew",
+            Class::Stale => "the lock is stale and --locked forbids resolving again",
         }
     }
 }
 
-/// An error of any part, with its class: what crosses the seams between parts that do not know each other.
+/// An error of any crate, with its class: the error type between crates that do not know each other.
 #[derive(Debug)]
 pub struct Error {
     class: Class,
@@ -87,7 +87,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// Wraps a part's own error.
+    /// Wraps a crate's own error.
     pub fn new(class: Class, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { class, source: source.into() }
     }
@@ -97,7 +97,7 @@ impl Error {
         self.class
     }
 
-    /// The part's own error, to be examined with `downcast_ref`.
+    /// The crate's own error, to examine with `downcast_ref`.
     pub fn inner(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
         &*self.source
     }
@@ -115,5 +115,5 @@ impl std::error::Error for Error {
     }
 }
 
-/// The result of what crosses seams.
+/// The result of operations between crates.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -22,7 +22,7 @@ pub enum Leftover {
     /// Process groups, all members of which are killed.
     Groups(Vec<Pid>),
     /// Something that another program keeps, and that this call takes out of it, within seconds. The call must not guard anything, nor
-    /// start anything by [`minimg_sandbox::process`], which does: it would wait for ever.
+    /// start anything by [`minimg_sandbox::process`], which does: it would wait forever.
     Elsewhere(Box<dyn Fn() + Send>),
 }
 
@@ -102,7 +102,7 @@ fn clear(leftovers: MutexGuard<'static, Leftovers>) {
             Leftover::Elsewhere(_) | Leftover::Groups(_) => {}
         }
     }
-    // Last, since other programs take their time, and whoever waits may lose patience.
+    // Last, because other programs take their time, and the user may lose patience.
     for leftover in leftovers.by_number.values() {
         if let Leftover::Elsewhere(take_out) = leftover {
             take_out();

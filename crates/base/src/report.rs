@@ -1,6 +1,6 @@
-//! What happens during a build, told to whoever wants to show it. The library itself never prints.
+//! Events of a build, for a program that shows them. The library itself never prints.
 
-/// One thing that happened.
+/// An event of a build.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
     /// A new phase began, such as `resolve` or `fetch`; phases do not overlap.
@@ -20,14 +20,14 @@ pub enum Event<'a> {
         /// The size in bytes, where it is known.
         size: Option<u64>,
     },
-    /// More bytes of a download came.
+    /// More bytes of a download arrived.
     DownloadAdvanced {
         /// Which download.
         id: u64,
         /// How many more bytes.
         bytes: u64,
     },
-    /// A download ended, well or not.
+    /// A download ended, successfully or not.
     DownloadFinished {
         /// Which download.
         id: u64,
@@ -43,22 +43,22 @@ pub enum Event<'a> {
     Missed {
         /// What was looked for.
         what: &'a str,
-        /// Why it was not there.
+        /// Why it was missing.
         why: &'a str,
     },
-    /// Something that the user should know of and that does not stop the build.
+    /// Something that the user should know, which does not stop the build.
     Warning(&'a str),
-    /// A detail for those who asked for more with `--verbose`.
+    /// A detail, shown with `--verbose`.
     Detail(&'a str),
 }
 
-/// Whoever is told. Called from several threads at once; must return quickly.
+/// Receives events. Called from several threads at once; must return quickly.
 pub trait Reporter: Send + Sync {
-    /// Takes note of an event.
+    /// Receives an event.
     fn event(&self, event: Event<'_>);
 }
 
-/// Tells nobody.
+/// Ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

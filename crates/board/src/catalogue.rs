@@ -1,4 +1,4 @@
-//! The boards that can be named: those in the binary, and those of the user's directories, which add to them or hide them.
+//! The known boards: those in the binary, and those of the user's directories, which add to them or override them.
 
 use std::path::Path;
 
@@ -76,7 +76,7 @@ impl Boards {
     /// Reads a board by name, or by path if there is a `/` in it or it ends in `.toml`.
     ///
     /// # Errors
-    /// When there is none of that name, or the file cannot be read or is wrong: with every problem that it has.
+    /// When there is no such name, or the file cannot be read or is wrong: with every problem that it has.
     pub fn get(&self, name_or_path: &str) -> Result<Board> {
         let found = self.shelf.find(name_or_path)?;
         let read = || {

@@ -7,16 +7,16 @@ use minimg_base::board::{ArchNames, Board, Platform};
 use minimg_document::document::At;
 use minimg_document::problem::Problems;
 
-/// A minimg board: the machine that an image must run on, and what its architecture is called by everybody.
+/// A minimg board: the machine that an image must run on, and the names of its architecture.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(title = "minimg board")]
 pub(super) struct BoardFile {
-    /// One line on what the machine is.
+    /// One line that describes the machine.
     description: String,
-    /// What the image's configuration and index say.
+    /// The platform in the image's configuration and index.
     platform: PlatformTable,
-    /// The names of the architecture in the distributions; those that do not have it are left out.
+    /// The names of the architecture in the distributions; leave out those that do not support it.
     names: NamesTable,
     /// The instructions that the CPU has beyond the architecture's baseline, as glibc's `glibc-hwcaps` directories call them.
     #[schemars(example = &"x86-64-v3")]
@@ -27,7 +27,7 @@ pub(super) struct BoardFile {
     /// Buildroot's defconfig for the board, without `_defconfig`.
     #[schemars(example = &"raspberrypi4_64")]
     buildroot_defconfig: Option<At<String>>,
-    /// The most bytes that the compressed layers of an image should take; a larger image is warned of.
+    /// The maximum size of an image's compressed layers in bytes; minimg warns of a larger image.
     #[schemars(example = 64_000_000)]
     size_budget: Option<u64>,
 }
@@ -36,7 +36,7 @@ pub(super) struct BoardFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct PlatformTable {
-    /// The operating system: `linux`, which may be left out.
+    /// The operating system: `linux`, the default.
     #[schemars(extend("const" = "linux"))]
     os: Option<At<String>>,
     /// Go's name of the architecture: `amd64`, `arm`, `riscv64`.
@@ -51,9 +51,9 @@ struct PlatformTable {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct NamesTable {
-    /// Debian and its kin: `arm64`.
+    /// Debian and its derivatives: `arm64`.
     deb: Option<At<String>>,
-    /// The RPM world: `aarch64`.
+    /// RPM distributions: `aarch64`.
     rpm: Option<At<String>>,
     /// Alpine: `aarch64`.
     apk: Option<At<String>>,
@@ -91,7 +91,7 @@ impl PlatformTable {
         if let Some(os) = self.os.as_ref().filter(|os| os.get() != "linux") {
             problems.add(
                 os.span(),
-                format!("`{}` is not served: the only operating system is `linux`", os.get().escape_debug()),
+                format!("`{}` is not supported: the only operating system is `linux`", os.get().escape_debug()),
             );
         }
         let architecture = problems.check(self.architecture.span(), plain_word(self.architecture.get()));

@@ -1,4 +1,4 @@
-//! The catalogue of boards: the machines that images are made for.
+//! The catalogue of boards: the machines that images target.
 
 mod catalogue;
 mod file;

@@ -34,7 +34,7 @@ impl Control {
     /// Reads the one paragraph of a control file.
     ///
     /// # Errors
-    /// When it is no paragraph, or lacks Package, Version or Architecture.
+    /// When it is not a paragraph, or lacks Package, Version or Architecture.
     pub fn parse(text: &str) -> Result<Self, ControlError> {
         let text = text.trim_matches('\n');
         if text.contains("\n\n") {
@@ -48,7 +48,7 @@ impl Control {
         if !package.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b))
             || package.starts_with(['.', '-'])
         {
-            return Err(ControlError(format!("has the Package field {package:?}, which is no package name")));
+            return Err(ControlError(format!("has the Package field {package:?}, which is not a package name")));
         }
         let replaces = field(text, "Replaces").map(relations).unwrap_or_default();
         Ok(Self {

@@ -17,7 +17,7 @@ fn split(version: &str) -> (&[u8], &[u8], &[u8]) {
     (epoch.as_bytes(), upstream.as_bytes(), revision.as_bytes())
 }
 
-/// Compares by turns what is no digit and what is.
+/// Compares by turns what is not a digit and what is.
 fn compare_part(mut a: &[u8], mut b: &[u8]) -> Ordering {
     while !a.is_empty() || !b.is_empty() {
         while a.first().is_some_and(|c| !c.is_ascii_digit()) || b.first().is_some_and(|c| !c.is_ascii_digit()) {

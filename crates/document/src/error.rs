@@ -1,4 +1,4 @@
-//! Why a profile or a board cannot be had.
+//! Errors of reading profiles and boards.
 
 use std::path::PathBuf;
 
@@ -6,18 +6,18 @@ use minimg_base::error::{Class, Error};
 
 use crate::problem::FileError;
 
-/// Why a profile or a board cannot be had. Every text reads well after "failed to".
+/// An error of reading a profile or a board. Every text reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     /// The file is wrong; every problem has its line and column.
     #[error(transparent)]
     File(#[from] FileError),
     /// There is no such name.
-    #[error("cannot find the {kind} `{name}`: there is none of that name{}", remedy(.kind, .help))]
+    #[error("cannot find the {kind} `{name}`: no such name{}", remedy(.kind, .help))]
     Unknown {
         /// `profile` or `board`.
         kind: &'static str,
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// The nearest right name, or all names.
         help: Option<String>,
@@ -25,7 +25,7 @@ pub enum DocumentError {
     /// The file or directory cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -33,16 +33,16 @@ pub enum DocumentError {
     /// The file is larger than any profile needs to be.
     #[error("cannot read {}: it has more than {limit} bytes", path.display())]
     TooLarge {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
-        /// The most that is read.
+        /// The limit in bytes.
         limit: u64,
     },
 }
 
 fn remedy(kind: &str, help: &Option<String>) -> String {
     let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
-    format!("{help} (a {kind} of your own is named by a path that has a `/` or ends in `.toml`)")
+    format!("{help} (name your own {kind} by a path that contains a `/` or ends in `.toml`)")
 }
 
 impl From<DocumentError> for Error {

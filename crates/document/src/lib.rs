@@ -1,4 +1,4 @@
-//! TOML documents that people write: read into types, with every problem and its place, from the shelf they stand on.
+//! TOML documents that people write: found by name, and read into types with every problem and its place.
 
 pub mod document;
 mod error;

@@ -1,4 +1,4 @@
-//! What is wrong in a file that people wrote, with line, column and the place in the text.
+//! Problems in a file that people wrote, with line, column and the place in the text.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,54 +10,54 @@ const LONGEST_MESSAGE: usize = 600;
 /// The widest part of a line that is shown, in characters.
 const WIDTH: usize = 110;
 
-/// One thing that is wrong.
+/// A problem in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What is wrong, in one line.
+    /// The problem, in one line.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub help: Option<String>,
     /// Where, in bytes of the text; `None` when the whole file is meant.
     pub span: Option<Range<usize>>,
 }
 
-/// Collects what is wrong, so that people see all of it at once.
+/// Collects problems, so that people see all of them at once.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Notes a problem.
+    /// Adds a problem.
     pub fn add(&mut self, span: Range<usize>, message: impl Into<String>) {
         self.0.push(Problem { message: message.into(), help: None, span: Some(span) });
     }
 
-    /// Notes a problem and its remedy.
+    /// Adds a problem and its remedy.
     pub fn add_with_help(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
         self.0.push(Problem { message: message.into(), help, span: Some(span) });
     }
 
-    /// Notes a problem of the file as a whole.
+    /// Adds a problem of the file as a whole.
     pub fn add_for_file(&mut self, message: impl Into<String>) {
         self.0.push(Problem { message: message.into(), help: None, span: None });
     }
 
-    /// Notes the message of a failed check.
+    /// Adds the message of a failed check.
     pub fn check<T>(&mut self, span: Range<usize>, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.add(span, message)).ok()
     }
 
-    /// Whether nothing is wrong so far.
+    /// Whether there are no problems so far.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// `value` if nothing is wrong, else the error for the file.
+    /// `value` if there are no problems, else the error for the file.
     pub fn into_result<T>(self, file: &str, text: &str, value: T) -> Result<T, FileError> {
         if self.0.is_empty() { Ok(value) } else { Err(FileError::new(file, text, self.0)) }
     }
 }
 
-/// A file that people wrote and that is wrong: every problem with its line, column and place in the text.
+/// An invalid file: every problem with its line, column and place in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileError {
     file: String,

@@ -1,4 +1,4 @@
-//! Where files of one kind are found by name: those in the binary, then the user's directories, of which later ones win.
+//! Finds files of one kind by name: in the binary, then in the user's directories, of which later ones win.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -47,7 +47,7 @@ impl Shelf {
         Self { kind, names }
     }
 
-    /// Adds every `*.toml` of a directory. Files of a known name hide the known one.
+    /// Adds every `*.toml` of a directory. A file with a known name overrides the known file.
     pub fn add_directory(&mut self, directory: &Path) -> Result<(), DocumentError> {
         let unreadable = |source| DocumentError::Unreadable { path: directory.to_owned(), source };
         for entry in std::fs::read_dir(directory).map_err(unreadable)? {
@@ -110,7 +110,7 @@ pub fn read_file(path: &Path) -> Result<Found, DocumentError> {
 /// Reads a regular file of at most `limit` bytes.
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, DocumentError> {
     let unreadable = |source| DocumentError::Unreadable { path: path.to_owned(), source };
-    // A FIFO would block for ever and a device might never end: what it is, is asked before it is opened.
+    // A FIFO would block forever and a device might never end, so the type is checked before the file is opened.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(unreadable(std::io::Error::other("it is not a regular file")));
     }

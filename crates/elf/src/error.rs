@@ -19,7 +19,7 @@ pub enum ClosureError {
         nearest: Option<String>,
     },
     /// There is no rule set of this name.
-    #[error("cannot apply the rule set {name}: there is none of that name{}; `minimg list rules` shows all", hint(.nearest))]
+    #[error("cannot apply the rule set {name}: no such name{}; `minimg list rules` shows all", hint(.nearest))]
     Rule {
         /// As the profile names it.
         name: String,

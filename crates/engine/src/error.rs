@@ -1,16 +1,16 @@
-//! Why engines fail.
+//! Errors of engines.
 
 use super::names;
 use minimg_base::error::{Class, Error};
 use minimg_sandbox::process::ProcessError;
 
-/// Why an image did not get into an engine.
+/// An error of an engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// There is no such engine.
     #[error("there is no engine `{name}`; there are {}", names().collect::<Vec<_>>().join(" and "))]
     Unknown {
-        /// What was named.
+        /// The given name.
         name: String,
     },
     /// The engine's program is not on this machine.
@@ -33,13 +33,13 @@ pub enum EngineError {
     Failed {
         /// The program.
         name: &'static str,
-        /// What it said last.
+        /// The end of its output.
         source: ProcessError,
     },
     /// A program could not be run in a container.
     #[error("{source}")]
     Run {
-        /// What it said last.
+        /// The end of its output.
         source: ProcessError,
     },
     /// An image cannot be had from the engine.
@@ -52,25 +52,25 @@ pub enum EngineError {
         name: &'static str,
         /// The image's name.
         reference: String,
-        /// What it said last.
+        /// The end of its output.
         source: ProcessError,
     },
     /// The engine tells something else than an id.
     #[error(
-        "{name} says that the id of {reference} is {found:?}, which is none; is there more than one image of that name?"
+        "{name} says that the id of {reference} is {found:?}, which is not an id; is there more than one image of that name?"
     )]
     NoId {
         /// The program.
         name: &'static str,
         /// The image's name.
         reference: String,
-        /// What it said.
+        /// Its output.
         found: String,
     },
     /// The engine has another image under the name than was put there.
     #[error(
-        "{name} says that {reference} is {found} where {expected} was put; try the other one of --load and --import, or load a file by hand \
-         (an old Docker imports for no machine but its own)"
+        "{name} says that {reference} is {found} where {expected} was put; try the other of --load and --import, or load a file by hand \
+         (an old Docker imports for its own machine only)"
     )]
     Differs {
         /// The program.
@@ -87,7 +87,7 @@ pub enum EngineError {
     Scratch {
         /// The program.
         name: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! What tells the engines apart.
+//! The differences between engines.
 
 use minimg_base::board::Platform;
 use minimg_oci::image::Image;

@@ -1,6 +1,6 @@
-//! Container engines: putting an image into Docker or Podman.
+//! Container engines: puts images into Docker or Podman.
 //!
-//! Two ways lead there. [`Way::Load`] hands over an archive, which keeps the layers and gives an id equal to the digest of the
+//! There are two ways. [`Way::Load`] loads an archive, which keeps the layers and gives an id equal to the digest of the
 //! configuration. [`Way::Dockerfile`] imports the bare files and lets a generated Dockerfile add the configuration; the engine stamps
 //! its own time on that, so the id differs from run to run. Both give the same files and the same configuration.
 
@@ -82,7 +82,7 @@ impl Engine {
         }
     }
 
-    /// What an engine needs of this machine, and whether it is there: its program, and somebody who answers it.
+    /// What an engine needs on this machine, and whether it exists: its program, and a daemon that answers it.
     pub fn survey(name: &str, settings: &Settings) -> Vec<Part> {
         let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else { return Vec::new() };
         let part = |name: &str, found: Option<String>, remedy: String| Part {

@@ -1,4 +1,4 @@
-//! What something that does not come to its end leaves in an engine, and how it is taken out again.
+//! What an interrupted operation leaves in an engine, and how to remove it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use super::Engine;
 
 /// For how long nothing more must come. A daemon goes on for a moment with what a client asked that is no more.
 const SETTLING: Duration = Duration::from_secs(1);
-/// How long one command may take.
+/// The time limit of one command.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long all of it may take: an engine that hangs must not hold whoever presses Ctrl-C.
+/// How long all of it may take: an engine that hangs must not hold up a user who presses Ctrl-C.
 const ENOUGH: Duration = Duration::from_secs(15);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);

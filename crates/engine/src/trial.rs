@@ -1,4 +1,4 @@
-//! Programs of an image that are run in an engine to see whether it works.
+//! Runs programs of an image in an engine, to see whether the image works.
 
 use std::time::{Duration, Instant};
 
@@ -27,14 +27,14 @@ pub struct Trial<'a> {
     _guard: Guard,
 }
 
-/// How a program ended in a container.
+/// The result of a program in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
     /// Its exit code, or that of the engine, which is 125 and more; -1 if a signal ended the engine's program.
     pub code: i32,
-    /// What it wrote to standard output.
+    /// Its standard output.
     pub stdout: String,
-    /// What it wrote last to standard error.
+    /// The end of its standard error.
     pub stderr: String,
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP client: one pool of connections, one look-up of every name.
+//! The HTTP client: one connection pool, one lookup of each name.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

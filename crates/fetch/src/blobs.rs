@@ -1,4 +1,4 @@
-//! Fetching many files of known digests into the store, side by side.
+//! Fetches many files with known digests into the store in parallel.
 
 use std::fs::File;
 use std::io::{Read, Write};

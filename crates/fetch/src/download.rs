@@ -1,4 +1,4 @@
-//! One download as a reader that takes itself up again when it is cut off.
+//! One download as a reader that resumes when the connection breaks.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -201,9 +201,9 @@ impl<'f> Download<'f> {
     /// How an address was asked, where that is not plain from the download's own.
     fn way(&self, asked: &Uri) -> String {
         let host = asked.host().filter(|_| *asked != self.url.as_str());
-        let elsewhere = host.map_or(String::new(), |host| format!(", asked at {host}, to which it redirects"));
+        let elsewhere = host.map_or(String::new(), |host| format!(", redirected to {host}"));
         let proxy = self.fetcher.proxies.of(asked);
-        let through = proxy.map(|proxy| format!(", asked through the proxy {}:{}", proxy.host(), proxy.port()));
+        let through = proxy.map(|proxy| format!(", through the proxy {}:{}", proxy.host(), proxy.port()));
         format!("{elsewhere}{}", through.unwrap_or_default())
     }
 
@@ -351,7 +351,7 @@ fn range_start(response: &Response<ureq::Body>) -> Option<u64> {
     range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
 }
 
-/// Reads over what is there already, where a server answers with the whole.
+/// Skips the part that exists already, if a server answers with the whole.
 fn skip(body: &mut impl Read, count: u64) -> io::Result<()> {
     let mut buffer = vec![0; SKIP_CHUNK.min(usize::try_from(count).unwrap_or(SKIP_CHUNK))];
     let mut left = count;

@@ -1,4 +1,4 @@
-//! Why something could not be fetched.
+//! Errors of fetching.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,73 +7,71 @@ use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error};
 use minimg_store::StoreError;
 
-/// Why something could not be fetched. The texts go on after "failed to fetch …".
+/// An error of fetching. The texts continue after "failed to fetch …".
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The network may not be used and the store does not hold it.
-    #[error(
-        "{name} is not in the store and {url} may not be asked for it, since no network access is allowed (--offline)"
-    )]
+    /// The network is not allowed, and the store does not have the file.
+    #[error("{name} is not in the store and {url} cannot be fetched with --offline")]
     Offline {
-        /// What was wanted.
+        /// The name of the wanted file.
         name: String,
-        /// Where it would have come from.
+        /// Its address.
         url: String,
     },
-    /// The server does not have it.
-    #[error("{url} is not there")]
+    /// The server does not have the file.
+    #[error("{url} does not exist")]
     NotFound {
-        /// Where it was looked for.
+        /// Its address.
         url: String,
     },
     /// The server refused.
     #[error("{url} answered with status {status}")]
     Status {
-        /// Which address.
+        /// The address.
         url: String,
-        /// The status of HTTP.
+        /// The HTTP status.
         status: u16,
     },
-    /// The server wants to know who asks.
-    #[error("{url} answered with status 401: it wants to know who asks")]
+    /// The server requires authentication.
+    #[error("{url} answered with status 401: authentication required")]
     Unauthorized {
-        /// Which address.
+        /// The address.
         url: String,
-        /// How it wants to be told: the `WWW-Authenticate` header.
+        /// The challenges in the `WWW-Authenticate` header.
         challenge: Option<String>,
     },
-    /// The server leads to where nothing can be had.
+    /// The server redirects to an address that is not followed.
     #[error("{url} redirects {message}")]
     Redirect {
-        /// Which address.
+        /// The address.
         url: String,
-        /// Where to, and why that is not followed.
+        /// The target, and why it is not followed.
         message: String,
     },
-    /// The network failed, again and again.
-    #[error("{url}: {message} (tried {attempts} times, {received} bytes came)")]
+    /// The network failed repeatedly.
+    #[error("{url}: {message} (tried {attempts} times, {received} bytes received)")]
     Network {
-        /// Which address.
+        /// The address.
         url: String,
-        /// What went wrong the last time.
+        /// The last failure.
         message: String,
-        /// How often it was tried since bytes came last.
+        /// The number of attempts since the last bytes arrived.
         attempts: u32,
-        /// How many bytes had come.
+        /// The number of bytes received.
         received: u64,
     },
-    /// There is no safe connection to the server.
+    /// There is no secure connection to the server.
     #[error(
-        "{url} cannot be asked safely: {message}; the server's certificate must be of an authority that this machine trusts (those of the \
+        "no secure connection to {url}: {message}; the server's certificate must come from an authority that this machine trusts (those of the \
          package ca-certificates, or of the file that SSL_CERT_FILE names)"
     )]
     Untrusted {
-        /// Which address.
+        /// The address.
         url: String,
-        /// What TLS says.
+        /// The TLS error.
         message: String,
     },
-    /// The address is none, or of a kind that is not known.
+    /// The address is invalid, or has an unknown scheme.
     #[error("{url:?} cannot be fetched: {message}; addresses begin with http:, https: or file:")]
     Address {
         /// The address.
@@ -84,41 +82,39 @@ pub enum FetchError {
     /// A local file cannot be read.
     #[error("{path}: {source}")]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is more than there may be.
-    #[error("{url} sends more than {limit} bytes, the most that is accepted")]
+    /// The server sends more than the limit.
+    #[error("{url} sends more than the limit of {limit} bytes")]
     TooLarge {
-        /// Which address.
+        /// The address.
         url: String,
-        /// The most bytes that are accepted.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The length is not the promised one.
-    #[error(
-        "{url} has {found} bytes, not {expected} as promised; the mirror may be in the middle of an update, or damaged"
-    )]
+    /// The length differs from the expected one.
+    #[error("{url} has {found} bytes instead of {expected}; the mirror may be in the middle of an update, or damaged")]
     Size {
-        /// Which address.
+        /// The address.
         url: String,
-        /// The promised length.
+        /// The expected length.
         expected: u64,
-        /// The length that was found.
+        /// The actual length.
         found: u64,
     },
-    /// The digest is not the promised one.
+    /// The digest differs from the expected one.
     #[error(
-        "{url} has the digest {found}, not {expected} as promised; it was not kept. The mirror may be in the middle of an update, damaged or hostile"
+        "{url} has the digest {found} instead of {expected}, and was not kept. The mirror may be in the middle of an update, damaged or hostile"
     )]
     Digest {
-        /// Which address.
+        /// The address.
         url: String,
-        /// The promised digest.
+        /// The expected digest.
         expected: Digest,
-        /// The digest that was found.
+        /// The actual digest.
         found: Digest,
     },
     /// The store failed.
@@ -127,7 +123,7 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// What kind of failure it is.
+    /// The class of the failure.
     pub fn class(&self) -> Class {
         match self {
             Self::Offline { .. }
@@ -146,7 +142,7 @@ impl FetchError {
         }
     }
 
-    /// The status of HTTP with which a server refused.
+    /// The HTTP status with which a server refused.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Unauthorized { .. } => Some(401),

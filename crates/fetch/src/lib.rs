@@ -1,4 +1,4 @@
-//! Fetching files over `http`, `https` and `file`.
+//! Fetches files over `http`, `https` and `file`.
 //!
 //! What has a digest goes into the store, and is looked for there first. A connection that is cut is taken up again where it ended; a server
 //! that fails is asked again after a pause that doubles; one that sends more than was promised is cut off.
@@ -22,10 +22,10 @@ use minimg_base::digest::Digest;
 use minimg_context::Context;
 use proxy::Proxies;
 
-/// A file that is wanted, with what is known of it beforehand.
+/// A file to fetch, with what is known of it beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// What people call it: a package's or an index's name.
+    /// Its name in messages: that of a package or an index.
     pub name: String,
     /// Where it is.
     pub url: String,
@@ -35,12 +35,12 @@ pub struct Wanted {
     pub sha256: Digest,
 }
 
-/// How long and how often a server is tried.
+/// How long and how often to try a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// How often something is tried without any byte coming.
+    /// The number of attempts without any byte arriving.
     pub attempts: u32,
-    /// The pause after the first failure; it doubles with each further one.
+    /// The pause after the first failure; it doubles with each further failure.
     pub first_pause: Duration,
     /// How long to wait for a connection.
     pub connect: Duration,
@@ -68,10 +68,10 @@ pub struct Validators {
     pub modified: Option<String>,
 }
 
-/// The answer to a question for a document that may be known already.
+/// The answer to a request for a document that may be known already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
-    /// It is still what it was.
+    /// It has not changed.
     Unchanged,
     /// It is new or has changed.
     New {
@@ -91,7 +91,7 @@ pub struct Fetcher<'a> {
     headers: Vec<(&'static str, String)>,
     /// Bytes a second of the fastest document so far; 0 when there was none.
     rate: AtomicU64,
-    /// Set when nobody waits any more.
+    /// Set when the result is no longer needed.
     stop: Option<Arc<AtomicBool>>,
 }
 
@@ -99,12 +99,12 @@ pub struct Fetcher<'a> {
 const TELLING: usize = 50_000;
 
 impl<'a> Fetcher<'a> {
-    /// A fetcher with the usual patience.
+    /// A fetcher with the default patience.
     pub fn new(context: Context<'a>) -> Self {
         Self::with_patience(context, Patience::default())
     }
 
-    /// A fetcher that tries as long and as often as it is told.
+    /// A fetcher with the given patience.
     pub fn with_patience(context: Context<'a>, patience: Patience) -> Self {
         let proxies = Arc::new(Proxies::new(&context.settings.proxies));
         let agent = agent::new(&patience, context.settings.authorities, &proxies);
@@ -138,7 +138,7 @@ impl<'a> Fetcher<'a> {
     /// Begins to fetch something of at most `limit` bytes; where `size` is known, exactly that many must come.
     ///
     /// # Errors
-    /// When it is not there, cannot be had, or the network is needed and may not be used.
+    /// If it does not exist, cannot be fetched, or the network is needed but not allowed.
     pub fn open(&self, name: &str, url: &str, size: Option<u64>, limit: u64) -> Result<Download<'_>, FetchError> {
         Ok(Download::open(self, name, url, size, limit, None)?.0)
     }
@@ -146,7 +146,7 @@ impl<'a> Fetcher<'a> {
     /// Fetches a document whose digest is not known beforehand, unless it is still the one that `known` stands for.
     ///
     /// # Errors
-    /// As [`Fetcher::open`], and when the document is longer than `limit`.
+    /// Like [`Fetcher::open`], and when the document is longer than `limit`.
     pub fn document(
         &self,
         name: &str,

@@ -53,7 +53,7 @@ impl Proxies {
     }
 }
 
-/// A proxy, and the hosts that are asked without it; none if it is no address of a proxy.
+/// A proxy, and the hosts that are asked without it; none if it is not an address of a proxy.
 fn proxy(address: &str, direct: &str) -> Option<Proxy> {
     let plain = Proxy::new(address).ok()?;
     let mut proxy = Proxy::builder(plain.protocol()).host(plain.host()).port(plain.port());

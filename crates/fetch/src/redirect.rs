@@ -1,4 +1,4 @@
-//! Redirects: where an answer leads, and what may be told there.
+//! Redirects: where an answer leads, and what the next server may learn.
 
 use std::io::{self, Read as _};
 
@@ -11,7 +11,7 @@ pub(super) const MOST: usize = 10;
 /// The most bytes of a redirect's own text that are read to keep the connection.
 const LONGEST_TEXT: u64 = 64 * 1024;
 
-/// Where an answer leads; none if it is no redirect (RFC 9110, section 15.4).
+/// Where an answer leads; none if it is not a redirect (RFC 9110, section 15.4).
 pub(super) fn location(response: &Response<ureq::Body>) -> Option<&[u8]> {
     let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     response.headers().get(header::LOCATION).filter(|_| is_redirect).map(|location| location.as_bytes())
@@ -29,7 +29,7 @@ pub(super) fn finish(response: Response<ureq::Body>) {
 /// Why it is not followed, to be read after "redirects".
 pub(super) fn target(asked: &Uri, location: &[u8], safe: bool) -> Result<Uri, String> {
     let resolved = resolved(&asked.to_string(), location);
-    let wrong = || format!("to {:?}, which is no address", String::from_utf8_lossy(location));
+    let wrong = || format!("to {:?}, which is not an address", String::from_utf8_lossy(location));
     let target: Uri = resolved.and_then(|address| address.parse().ok()).ok_or_else(wrong)?;
     match (asked.scheme_str(), target.scheme_str()) {
         (Some("https"), Some("http")) if safe => Err(format!("to {target}, which is not safe as https is")),
@@ -92,11 +92,11 @@ mod tests {
             ("http://a/b", "http://[::1]:8/e", Ok("http://[::1]:8/e")),
             ("http://a/b", "HTTPS://e/", Ok("https://e/")),
             ("https://a/b", "http://a/b", Err("to http://a/b, which is not safe as https is")),
-            ("http://a/b", "file:///etc/passwd", Err("to \"file:///etc/passwd\", which is no address")),
+            ("http://a/b", "file:///etc/passwd", Err("to \"file:///etc/passwd\", which is not an address")),
             ("http://a/b", "ftp://e/f", Err("to ftp://e/f, which is neither http nor https")),
-            ("http://a/b", "http://", Err("to \"http://\", which is no address")),
-            ("http://a/b", "http:///e", Err("to \"http:///e\", which is no address")),
-            ("http://a/b", "http://e:99999/", Err("to \"http://e:99999/\", which is no address")),
+            ("http://a/b", "http://", Err("to \"http://\", which is not an address")),
+            ("http://a/b", "http:///e", Err("to \"http:///e\", which is not an address")),
+            ("http://a/b", "http://e:99999/", Err("to \"http://e:99999/\", which is not an address")),
         ] {
             let found = target(&asked.parse().unwrap(), location.as_bytes(), true).map(|uri| uri.to_string());
             assert_eq!(found.as_deref().map_err(String::as_str), expected, "{asked} {location}");

@@ -12,9 +12,9 @@ use minimg_base::digest::Digest;
 pub struct Config {
     /// The program and the arguments that are always given, never through a shell.
     pub entrypoint: Vec<String>,
-    /// The arguments that a user may replace; the program itself when there is no entrypoint.
+    /// The arguments that a user can replace; the program itself if there is no entrypoint.
     pub cmd: Vec<String>,
-    /// The environment by name.
+    /// Environment variables by name.
     pub env: BTreeMap<String, String>,
     /// `user`, `uid` or either with `:group`; empty for root.
     pub user: String,
@@ -28,7 +28,7 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// The signal that asks the program to stop, such as `SIGQUIT`.
     pub stop_signal: Option<String>,
-    /// How an engine finds out whether the program works.
+    /// How an engine checks whether the program works.
     pub healthcheck: Option<Healthcheck>,
 }
 
@@ -43,7 +43,7 @@ pub struct Healthcheck {
     pub timeout: Option<u64>,
     /// Nanoseconds from the start in which failures do not count.
     pub start_period: Option<u64>,
-    /// Failures in a row after which the container is unhealthy.
+    /// The number of consecutive failures after which the container is unhealthy.
     pub retries: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Checking OpenPGP signatures against keyrings: those of archives and of lists of digests.
+//! Checks OpenPGP signatures of archives and of lists of digests against keyrings.
 
 use std::fs;
 use std::io::{self, Read};

@@ -42,7 +42,7 @@ pub fn paragraphs(status: &[u8]) -> Result<Vec<Control>, String> {
         let text = paragraph.join("\n") + "\n";
         let control = Control::parse(&text).map_err(|problem| problem.to_string())?;
         if !control.architecture.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(format!("{} has the architecture {:?}, which is none", control.package, control.architecture));
+            return Err(format!("{} has the invalid architecture {:?}", control.package, control.architecture));
         }
         all.push(control);
     }

@@ -1,4 +1,4 @@
-//! Which package each file of a root tree belongs to, as the tree's own package database says.
+//! Which package each file of a root tree belongs to, according to the tree's own package database.
 //!
 //! A root tree that minimg did not put together itself (a root tarball, an image, what an installer left behind) brings the database of
 //! its package manager along. The databases are only read, within limits, and never believed beyond naming an owner: a path that the
@@ -32,21 +32,21 @@ pub struct Installed {
     pub paths: Vec<Box<[u8]>>,
 }
 
-/// Why a database cannot be read.
+/// An error of reading a package database.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
     /// A file of it cannot be read.
     #[error("cannot read {path} of the root tree: {source}")]
     Read {
-        /// Which file.
+        /// The file.
         path: RootPath,
-        /// What went wrong.
+        /// The error.
         source: io::Error,
     },
     /// A file of it is larger than any real one.
-    #[error("{path} of the root tree has {size} bytes, and no package database has more than {LARGEST}")]
+    #[error("{path} of the root tree has {size} bytes, more than the {LARGEST} that a package database may have")]
     TooLarge {
-        /// Which file.
+        /// The file.
         path: RootPath,
         /// Its length in bytes.
         size: u64,
@@ -54,7 +54,7 @@ pub enum OwnershipError {
     /// A file of it is not what it should be.
     #[error("the package database {path} of the root tree is malformed: {message}")]
     Malformed {
-        /// Which file.
+        /// The file.
         path: RootPath,
         /// What is wrong.
         message: String,

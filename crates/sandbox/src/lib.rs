@@ -1,4 +1,4 @@
-//! Outside tools and programs of other machines: found, run with limits, in namespaces without privilege.
+//! Runs outside tools and programs of other machines with limits, in namespaces without privilege.
 
 mod emulator;
 pub mod namespace;

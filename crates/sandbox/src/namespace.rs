@@ -66,7 +66,7 @@ impl Namespace {
         };
         let mut reason = String::new();
         for (ids, mapping) in ways {
-            // Where parts of /proc are covered, as in a container, it cannot be mounted anew.
+            // Where parts of /proc are covered, as in a container, it cannot be mounted again.
             for proc in [&["--mount-proc"][..], &[]] {
                 let mut prefix: Vec<OsString> =
                     vec![setpriv.clone().into(), "--pdeathsig".into(), "KILL".into(), unshare.clone().into()];
@@ -146,7 +146,7 @@ impl Namespace {
         self.prefix.iter().cloned().chain([program.to_owned()]).chain(arguments).collect()
     }
 
-    /// The command that removes a directory with all that was made in it, whoever owns that there.
+    /// The command that removes a directory with everything in it, whoever owns it there.
     fn remover(&self, path: &Path) -> Vec<OsString> {
         let [program, options @ ..] = REMOVE;
         self.wrap(program.as_ref(), options.map(OsString::from).into_iter().chain([path.into()]))
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_namespace_that_does_not_come_is_not_waited_for() {
-        // As `unshare` does where another namespace is not allowed: its helper waits for ever, and holds its output open.
+        // As `unshare` does where another namespace is not allowed: its helper waits forever, and holds its output open.
         let prefix = ["/bin/sh", "-c", "sleep 1000 & echo not allowed >&2; exit 1"];
         let namespace = Namespace { ids: Ids::Mapped, prefix: prefix.map(OsString::from).to_vec() };
         assert_eq!(namespace.try_out(), Err("not allowed".to_owned()));

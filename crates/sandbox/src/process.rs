@@ -1,4 +1,4 @@
-//! Running an outside tool so that it can neither hang this program nor fail without a word.
+//! Runs an outside tool so that it can neither hang this program nor fail silently.
 //!
 //! The tool reads from and writes to files, never pipes: a grandchild that keeps a pipe open would keep us waiting for its end. It runs
 //! in a process group of its own, which is killed as a whole when the tool fails, takes too long or writes too much, and when this program is
@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use minimg_base::interrupt::{self, Leftover};
 use minimg_tree::archive::Limits;
 
-/// How many of a failed tool's last lines are shown.
+/// The number of a failed tool's last lines to show.
 const LAST_LINES: usize = 15;
 /// How much of a tool's output is looked at: its beginning for what it says, its end for what went wrong.
 const MOST_OUTPUT: u64 = 1024 * 1024;
@@ -46,7 +46,7 @@ pub struct Command {
     pub patience: Duration,
 }
 
-/// Why a tool did not do its work.
+/// An error of running a tool.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// It cannot be run.
@@ -54,7 +54,7 @@ pub enum ProcessError {
     Start {
         /// The command line.
         command: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// It said that it failed.
@@ -72,7 +72,7 @@ pub enum ProcessError {
     Hangs {
         /// The command line.
         command: String,
-        /// How long it was waited for.
+        /// The time limit.
         patience: Duration,
         /// Its last lines, each after a line break.
         last: String,
@@ -82,7 +82,7 @@ pub enum ProcessError {
     TooMuch {
         /// The command line.
         command: String,
-        /// How much it may write.
+        /// The limit of its output in bytes.
         limit: u64,
         /// Its last lines, each after a line break.
         last: String,
@@ -94,7 +94,7 @@ pub fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(path).map(|directory| directory.join(program)).find(|path| is_program(path))
 }
 
-/// Whether a file can be run by somebody.
+/// Whether a file is executable for anyone.
 fn is_program(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
@@ -185,7 +185,7 @@ pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &
         }
     };
     for group in groups {
-        // It may have ended by itself meanwhile; of a tool that failed some children may wait for ever.
+        // It may have ended by itself meanwhile; of a tool that failed some children may wait forever.
         let _ = kill_process_group(group, Signal::KILL);
     }
     handle.wait().map_err(Ended::NotStarted)?;

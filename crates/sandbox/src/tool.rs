@@ -1,4 +1,4 @@
-//! The outside tools that backends drive: finding one, and running it so that people see what it does and why it failed.
+//! The outside tools that backends drive: finds one, and runs it so that people see what it does and why it failed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -13,7 +13,7 @@ use minimg_context::{Context, Part};
 
 /// Where a machine's administration programs are, which an ordinary user's PATH leaves out.
 const ADMINISTRATION: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
-/// How often a log is looked at for what is new in it.
+/// The interval at which to look for new lines in a log.
 const GLANCE: Duration = Duration::from_millis(100);
 /// A longer line is told in parts.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -55,12 +55,12 @@ impl Need {
     }
 }
 
-/// Why an outside tool did not do its work.
+/// An error of an outside tool.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
     /// It is not on this machine.
     #[error(
-        "cannot find {programs} on this machine; install it, on Debian with `{remedy}`; `minimg doctor` shows what else is missing"
+        "cannot find {programs} on this machine; install it, on Debian with `{remedy}`; `minimg doctor` lists everything that is missing"
     )]
     Missing {
         /// The program, or those of which one would do.
@@ -69,7 +69,7 @@ pub enum ToolError {
         remedy: String,
     },
     /// It failed, or did not end.
-    #[error("{source}\nthe whole log is {log}")]
+    #[error("{source}\nthe full log is {log}")]
     Failed {
         /// What happened, with its last lines.
         source: ProcessError,
@@ -78,8 +78,8 @@ pub enum ToolError {
     },
     /// This machine does not let it act as root of a namespace.
     #[error(
-        "cannot make namespaces to run {tool} in: {reason}; run as root, or allow user namespaces \
-         (`sysctl -w kernel.unprivileged_userns_clone=1` and `user.max_user_namespaces`; in a container give it that right)"
+        "cannot make namespaces to run {tool} in: {reason}; run as root or allow user namespaces \
+         (`sysctl -w kernel.unprivileged_userns_clone=1` and `user.max_user_namespaces`; in a container, grant it that right)"
     )]
     NoNamespace {
         /// The tool that would run in it.
@@ -102,13 +102,11 @@ pub enum ToolError {
         reason: String,
     },
     /// Its directory cannot be made.
-    #[error(
-        "cannot make a directory to work in at {path}: {source}; free some space or name another store with --store"
-    )]
+    #[error("cannot make a working directory at {path}: {source}; free some space or name another store with --store")]
     Workspace {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }
@@ -253,7 +251,7 @@ mod tests {
         let (ended, _, _) = run_sh("for i in $(seq 40); do echo line $i; done; exit 3", None);
         let error = ended.unwrap_err();
         assert!(error.contains("failed with exit status: 3\n  line 26\n"), "{error}");
-        assert!(error.ends_with("\n  line 40\nthe whole log is STORE/v1/logs/sh.log"), "{error}");
+        assert!(error.ends_with("\n  line 40\nthe full log is STORE/v1/logs/sh.log"), "{error}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Store {
     /// What was stored under this key, checked; a damaged entry is dropped and `None` returned.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// If it exists but cannot be read.
     pub fn entry(&self, kind: &str, key: &Digest) -> Result<Option<Bytes>, StoreError> {
         let Some((bytes, sum)) = self.entry_with_sum(kind, key)? else { return Ok(None) };
         if sum_of(&bytes) != sum {
@@ -30,11 +30,11 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    /// As [`Store::entry`], for large entries of which only a few pages are wanted: `check` decides from the bytes whether they are
+    /// Like [`Store::entry`], for large entries of which only a few pages are wanted: `check` decides from the bytes whether they are
     /// sound, in place of hashing all of them.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// If it exists but cannot be read.
     pub fn entry_checked_by(
         &self,
         kind: &str,
@@ -64,7 +64,7 @@ impl Store {
         Ok(Some((bytes.slice(32..), sum)))
     }
 
-    /// Stores `bytes` under this key, in place of what was there.
+    /// Stores `bytes` under this key, replacing what was there.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -78,7 +78,7 @@ impl Store {
     /// Forgets an entry.
     ///
     /// # Errors
-    /// When it is there and cannot be removed.
+    /// If it exists but cannot be removed.
     pub fn remove_entry(&self, kind: &str, key: &Digest) -> Result<(), StoreError> {
         self.drop_damaged(&self.entry_path(kind, key))
     }

@@ -12,7 +12,7 @@ use minimg_base::digest::Digest;
 /// The kind of the logs of outside tools, which are not checked.
 const LOGS: &str = "logs";
 
-/// How much of one kind is in the store.
+/// How much space one kind takes in the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct UsageOf {
     /// How many files.
@@ -24,12 +24,12 @@ pub struct UsageOf {
 /// How much is in the store, by kind: `blobs`, and the kinds of entries.
 pub type Usage = BTreeMap<String, UsageOf>;
 
-/// A damaged file that was found, and dropped.
+/// A damaged file that was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
-    /// Which file.
+    /// The file.
     pub path: PathBuf,
-    /// What was wrong with it.
+    /// The damage.
     pub message: String,
 }
 

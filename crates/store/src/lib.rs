@@ -3,7 +3,7 @@
 //! Two kinds of things lie in it. *Blobs* are named by their SHA-256: packages, layers. *Entries* are named by a kind and the digest of
 //! whatever they were computed from, and carry their own checksum: a parsed index, a package's listing, the layer that a recipe gave.
 //! Both are written to `tmp/` and renamed into place, so a reader sees a whole one or none; both are checked when they are read, and one
-//! that does not fit its name is dropped and counts as absent. Nothing in the store is needed: all of it can be fetched or made anew.
+//! that does not fit its name is dropped and counts as absent. Nothing in the store is needed: all of it can be fetched or made again.
 //!
 //! Several processes may use one store. They agree by file locks, which the kernel releases when a process dies.
 
@@ -26,7 +26,7 @@ use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error};
 use minimg_tree::map_file;
 
-/// The version of the layout on disk; a store of another version is left alone and a new one is begun beside it.
+/// The version of the layout on disk; a store of another version is left alone, and a new one is created next to it.
 const LAYOUT: &str = "v1";
 
 /// The cache on disk.
@@ -35,25 +35,25 @@ pub struct Store {
     root: PathBuf,
 }
 
-/// Why the store failed. That something is absent or was damaged is not a failure.
+/// An error of the store. That something is absent or was damaged is not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file of the store cannot be used.
     #[error("cannot use the store's {path}: {source}; free some space or name another store with --store")]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// What was to be stored is not what it was said to be.
-    #[error("{what} has the digest {found}, not {expected} as promised; it was not kept")]
+    /// The content does not match its expected digest.
+    #[error("{what} has the digest {found} instead of {expected}, and was not kept")]
     Mismatch {
-        /// What it was said to be.
+        /// The name of the content.
         what: String,
-        /// The digest that it should have.
+        /// The expected digest.
         expected: Digest,
-        /// The digest that it has.
+        /// The actual digest.
         found: Digest,
     },
 }
@@ -69,7 +69,7 @@ impl From<StoreError> for Error {
 }
 
 impl Store {
-    /// Opens the store below `directory`, making it where it does not exist.
+    /// Opens the store below `directory`, and creates it if it does not exist.
     ///
     /// # Errors
     /// When the directory cannot be made or written to.
@@ -86,7 +86,7 @@ impl Store {
         Ok(store)
     }
 
-    /// The store below `directory` if there is one; makes nothing, for those who only look.
+    /// The store below `directory`, if there is one; creates nothing.
     ///
     /// # Errors
     /// When the working directory, to which a relative name refers, is gone.
@@ -115,7 +115,7 @@ impl Store {
     /// A blob whose content was checked against its name; a damaged one is dropped and `None` returned.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// If it exists but cannot be read.
     pub fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
         let path = self.blob_path(digest);
         let bytes = match map_file(&path) {
@@ -134,7 +134,7 @@ impl Store {
     /// A blob to be streamed, checked against its name beforehand without being held in memory; a damaged one is dropped.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// If it exists but cannot be read.
     pub fn open_blob(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
         let path = self.blob_path(digest);
         let mut file = match File::open(&path) {
@@ -155,7 +155,7 @@ impl Store {
     /// A blob of which the caller checks the parts that it reads against checksums of its own: nothing is read here.
     ///
     /// # Errors
-    /// When it is there and cannot be opened.
+    /// If it exists but cannot be opened.
     pub fn open_blob_in_parts(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
         let path = self.blob_path(digest);
         match File::open(&path) {
@@ -205,7 +205,7 @@ impl Store {
     pub fn new_log(&self, name: &str) -> Result<(PathBuf, File), StoreError> {
         let path = self.logs().join(name);
         fs::create_dir_all(self.logs()).map_err(|e| io_error(&path, e))?;
-        // Whoever still writes to the older one, or reads it, may go on with that.
+        // A process that still writes or reads the older one can go on with it.
         self.drop_damaged(&path)?;
         let file = File::options().create_new(true).read(true).append(true).open(&path);
         Ok((path.clone(), file.map_err(|e| io_error(&path, e))?))
@@ -232,7 +232,7 @@ fn io_error(path: &Path, source: io::Error) -> StoreError {
     StoreError::Io { path: path.to_owned(), source }
 }
 
-/// Notes that something was used, for [`Store::prune`]. It is only a hint, so a store that cannot be written to is no failure.
+/// Notes that something was used, for [`Store::prune`]. It is only a hint, so a store that cannot be written to is not a failure.
 fn touch(path: &Path) {
     let now = std::time::SystemTime::now();
     let recent = |meta: fs::Metadata| meta.modified().ok().and_then(|then| now.duration_since(then).ok());

@@ -38,7 +38,7 @@ impl BlobWriter {
     /// Gives the blob its name if it is the promised one.
     ///
     /// # Errors
-    /// As [`BlobWriter::commit`], and when the digest is another one: then nothing is kept. `what` names it in the message.
+    /// Like [`BlobWriter::commit`], and when the digest is another one: then nothing is kept. `what` names it in the message.
     pub fn commit_as(self, expected: &Digest, what: &str) -> Result<u64, StoreError> {
         let temporary = self.store.temporary();
         let (out, found, size) = self.out.finish();

@@ -1,4 +1,4 @@
-//! What is in a file: its size, and where its bytes can be had when somebody wants them.
+//! The content of a file: its size, and where to read its bytes when they are needed.
 
 use std::fmt;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// Whoever holds the bytes of files: a package that unpacks itself when first asked, a directory, an archive spilled to disk.
+/// A holder of files' bytes: a package that unpacks itself on first use, a directory, an archive spilled to disk.
 ///
 /// Keys are the source's own. Both ways of reading give the same bytes, every time.
 pub trait ContentSource: Send + Sync {
@@ -98,7 +98,7 @@ impl Content {
         if size == self.size {
             return Ok(());
         }
-        Err(io::Error::other(format!("the content has {size} bytes where {} were promised", self.size)))
+        Err(io::Error::other(format!("the content has {size} bytes instead of {}", self.size)))
     }
 }
 
@@ -256,7 +256,7 @@ pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(size.min(limit) as usize);
     file.take(limit + 1).read_to_end(&mut bytes).map_err(named)?;
     if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("{}: larger than the {limit} bytes that are accepted", path.display())));
+        return Err(io::Error::other(format!("{}: larger than the limit of {limit} bytes", path.display())));
     }
     Ok(bytes)
 }

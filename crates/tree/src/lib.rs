@@ -66,7 +66,7 @@ impl RootTree {
         node.package.and_then(|id| self.packages.get(id.0 as usize))
     }
 
-    /// Puts a node at a path, in place of what was there. The root itself cannot be replaced: that is ignored.
+    /// Puts a node at a path, replacing what was there. The root itself cannot be replaced: that is ignored.
     pub fn insert(&mut self, path: RootPath, node: Node) -> Option<Node> {
         if path.is_root() {
             return None;
@@ -113,7 +113,7 @@ impl RootTree {
             .filter(move |(path, _)| path.starts_with(directory))
     }
 
-    /// How many paths there are.
+    /// The number of paths.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }

@@ -11,7 +11,7 @@ pub const PATH_MAX: usize = 4096;
 
 /// A path inside a root tree: raw bytes without a leading slash; the empty path is the root itself.
 ///
-/// A value of this type cannot leave its root: the constructors refuse or clamp `..`, so whoever holds one need not check again.
+/// A value of this type cannot leave its root: the constructors refuse or clamp `..`, so its holder need not check again.
 /// The order is that of the bytes, in which a directory always comes before what is in it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RootPath(Box<[u8]>);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Kind, RootPath, RootTree};
 
-/// How many links one look-up may follow, as in the kernel (`MAXSYMLINKS`).
+/// The number of links that one lookup may follow, as in the kernel (`MAXSYMLINKS`).
 pub const MAX_LINKS: usize = 40;
 
 /// Names one file in its root whatever path it was reached by, as device and inode do.
@@ -67,7 +67,7 @@ pub struct Resolved {
     pub entry: Option<Entry>,
 }
 
-/// Why a path leads nowhere.
+/// An error of resolving a path.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// More than [`MAX_LINKS`] links had to be followed.
@@ -89,7 +89,7 @@ pub enum ResolveError {
 ///
 /// # Errors
 /// After [`MAX_LINKS`] links, when something on the way is missing or is not a directory, and when the root cannot be read. That the
-/// last component is missing is no error: the entry is `None` then.
+/// last component is missing is not an error: the entry is `None` then.
 pub fn resolve<R: Root + ?Sized>(root: &R, from: &RootPath, name: &[u8]) -> Result<Resolved, ResolveError> {
     let mut pending: Vec<Box<[u8]>> = Vec::new();
     let mut at = if name.first() == Some(&b'/') { RootPath::root() } else { from.clone() };

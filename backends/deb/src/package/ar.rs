@@ -44,6 +44,6 @@ pub(super) fn read_header(reader: &mut impl BufRead) -> Result<Option<Header>, P
     let size = field(48..58).filter(|size| size.bytes().all(|b| b.is_ascii_digit())).and_then(|size| size.parse().ok());
     match (name, size) {
         (Some(name), Some(size)) => Ok(Some(Header { name: name.to_owned(), size })),
-        _ => Err(Problem::Container("a header has a name or size that is none".into())),
+        _ => Err(Problem::Container("a header has an invalid name or size".into())),
     }
 }

@@ -29,12 +29,12 @@ const MAX_CONTROL_FILE: u64 = 32 << 20;
 /// Reads a package, whose digest was checked, up to its files, which are then read from the second value.
 ///
 /// # Errors
-/// When the bytes are no package, or beyond the limits.
+/// When the bytes are not a package, or beyond the limits.
 pub fn read<'a>(reader: impl BufRead + Send + 'a) -> Result<(Metadata, Data<'a>), Problem> {
     read_rationed(reader, None)
 }
 
-/// As [`read`]; all that is decoded, of the files too, is taken of the ration.
+/// Like [`read`]; all that is decoded, of the files too, is taken of the ration.
 pub(super) fn read_rationed<'a>(
     mut reader: impl BufRead + Send + 'a,
     ration: Option<Arc<Ration>>,
@@ -72,7 +72,7 @@ fn read_format(reader: &mut impl BufRead) -> Result<(), Problem> {
     reader.take(header.size).read_to_end(&mut format)?;
     if !format.starts_with(b"2.") {
         let format = String::from_utf8_lossy(&format);
-        return Err(Problem::Container(format!("its format is {:?}, and 2.0 is known", format.trim_end())));
+        return Err(Problem::Container(format!("its format is {:?}, but only 2.0 is supported", format.trim_end())));
     }
     continue_at_even(reader, header.size)
 }

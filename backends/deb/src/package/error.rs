@@ -1,4 +1,4 @@
-//! What can be wrong with a package.
+//! Errors in a package.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use minimg_store::StoreError;
 use minimg_tree::RootPath;
 use minimg_tree::archive::TarError;
 
-/// Why a package cannot be used.
+/// An error in a package.
 #[derive(Debug, thiserror::Error)]
 #[error("{package}: {problem}")]
 pub struct PackageError {
@@ -27,7 +27,7 @@ pub enum Problem {
     #[error("not a Debian package: {0}")]
     Container(String),
     /// The package is compressed in a way that is not known.
-    #[error("the member {0:?} is compressed in a way that is not known; gz, xz, zst and bz2 are")]
+    #[error("the member {0:?} has an unknown compression; gz, xz, zst and bz2 are supported")]
     Compression(String),
     /// One of the two inner archives is malformed.
     #[error("{member}: {source}")]
@@ -41,7 +41,7 @@ pub enum Problem {
     #[error("its control file {0}")]
     Control(ControlError),
     /// The package is another one than was pinned.
-    #[error("it says that it is {found}; the index or lock is wrong, resolve anew")]
+    #[error("it says that it is {found}; the index or lock is wrong; resolve again")]
     Identity {
         /// What the control paragraph says.
         found: String,

@@ -1,4 +1,4 @@
-//! The contents of one package's files, had when they are first asked for: from the pack, else by decoding the package once.
+//! The contents of one package's files, read on first use: from the pack, or by decoding the package once.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -157,7 +157,7 @@ impl Reading {
             self.next = key as u64 + 1;
             self.read += size;
             if is_wanted(key as u64) {
-                // What is only claimed must not take room for ever.
+                // What is only claimed must not take up room forever.
                 let is_enough = self.ration.as_ref().map_or(Ok(()), |ration| ration.expect(size));
                 is_enough.map_err(|e| wrong(TarError::Io(e)))?;
                 spill.add(key, &mut self.data, size).map_err(|e| wrong(TarError::Io(e)))?;

@@ -1,4 +1,4 @@
-//! What is known of a package without its files' contents: cached in the store under the package's digest, so that a package that was
+//! What is known of a package without its files' contents, cached in the store under the package's digest, so that a package that was
 //! seen once need not be decoded again to know what is in it.
 //!
 //! The form, after a version: control paragraph, files of the control archive, then every member as kind, mode, owner, group, time,

@@ -134,7 +134,7 @@ impl Write for Summed<'_> {
     }
 }
 
-/// Why a pack could not be written.
+/// An error of writing a pack.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PackError {
     #[error(transparent)]

@@ -29,7 +29,7 @@ impl Prefetch {
             let waiting = waiting.clone();
             std::thread::spawn(move || {
                 while let Some((files, last)) = next(&waiting) {
-                    // Whoever needs the file will see the same error, and tell it.
+                    // The reader that needs the file gets the same error, and reports it.
                     let _ = files.prepare(last);
                 }
             });

@@ -1,4 +1,4 @@
-//! How much is decoded of packages that nobody has signed for yet.
+//! Limits for decoding packages whose signature is not known yet.
 
 use std::io::{self, Read};
 use std::sync::Arc;

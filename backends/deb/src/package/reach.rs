@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_reaches_to_its_neighbours_and_to_the_programs() {
+    fn a_file_reaches_to_its_neighbors_and_to_the_programs() {
         let members = [
             member("lib/x-linux-gnu/", 0o755),
             member("lib/x-linux-gnu/libc.so.6", 0o755),

@@ -11,7 +11,7 @@ pub(super) struct Choice {
     pub(super) link: String,
     /// The name below `/etc/alternatives`.
     pub(super) name: String,
-    /// What the link shall lead to.
+    /// What the link should lead to.
     pub(super) path: String,
     /// The highest wins.
     pub(super) priority: i64,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::accounts::{Accounts, From, NewGroup, NewUser};
 
-/// The options of a command line: those that take a value with it, then what is no option.
+/// The options of a command line: those that take a value with it, then what is not an option.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {
     pub(super) values: BTreeMap<String, String>,

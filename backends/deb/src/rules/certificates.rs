@@ -1,4 +1,4 @@
-//! The bundle of CA certificates and the links beside it, as `update-ca-certificates` makes them.
+//! The bundle of CA certificates and the links next to it, as `update-ca-certificates` makes them.
 
 use sha1::{Digest as _, Sha1};
 
@@ -137,7 +137,7 @@ fn canonical_name(mut name: &[u8]) -> Option<Vec<u8>> {
     Some(canonical)
 }
 
-/// `None` inside for what is no string and stays as it is.
+/// `None` inside for what is not a string and stays as it is.
 fn canonical_text(value: &Value<'_>) -> Option<Option<Vec<u8>>> {
     let latin = |bytes: &[u8]| bytes.iter().map(|&b| char::from(b)).collect::<String>();
     let wide = |bytes: &[u8], width| {

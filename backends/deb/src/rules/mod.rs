@@ -228,7 +228,7 @@ fn sysusers(rules: &mut Rules<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Links of `update-alternatives`. What does not exist in the tree is no choice, as for the tool.
+/// Links of `update-alternatives`. What does not exist in the tree is not a choice, as for the tool.
 fn links_of_alternatives(rules: &mut Rules<'_>) -> io::Result<()> {
     let mut choices = Vec::new();
     let mut unclear = Vec::new();

@@ -1,5 +1,5 @@
 //! Reads the commands of a maintainer script that are certain without running it: words that are literal, or variables that the
-//! script sets to one literal. It is no shell; what it does not know it leaves unknown.
+//! script sets to one literal. It is not a shell; what it does not know it leaves unknown.
 
 use std::collections::BTreeMap;
 

@@ -159,7 +159,7 @@ impl<'r, 's, R: Root + ?Sized> Checker<'r, 's, R> {
         let is_directory = self.loader.view().place(&absolute(path))?.is_ok_and(|p| p.entry == Entry::Directory);
         let severity = if is_directory { Severity::Warning } else { Severity::Error };
         let message =
-            "it cannot be read, so nothing is known of it: check as root, or as a user who may read everything";
+            "it cannot be read and was not checked: run the check as root, or as a user who can read everything";
         self.findings.insert(Finding { severity, path: path.to_string(), message: message.to_owned() });
         Ok(())
     }
@@ -187,7 +187,7 @@ impl<'r, 's, R: Root + ?Sized> Checker<'r, 's, R> {
         for missing in process.missing.iter().filter(|missing| missing.asker == 0) {
             let somewhere = libraries.iter().find(|library| library.file_name() == &*missing.name);
             let (severity, text) = match somewhere {
-                Some(library) => (Severity::Note, format!("whoever opens this file must have opened {library} before")),
+                Some(library) => (Severity::Note, format!("a program that opens this file must open {library} first")),
                 None => (
                     Severity::Warning,
                     "no program names this file, so it can fail only when something opens it".to_owned(),

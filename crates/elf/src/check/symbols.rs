@@ -18,7 +18,7 @@ use minimg_tree::FileId;
 pub(super) enum Strictness {
     /// The program fails.
     Program,
-    /// Whoever opens the library may provide it.
+    /// The program that opens the library may provide it.
     Plugin,
 }
 
@@ -129,7 +129,7 @@ impl<'a> Scopes<'a> {
             let effect = match severity {
                 Severity::Error => "the program does not start",
                 Severity::Warning => "the program fails when it calls it",
-                Severity::Note => "whoever opens this library must provide it",
+                Severity::Note => "the program that opens this library must provide it",
             };
             let message = format!("nothing defines {}, needed by {chain}: {effect}", shorten(names));
             Finding { severity, path: path.clone(), message }
@@ -156,7 +156,7 @@ impl<'a> Scopes<'a> {
                     true => (Severity::Warning, "the loader warns of it at every start"),
                     false => (Severity::Error, "the loader aborts the program"),
                 };
-                let text = "says nothing of versions, but this file was linked with one that does";
+                let text = "has no versions, but this file was linked with a version that has them";
                 find(severity, format!("{from} {text}: {effect}"));
                 continue;
             };

@@ -41,7 +41,7 @@ impl<R: Root + ?Sized> Context<'_, R> {
         if let Entry::File { mode, .. } = place.entry
             && mode & 0o111 == 0
         {
-            self.ledger.find(Severity::Warning, path, "it is kept as a program, but nobody may execute it");
+            self.ledger.find(Severity::Warning, path, "it is kept as a program, but is not executable");
         }
     }
 
@@ -80,9 +80,9 @@ impl<R: Root + ?Sized> Context<'_, R> {
         }
         // What is there under this very name is no file.
         let searched = match (names.remove(base), name.contains('/')) {
-            (true, _) => "what is there is no file, or a link that leads to none".to_owned(),
+            (true, _) => "that path is not a file or a link to one".to_owned(),
             (false, true) => "the root has no such file".to_owned(),
-            (false, false) => format!("no directory of PATH ({}) has it", self.path()),
+            (false, false) => format!("it is not in PATH ({})", self.path()),
         };
         let nearest = suggest::nearest(base, names.iter().map(String::as_str));
         let nearest = nearest.map(|nearest| match name.rsplit_once('/') {

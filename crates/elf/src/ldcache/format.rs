@@ -41,7 +41,7 @@ pub struct Entry {
 
 /// Why a cache cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("/etc/ld.so.cache is damaged: {0}; write it anew with ldconfig")]
+#[error("/etc/ld.so.cache is damaged: {0}; rebuild it with ldconfig")]
 pub struct CacheError(&'static str);
 
 /// The file with these entries, which may come in any order; among equal names and flags the order given is kept.

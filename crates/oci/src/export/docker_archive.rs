@@ -19,7 +19,7 @@ impl Exporter for DockerArchive {
     }
 
     fn description(&self) -> &'static str {
-        "the classic tar of docker save, layers uncompressed, for old engines and scanners"
+        "the classic tar of docker save with uncompressed layers, for old engines and scanners"
     }
 
     fn endings(&self) -> &'static [&'static str] {

@@ -18,7 +18,7 @@ pub enum ExportError {
         nearest: Option<&'static str>,
     },
     /// `--output` names no format, and the path's ending says nothing.
-    #[error("the name `{path}` does not say which format is meant; write FORMAT:{path} with one of {}", names())]
+    #[error("the name `{path}` does not select a format; write FORMAT:{path} with one of {}", names())]
     NoFormat {
         /// The path.
         path: String,
@@ -34,7 +34,7 @@ pub enum ExportError {
     },
     /// The format holds one image.
     #[error(
-        "the format {format} holds one image and {count} are to be written; use archive, oci or oci-archive, or one board at a time"
+        "the format {format} holds one image, but there are {count}; use archive, oci or oci-archive, or one board at a time"
     )]
     OneImage {
         /// The format.
@@ -118,7 +118,7 @@ fn names() -> String {
 
 fn advice(nearest: Option<&str>) -> String {
     match nearest {
-        Some(name) => format!("did you mean `{name}`? Write ./ before the name of a file that begins so"),
+        Some(name) => format!("did you mean `{name}`? Write ./ before a file name that begins like this"),
         None => format!("there are {}", names()),
     }
 }

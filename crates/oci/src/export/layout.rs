@@ -26,7 +26,7 @@ impl Exporter for Layout {
     }
 
     fn description(&self) -> &'static str {
-        "a directory in the OCI layout; images that it has already stay in it"
+        "a directory in the OCI layout; existing images in it are kept"
     }
 
     fn endings(&self) -> &'static [&'static str] {
@@ -63,7 +63,7 @@ impl Exporter for LayoutArchive {
     }
 
     fn description(&self) -> &'static str {
-        "a tar of the OCI layout and nothing else"
+        "the OCI layout as a tar"
     }
 
     fn endings(&self) -> &'static [&'static str] {

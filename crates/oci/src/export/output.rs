@@ -165,7 +165,7 @@ mod tests {
                 "q:out",
                 "there is no format `q`; there are archive, oci, oci-archive, docker-archive, rootfs, dockerfile",
             ),
-            ("out", "the name `out` does not say which format is meant"),
+            ("out", "the name `out` does not select a format"),
             ("oci:", "no path is given"),
             ("", "no path is given"),
             ("oci:-", "the format oci is a directory and cannot be written to standard output"),

@@ -22,7 +22,7 @@ const BUFFER: usize = 128 * 1024;
 pub enum Destination<'a> {
     /// A file or directory, which appears whole.
     Path(&'a Path),
-    /// Whoever reads along, such as standard output or an engine.
+    /// A reader at the other end, such as standard output or an engine.
     Stream(&'a mut dyn Write),
 }
 

@@ -28,7 +28,7 @@ impl Exporter for Rootfs {
     }
 
     fn description(&self) -> &'static str {
-        "a tarball of the files alone; compressed by its ending .gz, .xz or .zst"
+        "a tarball of the files only; .gz, .xz or .zst selects the compression"
     }
 
     fn endings(&self) -> &'static [&'static str] {

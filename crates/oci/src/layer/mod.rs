@@ -79,7 +79,7 @@ pub enum LayerError {
         target: RootPath,
     },
     /// A path lies below something that is not a directory.
-    #[error("{path} cannot be in the layer because {parent} is not a directory; use the path that it leads to")]
+    #[error("{path} cannot be in the layer because {parent} is not a directory; use the path it leads to")]
     NotADirectory {
         /// The path.
         path: RootPath,

@@ -130,7 +130,7 @@ fn text(field: &[u8]) -> &[u8] {
 
 /// Octal digits between spaces and NULs, or GNU's big-endian number when the first bit is set.
 fn number(field: &[u8]) -> io::Result<u64> {
-    let wrong = || malformed("a header has a number that is none");
+    let wrong = || malformed("a header has an invalid number");
     if let Some((first, rest)) = field.split_first()
         && first & 0x80 != 0
     {
@@ -147,14 +147,14 @@ fn number(field: &[u8]) -> io::Result<u64> {
 
 fn decimal(digits: &[u8]) -> io::Result<u64> {
     let value = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-    value.ok_or_else(|| malformed("a PAX record has a number that is none"))
+    value.ok_or_else(|| malformed("a PAX record has an invalid number"))
 }
 
 /// Seconds whose fraction is left away.
 fn seconds(value: &[u8]) -> io::Result<i64> {
     let whole = value.split(|&byte| byte == b'.').next().unwrap_or_default();
     let value = std::str::from_utf8(whole).ok().and_then(|digits| digits.parse().ok());
-    value.ok_or_else(|| malformed("a PAX record has a time that is none"))
+    value.ok_or_else(|| malformed("a PAX record has an invalid time"))
 }
 
 #[cfg(test)]

@@ -145,11 +145,7 @@ fn content_that_cannot_be_had_is_named() {
     let (_directory, store) = store();
     for (bytes, expected, class) in [
         (None, "cannot read the content of /f: bad package", Class::Verification),
-        (
-            Some(vec![0; 3]),
-            "cannot read the content of /f: the content has 3 bytes where 4 were promised",
-            Class::Machine,
-        ),
+        (Some(vec![0; 3]), "cannot read the content of /f: the content has 3 bytes instead of 4", Class::Machine),
     ] {
         let source = Arc::new(Counting { asked: AtomicU64::new(0), bytes });
         let tree = tree_of(vec![("f", Node::new(Kind::File(Content::lazy(source, 0, 4)), 0o644))]);

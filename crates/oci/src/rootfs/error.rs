@@ -62,7 +62,7 @@ pub enum RootfsError {
     },
     /// A blob does not have the length that the image's documents give.
     #[error(
-        "the image's blob {digest} has {found} bytes and not {expected}: the image is damaged or was tampered with"
+        "the image's blob {digest} has {found} bytes instead of {expected}: the image is damaged or was tampered with"
     )]
     Size {
         /// Which blob.

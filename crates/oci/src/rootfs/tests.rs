@@ -147,7 +147,7 @@ fn half_a_layout_is_an_error_and_no_root() {
         ("it has no oci-layout", |files| files.retain(|name, _| name.starts_with("blobs"))),
         ("knows 1.0.0", |files| _ = files.insert("oci-layout".into(), br#"{"imageLayoutVersion":"2.0.0"}"#.to_vec())),
         ("oci-layout is malformed", |files| _ = files.insert("oci-layout".into(), b"{}".to_vec())),
-        ("bytes and not 9", |files| {
+        ("bytes instead of 9", |files| {
             let index = String::from_utf8(files["index.json"].clone()).unwrap();
             let (before, _) = index.split_once("\"size\":").unwrap();
             files.insert("index.json".into(), format!("{before}\"size\":9}}]}}").into_bytes());

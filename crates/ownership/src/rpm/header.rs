@@ -5,7 +5,7 @@
 use super::super::{MOST_PATHS, take};
 use minimg_tree::PATH_MAX;
 
-/// A header with more tags than this is no package's; rpm's own limit.
+/// A header with more tags than this is not a package's; rpm's own limit.
 const MOST_TAGS: usize = 0xffff;
 /// The longest data of a header; rpm's own limit.
 const LONGEST_DATA: usize = 0x0fff_ffff;
@@ -192,7 +192,7 @@ impl<'a> Raw<'a> {
             let directory = indexes.next().and_then(|at| directories.get(at as usize));
             let Some(directory) = directory else { return Err("a file of it is in no directory".to_owned()) };
             if directory.len() + name.len() > PATH_MAX {
-                return Err("a path of it is longer than any that a system accepts".to_owned());
+                return Err("it has a path that is too long for any system".to_owned());
             }
             take(directory.len() + name.len(), &mut left)?;
             files.push(File {

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How a stream is compressed.
+/// The compression of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Codec {
     /// As it is.
@@ -57,11 +57,11 @@ impl Codec {
         self.decoder(reader, limits, xz2::stream::CONCATENATED)
     }
 
-    /// As [`Codec::decode`], for bytes whose digest was checked: the format's own checksums, which are far weaker, are not looked at
+    /// Like [`Codec::decode`], for bytes whose digest was checked: the format's own checksums, which are far weaker, are not looked at
     /// where that saves time (a twentieth of decoding xz).
     ///
     /// # Errors
-    /// As [`Codec::decode`].
+    /// Like [`Codec::decode`].
     pub fn decode_verified<'a>(
         self,
         reader: impl BufRead + Send + 'a,
@@ -101,7 +101,7 @@ const XZ_MEMORY: u64 = 68 << 20;
 /// The largest window of a Zstandard frame: `zstd -19 --long` has 2^27, the most that the tool itself decodes unasked.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// How much may come out of a compressed stream.
+/// A limit on the decompressed size of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most bytes.
@@ -124,14 +124,14 @@ impl Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooLarge {
     /// More than [`Limits::output`].
-    #[error("the compressed data has more than the {0} bytes that are accepted")]
+    #[error("the compressed data has more than the limit of {0} bytes")]
     Output(u64),
     /// More than [`Limits::ratio`] allows.
     #[error("{input} compressed bytes gave more than {output} bytes: a decompression bomb")]
     Ratio {
-        /// What went in so far.
+        /// The compressed bytes so far.
         input: u64,
-        /// What came out so far.
+        /// The decompressed bytes so far.
         output: u64,
     },
 }
@@ -242,7 +242,7 @@ mod tests {
             let by_size = Limits { output: 1 << 20, ratio: u64::MAX, ratio_from: u64::MAX };
             let error = decode(codec, &encoded, by_size).unwrap_err();
             assert_eq!(super::super::class_of_io(&error), minimg_base::Class::Malformed);
-            assert!(error.to_string().contains("more than the 1048576 bytes"), "{codec:?}: {error}");
+            assert!(error.to_string().contains("more than the limit of 1048576 bytes"), "{codec:?}: {error}");
             if codec != Codec::None {
                 let by_ratio = Limits { output: u64::MAX, ratio: 100, ratio_from: 1 << 20 };
                 let error = decode(codec, &encoded, by_ratio).unwrap_err();

@@ -21,13 +21,13 @@ pub enum TarError {
     /// A header's checksum is wrong.
     #[error("the archive is damaged: the header at byte {offset} does not fit its checksum")]
     Checksum {
-        /// Where the header is.
+        /// The offset of the header.
         offset: u64,
     },
     /// A number in a header is none.
-    #[error("the archive is damaged: the {field} in the header at byte {offset} is not a number that is accepted")]
+    #[error("the archive is damaged: the {field} in the header at byte {offset} is not a valid number")]
     Field {
-        /// Where the header is.
+        /// The offset of the header.
         offset: u64,
         /// Which field.
         field: &'static str,
@@ -39,10 +39,10 @@ pub enum TarError {
         offset: u64,
     },
     /// A name could leave the root or is none.
-    #[error("an entry of the archive is refused: {0}")]
+    #[error("the archive has an entry that is refused: {0}")]
     Name(#[from] PathError),
     /// The target of a symbolic link is empty, too long or has a NUL byte.
-    #[error("the symbolic link {path} of the archive has a target that no system accepts")]
+    #[error("the symbolic link {path} of the archive has an invalid target")]
     LinkTarget {
         /// The link.
         path: RootPath,
@@ -50,10 +50,10 @@ pub enum TarError {
     /// A sparse file.
     #[error("the archive has a sparse file (byte {offset}), which is not supported; write it without --sparse")]
     Sparse {
-        /// Where the header is.
+        /// The offset of the header.
         offset: u64,
     },
-    /// A type of entry that is no file.
+    /// A type of entry that is not a file.
     #[error("{path} in the archive has the unknown entry type {kind:?}")]
     Type {
         /// The entry.
@@ -86,7 +86,7 @@ pub enum TarError {
         above: RootPath,
     },
     /// Two entries for one path that exclude each other.
-    #[error("{path} is in the archive twice, as different things")]
+    #[error("{path} is in the archive twice, as two different types")]
     Duplicate {
         /// The path.
         path: RootPath,

@@ -76,7 +76,7 @@ impl Spill {
         Self { scratch: scratch.clone(), bodies: Vec::new(), in_memory: 0, buffer: Vec::new() }
     }
 
-    /// Keeps `size` bytes of `reader` under `key`, in place of what was there.
+    /// Keeps `size` bytes of `reader` under `key`, replacing what was there.
     ///
     /// # Errors
     /// When the reader ends early or fails, or the scratch file cannot be written.

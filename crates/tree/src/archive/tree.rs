@@ -20,7 +20,7 @@ pub fn read_tree(reader: impl Read + Send, limits: Limits, scratch: &Arc<Scratch
     Ok(tree)
 }
 
-/// As [`read_tree`], but with no other directories than those that the archive has entries of.
+/// Like [`read_tree`], but with no other directories than those that the archive has entries of.
 ///
 /// # Errors
 /// Those of [`read_tree`].
