@@ -34,13 +34,23 @@ pub enum FetchError {
         /// The status of HTTP.
         status: u16,
     },
-    /// The server wants to know who asks.
-    #[error("{url} answered with status 401: it wants to know who asks")]
+    /// The server itself, and none that it redirects to, wants to know who asks.
+    #[error("{url} answered with status 401: authentication is required")]
     Unauthorized {
         /// Which address.
         url: String,
-        /// How it wants to be told: the `WWW-Authenticate` header.
+        /// How it wants to be told: the `WWW-Authenticate` headers.
         challenge: Option<String>,
+    },
+    /// Another server, to which the first redirects, does not give it.
+    #[error("{url} redirects to {host}, which answered with status {status}; credentials are not sent there")]
+    RefusedElsewhere {
+        /// Which address.
+        url: String,
+        /// The other server.
+        host: String,
+        /// The status of HTTP.
+        status: u16,
     },
     /// The server leads to where nothing can be had.
     #[error("{url} redirects {message}")]
@@ -134,6 +144,7 @@ impl FetchError {
             | Self::NotFound { .. }
             | Self::Status { .. }
             | Self::Unauthorized { .. }
+            | Self::RefusedElsewhere { .. }
             | Self::Redirect { .. }
             | Self::Network { .. }
             | Self::Untrusted { .. } => Class::Network,
@@ -146,7 +157,7 @@ impl FetchError {
         }
     }
 
-    /// The status of HTTP with which a server refused.
+    /// The status of HTTP with which the server refused; none where it sent to another that did.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Unauthorized { .. } => Some(401),
