@@ -16,6 +16,7 @@ use minimg::interrupt::{self, Leftover};
 use minimg::outputs;
 use minimg::pipeline::{self, Built};
 use minimg::record::Record;
+use minimg::reference::Reference;
 use minimg::report::{Event, Reporter};
 use minimg::store::Store;
 
@@ -53,13 +54,12 @@ impl Delivery {
     /// The image's name; it is `usual` when the command line gives none.
     pub(super) fn reference(&self, usual: &str) -> anyhow::Result<String> {
         let Some(tag) = &self.tag else { return Ok(format!("{usual}:latest")) };
-        if !export::is_reference(tag) {
-            return Err(super::usage(format!(
+        match Reference::parse(tag) {
+            Ok(reference) if reference.tag().is_some() => Ok(reference.to_string()),
+            _ => Err(super::usage(format!(
                 "{tag:?} is not an image name; write it like team/{usual}:1.0, in lower case except for the tag"
-            )));
+            ))),
         }
-        let has_tag = tag.rsplit('/').next().is_some_and(|name| name.contains(':'));
-        Ok(if has_tag { tag.clone() } else { format!("{tag}:latest") })
     }
 
     /// The compression of layers.
@@ -167,7 +167,7 @@ pub(super) fn deliver(
     }
     for (engine, way) in engines {
         progress.event(Event::Phase("load into the engine"));
-        for (image, name) in images.iter().zip(export::tags(&images)) {
+        for (image, name) in images.iter().zip(export::tags(&images).map_err(minimg::Error::from)?) {
             let image = Image { reference: name, ..image.clone() };
             engine
                 .import(&image, &store, way)

@@ -137,7 +137,7 @@ impl Summary<'_> {
         let images: Vec<Image> = self.built.iter().map(|built| built.image.clone()).collect();
         let own = select::boards(self.session).ok()?.host().ok().map(|board| board.platform);
         let at = images.iter().position(|image| Some(&image.platform) == own.as_ref()).unwrap_or(0);
-        let (image, name) = (images.get(at)?, export::tags(&images).nth(at)?);
+        let (image, name) = (images.get(at)?, export::tags(&images).ok()?.into_iter().nth(at)?);
         let terminal = if image.config.ports.is_empty() { "-it " } else { "" };
         let ports: String = image
             .config

@@ -118,55 +118,6 @@ pub enum TarballError {
         /// The image.
         image: String,
     },
-    /// A registry does not let the image be read.
-    #[error(
-        "the registry does not let {image} be read, or has no such image; `docker login {host}` writes the credentials that are used \
-         (a helper's are not)"
-    )]
-    Access {
-        /// The image.
-        image: String,
-        /// The registry.
-        host: String,
-    },
-    /// A registry has no such image.
-    #[error("{host} has no image {name} of the version {version}, or shows it only after a login")]
-    Unknown {
-        /// The registry.
-        host: String,
-        /// The image's name there.
-        name: String,
-        /// The tag or the digest.
-        version: String,
-    },
-    /// An image is larger than any may be.
-    #[error("{what} of {image} would have {size} bytes, more than the limit of {limit}")]
-    TooLarge {
-        /// The image.
-        image: String,
-        /// Which part of it.
-        what: &'static str,
-        /// The length that its documents say.
-        size: u64,
-        /// The most bytes that are accepted.
-        limit: u64,
-    },
-    /// A registry wants credentials to go where they would not be safe.
-    #[error("the registry {host} asks for a token from {realm:?}, which is not an https address")]
-    Realm {
-        /// The registry.
-        host: String,
-        /// Who gives out tokens.
-        realm: String,
-    },
-    /// Docker's configuration cannot be read.
-    #[error("cannot read the credentials in {path}: {message}")]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-    },
     /// There is nothing in it.
     #[error("{0} has no files")]
     Empty(String),
@@ -185,13 +136,11 @@ impl From<TarballError> for Error {
             TarballError::Name { .. } | TarballError::NotOneFile { .. } => Class::Profile,
             TarballError::Unverified(_) | TarballError::NoKeyring => Class::Profile,
             TarballError::Read { .. } | TarballError::NotFound(_) => Class::Machine,
-            TarballError::Access { .. } | TarballError::Realm { .. } => Class::Network,
-            TarballError::Credentials { .. } => Class::Machine,
             TarballError::Digest { .. } | TarballError::Unsigned { .. } => Class::Verification,
             TarballError::NotListed { .. } | TarballError::NotAsListed { .. } => Class::Verification,
-            TarballError::Platform { .. } | TarballError::Unknown { .. } => Class::Unsatisfiable,
+            TarballError::Platform { .. } => Class::Unsatisfiable,
             TarballError::NoEngine { .. } => Class::Tool,
-            TarballError::Empty(_) | TarballError::TooLarge { .. } => Class::Malformed,
+            TarballError::Empty(_) => Class::Malformed,
             TarballError::Changed { .. } => Class::Stale,
         };
         Error::new(class, error)

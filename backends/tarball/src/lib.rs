@@ -3,14 +3,11 @@
 //!
 //! [`location`] reads where it is, `open` opens it, and [`take()`] makes it pins: from then on the store has it.
 
-mod access;
 mod digests;
 mod error;
 pub mod location;
 mod open;
 mod options;
-pub mod reference;
-mod registry;
 mod take;
 
 pub use digests::check_digests;

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::TarballError;
-use super::reference::Reference;
+use minimg_oci::reference::Reference;
+use minimg_registry::{Remote, RemoteError};
 use minimg_engine as engine;
 
 /// What an image in a registry begins with.
@@ -22,7 +23,7 @@ pub enum Location {
         image: String,
     },
     /// An image in a registry: `registry:HOST/NAME:TAG`.
-    Registry(Reference),
+    Registry(Remote),
     /// A file that is fetched: `https://...`.
     Address(String),
 }
@@ -33,12 +34,12 @@ impl Location {
     /// # Errors
     /// When an image is left unnamed.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, TarballError> {
-        if text.starts_with("http://") || text.starts_with("https://") {
+        if is_web_address(text) {
             return Ok(Self::Address(text.to_owned()));
         }
         if let Some(reference) = text.strip_prefix(REGISTRY) {
-            let wrong = |message| TarballError::Name { name: text.to_owned(), message };
-            return Ok(Self::Registry(Reference::parse(reference).map_err(wrong)?));
+            let wrong = |error: RemoteError| TarballError::Name { name: text.to_owned(), message: error.to_string() };
+            return Ok(Self::Registry(Remote::parse(reference).map_err(wrong)?));
         }
         let engine = |(prefix, rest)| Some((engine::names().find(|name| *name == prefix)?, rest));
         let Some((engine, image)) = text.split_once(':').and_then(engine) else {
@@ -67,9 +68,8 @@ impl Location {
     pub fn stem(&self) -> String {
         let name = match self {
             Self::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            Self::Registry(Reference { name, .. }) | Self::Engine { image: name, .. } | Self::Address(name) => {
-                name.rsplit('/').next().unwrap_or_default().to_owned()
-            }
+            Self::Registry(remote) => last_part(remote.reference().path()),
+            Self::Engine { image: name, .. } | Self::Address(name) => last_part(name),
         };
         let name = name.split(['@', ':']).next().unwrap_or_default();
         let name = [".gz", ".xz", ".zst", ".bz2", ".tgz", ".txz", ".tar", ".oci"]
@@ -79,8 +79,23 @@ impl Location {
             |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c.to_ascii_lowercase() } else { '-' };
         let name: String = name.chars().map(allowed).collect();
         let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        if name.is_empty() { "image".to_owned() } else { name.to_owned() }
+        match Reference::parse(name) {
+            Ok(_) => name.to_owned(),
+            Err(_) if name.is_empty() => "image".to_owned(),
+            // Such as dots in a row, which files may have in their names.
+            Err(_) => name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-"),
+        }
     }
+}
+
+/// Whether this is an address that is fetched: its scheme says so, in letters of any size (RFC 3986, section 3.1).
+fn is_web_address(text: &str) -> bool {
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+fn last_part(name: &str) -> String {
+    name.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 /// As people see it: what a lock says, so without the directories of this machine.
@@ -107,10 +122,11 @@ mod tests {
         for (text, expected, stem) in [
             ("rootfs.tar.xz", Location::Path("dir/rootfs.tar.xz".into()), "rootfs"),
             ("/a/Root FS", Location::Path("/a/Root FS".into()), "root-fs"),
+            ("/a/v1..2_-x.tar", Location::Path("/a/v1..2_-x.tar".into()), "v1-2-x"),
             ("docker:team/app:1.0", engine("docker", "team/app:1.0"), "app"),
             (
                 "registry:reg.example/team/app-1:2",
-                Location::Registry(Reference::parse("reg.example/team/app-1:2").unwrap()),
+                Location::Registry(Remote::parse("reg.example/team/app-1:2").unwrap()),
                 "app-1",
             ),
             ("podman:app", engine("podman", "app"), "app"),

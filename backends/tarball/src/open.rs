@@ -8,7 +8,6 @@ use super::TarballError;
 use super::digests::{Checker, Listed};
 use super::location::Location;
 use super::options::SHA256;
-use super::registry::Registry;
 use minimg_backend::Context;
 use minimg_base::board::Platform;
 use minimg_base::digest::digest_of;
@@ -17,6 +16,7 @@ use minimg_base::error::{Class, Error, Result};
 use minimg_engine::{Engine, EngineError};
 use minimg_fetch::{FetchError, Fetcher};
 use minimg_oci::rootfs::{self, Rootfs};
+use minimg_registry::{Action, Client};
 use minimg_store::StoreError;
 use minimg_tree::archive::Limits;
 
@@ -46,7 +46,7 @@ enum Place<'a> {
     File(File),
     Directory(&'a Path),
     Engine(Engine, &'a str),
-    Registry(Registry<'a>, Digest),
+    Registry(Client<'a>, Digest),
 }
 
 /// Finds it, and makes sure that it is what it must be.
@@ -81,8 +81,8 @@ pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context:
             check(location, sha256, found)?;
             Ok(Found { identity: Some(found), place: Place::Engine(engine, image) })
         }
-        Location::Registry(reference) => {
-            let mut registry = Registry::new(reference, *context);
+        Location::Registry(remote) => {
+            let mut registry = Client::new(remote, &[Action::Pull], *context);
             let found = registry.resolve()?;
             check(location, sha256, found)?;
             Ok(Found { identity: Some(found), place: Place::Registry(registry, found) })

@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use ureq::http::uri::InvalidUri;
 use ureq::http::{Response, Uri, header};
 
+use super::local::local_path;
+use super::pace::Pace;
 use super::{FetchError, Fetcher, Patience, Validators, redirect};
 use minimg_base::report::Event;
 
@@ -26,6 +29,7 @@ pub struct Download<'f> {
     limit: u64,
     position: u64,
     failures: u32,
+    pace: Pace,
     body: Option<Box<dyn Read + Send>>,
     /// The address that was asked last, to which redirects may have led.
     asked: Option<Uri>,
@@ -42,8 +46,18 @@ impl<'f> Download<'f> {
         known: Option<&Validators>,
     ) -> Result<(Self, Option<Validators>), FetchError> {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let mut download =
-            Self { fetcher, id, url: url.to_owned(), size, limit, position: 0, failures: 0, body: None, asked: None };
+        let mut download = Self {
+            fetcher,
+            id,
+            url: url.to_owned(),
+            size,
+            limit,
+            position: 0,
+            failures: 0,
+            pace: Pace::default(),
+            body: None,
+            asked: None,
+        };
         let local = local_path(url)?;
         if local.is_none() && fetcher.context.offline {
             return Err(FetchError::Offline { name: name.to_owned(), url: url.to_owned() });
@@ -91,14 +105,18 @@ impl<'f> Download<'f> {
 
     /// Asks for the bytes from the current position on.
     fn request(&mut self, known: Option<&Validators>) -> Result<Option<Validators>, Failure> {
-        let response = self.follow(known)?;
-        match response.status().as_u16() {
+        let Answer { response, from } = self.follow(known)?;
+        let status = response.status().as_u16();
+        if let (Some(host), 401 | 403) = (from, status) {
+            return Err(Failure::Final(FetchError::RefusedElsewhere { url: self.url.clone(), host, status }));
+        }
+        match status {
             304 if known.is_some() && self.position == 0 => return Ok(None),
             200 => {}
             206 if self.position > 0 && range_start(&response) == Some(self.position) => {}
             404 | 410 => return Err(Failure::Final(FetchError::NotFound { url: self.url.clone() })),
             401 => {
-                let challenge = header_text(&response, header::WWW_AUTHENTICATE);
+                let challenge = all_header_texts(&response, header::WWW_AUTHENTICATE);
                 return Err(Failure::Final(FetchError::Unauthorized { url: self.url.clone(), challenge }));
             }
             status @ (408 | 425 | 429 | 500..=599) => return Err(Failure::Passing(format!("status {status}"))),
@@ -107,18 +125,22 @@ impl<'f> Download<'f> {
         self.begin_body(response).map(Some)
     }
 
-    /// The answer at the end of all redirects.
-    fn follow(&mut self, known: Option<&Validators>) -> Result<Response<ureq::Body>, Failure> {
+    /// The answer at the end of all redirects. Once another server was asked nobody is told who asks any more, not even the first one: the
+    /// other chose what that is asked for.
+    fn follow(&mut self, known: Option<&Validators>) -> Result<Answer, Failure> {
         let first: Uri = self.url.parse().map_err(|error: InvalidUri| self.wrong_address(error.to_string()))?;
         let url = self.url.clone();
         let refused = |message| Failure::Final(FetchError::Redirect { url: url.clone(), message });
         let safe = !self.fetcher.headers.is_empty();
-        let mut asked = first.clone();
+        let (mut asked, mut from) = (first.clone(), None);
         for _ in 0..=redirect::MOST {
             self.asked = Some(asked.clone());
-            let response = self.ask(&asked, redirect::is_same_server(&first, &asked), known);
+            if from.is_some() || !redirect::is_same_server(&first, &asked) {
+                from = Some(redirect::host_and_port(&asked));
+            }
+            let response = self.ask(&asked, from.is_none(), known);
             let response = response.map_err(|error| self.classify(&asked, error))?;
-            let Some(location) = redirect::location(&response) else { return Ok(response) };
+            let Some(location) = redirect::location(&response) else { return Ok(Answer { response, from }) };
             asked = redirect::target(&asked, location, safe).map_err(refused)?;
             redirect::finish(response);
         }
@@ -215,6 +237,7 @@ impl<'f> Download<'f> {
         };
         let Patience { attempts, first_pause, .. } = self.fetcher.patience;
         self.failures += 1;
+        self.pace = Pace::default();
         if self.failures >= attempts {
             return Err(self.network(&message));
         }
@@ -230,7 +253,14 @@ impl<'f> Download<'f> {
             self.request(None)?;
         }
         let Some(body) = &mut self.body else { return Ok(0) };
+        let begun = Instant::now();
         let result = body.read(buffer);
+        if let Ok(count @ 1..) = result {
+            self.pace.came(count, begun.elapsed());
+            if let Some(message) = self.pace.too_slow(&self.fetcher.patience) {
+                return Err(Failure::Passing(message));
+            }
+        }
         if let Ok(0) = result
             && let Some(expected) = self.size
             && self.position < expected
@@ -254,7 +284,9 @@ impl Read for Download<'_> {
                         return Err(self.too_large().into());
                     }
                     if count > 0 {
-                        self.failures = 0;
+                        if self.pace.is_progress(&self.fetcher.patience) {
+                            self.failures = 0;
+                        }
                         let event = Event::DownloadAdvanced { id: self.id, bytes: count as u64 };
                         self.fetcher.context.reporter.event(event);
                     }
@@ -273,6 +305,12 @@ impl Drop for Download<'_> {
     fn drop(&mut self) {
         self.fetcher.context.reporter.event(Event::DownloadFinished { id: self.id });
     }
+}
+
+/// An answer, and which server gave it where that is another than was asked first.
+struct Answer {
+    response: Response<ureq::Body>,
+    from: Option<String>,
 }
 
 /// A failure, and whether trying again may help.
@@ -301,44 +339,10 @@ fn tls_failure(asked: &Uri, error: &rustls::Error) -> Failure {
     Failure::Passing(format!("no connection of TLS: {error}{hint}"))
 }
 
-/// The path that a `file:` address names, or `None` for a known network scheme.
-fn local_path(url: &str) -> Result<Option<PathBuf>, FetchError> {
-    let wrong = |message: &str| Err(FetchError::Address { url: url.to_owned(), message: message.to_owned() });
-    let Some((scheme, rest)) = url.split_once(':') else { return wrong("it has no scheme") };
-    match scheme {
-        "http" | "https" => Ok(None),
-        "file" => {
-            let path = rest.strip_prefix("//localhost/").map(|rest| format!("/{rest}"));
-            let path = path.unwrap_or_else(|| rest.strip_prefix("//").unwrap_or(rest).to_owned());
-            if !path.starts_with('/') {
-                return wrong("its path is not absolute");
-            }
-            Ok(Some(percent_decoded(&path)))
-        }
-        _ => wrong("its scheme is not known"),
-    }
-}
-
-fn percent_decoded(text: &str) -> PathBuf {
-    use std::os::unix::ffi::OsStringExt as _;
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, tail @ ..] = rest {
-        let escaped = match rest {
-            [b'%', high, low, ..] => (*high as char).to_digit(16).zip((*low as char).to_digit(16)),
-            _ => None,
-        };
-        match escaped {
-            Some((high, low)) => {
-                bytes.push((high << 4 | low) as u8);
-                rest = rest.get(3..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    std::ffi::OsString::from_vec(bytes).into()
+/// All headers of this name, as one list (RFC 9110, section 5.3).
+fn all_header_texts(response: &Response<ureq::Body>, name: header::HeaderName) -> Option<String> {
+    let texts: Vec<&str> = response.headers().get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    Some(texts.join(", ")).filter(|all| !all.is_empty())
 }
 
 fn header_text(response: &Response<ureq::Body>, name: header::HeaderName) -> Option<String> {
@@ -368,25 +372,6 @@ fn skip(body: &mut impl Read, count: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses() {
-        for (url, expected) in [
-            ("http://m.example/x", Some(None)),
-            ("https://m.example/x", Some(None)),
-            ("file:/a/b", Some(Some("/a/b"))),
-            ("file:///a%20b%2", Some(Some("/a b%2"))),
-            ("file://localhost/a", Some(Some("/a"))),
-            ("file://elsewhere/a", None),
-            ("file:a", None),
-            ("ftp://m.example/x", None),
-            ("/a/b", None),
-            ("", None),
-        ] {
-            let path = local_path(url).ok().map(|path| path.map(|path| path.display().to_string()));
-            assert_eq!(path, expected.map(|path| path.map(str::to_owned)), "{url}");
-        }
-    }
 
     #[test]
     fn what_is_there_is_skipped() {

@@ -32,13 +32,23 @@ pub enum FetchError {
         /// The HTTP status.
         status: u16,
     },
-    /// The server requires authentication.
+    /// The server itself, not one that it redirects to, requires authentication.
     #[error("{url} answered with status 401: authentication required")]
     Unauthorized {
         /// The address.
         url: String,
-        /// The challenges in the `WWW-Authenticate` header.
+        /// The challenges in the `WWW-Authenticate` headers.
         challenge: Option<String>,
+    },
+    /// A server to which the first one redirects refuses.
+    #[error("{url} redirects to {host}, which answered with status {status}; credentials are not sent there")]
+    RefusedElsewhere {
+        /// Which address.
+        url: String,
+        /// The other server.
+        host: String,
+        /// The status of HTTP.
+        status: u16,
     },
     /// The server redirects to an address that is not followed.
     #[error("{url} redirects {message}")]
@@ -130,6 +140,7 @@ impl FetchError {
             | Self::NotFound { .. }
             | Self::Status { .. }
             | Self::Unauthorized { .. }
+            | Self::RefusedElsewhere { .. }
             | Self::Redirect { .. }
             | Self::Network { .. }
             | Self::Untrusted { .. } => Class::Network,
@@ -142,7 +153,7 @@ impl FetchError {
         }
     }
 
-    /// The HTTP status with which a server refused.
+    /// The HTTP status with which the server refused; none if a server that it redirects to did.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Unauthorized { .. } => Some(401),

@@ -1,12 +1,14 @@
 //! Fetches files over `http`, `https` and `file`.
 //!
 //! What has a digest goes into the store, and is looked for there first. A connection that is cut is taken up again where it ended; a server
-//! that fails is asked again after a pause that doubles; one that sends more than was promised is cut off.
+//! that fails, or sends less than 16 KiB in a minute, is asked again after a pause that doubles; one that sends more than was promised is cut off.
 
 mod agent;
 mod blobs;
 mod download;
 mod error;
+mod local;
+mod pace;
 mod proxy;
 mod redirect;
 
@@ -46,6 +48,10 @@ pub struct Patience {
     pub connect: Duration,
     /// How long to wait for an answer, and for more bytes of it.
     pub stall: Duration,
+    /// The least bytes that must come in the time of `within`, and after a failure before it is forgotten.
+    pub least: u64,
+    /// How long a server is waited for until it is judged by what came.
+    pub within: Duration,
 }
 
 impl Default for Patience {
@@ -55,6 +61,8 @@ impl Default for Patience {
             first_pause: Duration::from_millis(300),
             connect: Duration::from_secs(15),
             stall: Duration::from_secs(30),
+            least: 16 << 10,
+            within: Duration::from_secs(60),
         }
     }
 }

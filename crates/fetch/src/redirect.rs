@@ -45,6 +45,12 @@ pub(super) fn is_same_server(one: &Uri, other: &Uri) -> bool {
     one.scheme() == other.scheme() && host(one) == host(other) && port(one) == port(other)
 }
 
+/// A server as people see it, without the user that an address may have.
+pub(super) fn host_and_port(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    uri.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 fn resolved(base: &str, location: &[u8]) -> Option<String> {
     let (base, location) = (encoded(base.as_bytes()), encoded(location));
     let base = Base::parse(base.as_str()).ok()?;

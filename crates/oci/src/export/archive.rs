@@ -2,10 +2,10 @@
 //! `manifest.json`; `ctr images import`, `podman load`, newer Dockers and `skopeo` with oci-archive read `index.json`. Both name the
 //! same blobs, so nothing is in it twice.
 
-use super::documents::{self, DockerManifest};
+use super::documents;
 use super::parts::{Part, Parts, blob_name, write_archive};
-use super::reference::Reference;
-use super::{Destination, Exporter, Sum, layout, place};
+use super::{Destination, ExportError, Exporter, Sum, layout, place};
+use crate::document::{DockerManifest, json};
 use crate::image::Image;
 use minimg_base::digest::Digest;
 use minimg_base::error::Result;
@@ -33,13 +33,13 @@ impl Exporter for Archive {
 
     fn write(&self, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
         let mut parts = layout::parts(images)?;
-        let manifests = images.iter().zip(tags(images)).map(|(image, tag)| DockerManifest {
+        let manifests = images.iter().zip(tags(images)?).map(|(image, tag)| DockerManifest {
             config: blob_name(&Digest::of(documents::config(image))),
             repo_tags: vec![tag],
             layers: image.layers.iter().map(|layer| blob_name(&layer.digest)).collect(),
         });
         let manifests: Vec<_> = manifests.collect();
-        parts.insert("manifest.json".into(), Part::Document(documents::json(&manifests)));
+        parts.insert("manifest.json".into(), Part::Document(json(&manifests)));
         archive(&parts, images, destination, store)
     }
 }
@@ -51,11 +51,14 @@ pub(super) fn archive(parts: &Parts<'_>, images: &[Image], destination: Destinat
 }
 
 /// What Docker calls each image. Docker's formats have no platforms, so images of one name get them into their tags.
-pub fn tags(images: &[Image]) -> impl Iterator<Item = String> {
+///
+/// # Errors
+/// When an image has a name that no engine takes.
+pub fn tags(images: &[Image]) -> Result<Vec<String>, ExportError> {
     let alone = |image: &Image| images.iter().filter(|other| other.reference == image.reference).count() == 1;
-    images.iter().map(move |image| {
-        let reference = Reference::new(&image.reference);
-        let reference = if alone(image) { reference } else { reference.of_platform(&image.platform) };
-        reference.familiar()
-    })
+    let tag = |image: &Image| {
+        let reference = documents::name(image)?;
+        Ok(if alone(image) { reference } else { reference.of_platform(&image.platform) }.to_string())
+    };
+    images.iter().map(tag).collect()
 }

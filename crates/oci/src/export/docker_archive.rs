@@ -2,9 +2,10 @@
 //! it, an image has the digest of its configuration for its id.
 
 use super::archive::{archive, tags};
-use super::documents::{self, DockerManifest};
+use super::documents;
 use super::parts::{Part, Parts};
-use super::{Destination, Exporter, Sum};
+use super::{Destination, ExportError, Exporter, Sum};
+use crate::document::{DockerManifest, json};
 use crate::image::{Image, Layer};
 use minimg_base::digest::Digest;
 use minimg_base::error::Result;
@@ -31,14 +32,14 @@ impl Exporter for DockerArchive {
     }
 
     fn write(&self, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
-        archive(&parts(images), images, destination, store)
+        archive(&parts(images)?, images, destination, store)
     }
 }
 
-fn parts(images: &[Image]) -> Parts<'_> {
+fn parts(images: &[Image]) -> Result<Parts<'_>, ExportError> {
     let mut parts = Parts::new();
     let mut manifests = Vec::new();
-    for (image, tag) in images.iter().zip(tags(images)) {
+    for (image, tag) in images.iter().zip(tags(images)?) {
         let config = documents::config(image);
         let config_name = format!("{}.json", Digest::of(&config).hex());
         let name = |layer: &Layer| format!("{}/layer.tar", layer.diff_id.hex());
@@ -50,6 +51,6 @@ fn parts(images: &[Image]) -> Parts<'_> {
         parts.insert(config_name, Part::Document(config));
         parts.extend(image.layers.iter().map(|layer| (name(layer), Part::Tar(layer))));
     }
-    parts.insert("manifest.json".into(), Part::Document(documents::json(&manifests)));
-    parts
+    parts.insert("manifest.json".into(), Part::Document(json(&manifests)));
+    Ok(parts)
 }

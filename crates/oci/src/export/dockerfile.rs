@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use super::documents::{self, environment};
+use crate::document::{self, environment};
 use super::{Destination, ExportError, Exporter, Sum, place, rootfs};
 use crate::image::{Compression, Healthcheck, Image};
 use minimg_base::error::Result;
@@ -96,7 +96,7 @@ pub fn dockerfile(image: &Image, from: &str) -> Result<String, ExportError> {
     if let Some(signal) = &config.stop_signal {
         line("STOPSIGNAL", name_of("the stop signal", signal)?);
     }
-    if let Some(check) = documents::healthcheck(config) {
+    if let Some(check) = document::healthcheck(config) {
         line("HEALTHCHECK", &healthcheck(check));
     }
     // ENTRYPOINT takes back a CMD that stands before it.

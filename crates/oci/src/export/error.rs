@@ -69,6 +69,14 @@ pub enum ExportError {
     /// The OCI image specification knows no xz.
     #[error("the layer is compressed with xz, which no image format knows; build with gzip, zstd or no compression")]
     XzLayer,
+    /// The image's name is none that engines take.
+    #[error("{name:?} cannot be an image's name: {message}; name it with --tag, like team/app:1.0")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A Dockerfile has no way to say something.
     #[error("a Dockerfile cannot hold {what}; write the image in another format, such as archive")]
     Dockerfile {
@@ -103,7 +111,7 @@ impl From<ExportError> for Error {
         use ExportError as E;
         let class = match error {
             E::UnknownFormat { .. } | E::NoFormat { .. } | E::NoPath | E::DirectoryToStdout { .. } => Class::Usage,
-            E::OneImage { .. } | E::IsDirectory { .. } | E::ForeignDirectory { .. } => Class::Usage,
+            E::Name { .. } | E::OneImage { .. } | E::IsDirectory { .. } | E::ForeignDirectory { .. } => Class::Usage,
             E::XzLayer | E::Dockerfile { .. } => Class::Profile,
             E::Layout { .. } | E::Read(_) => Class::Malformed,
             E::Io { .. } | E::Write(_) => Class::Machine,

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::archive::archive;
-use super::documents::{self, Descriptor, Index};
+use super::documents;
 use super::parts::{Part, Parts, blob_name, write_directory};
-use super::reference::Reference;
 use super::{Destination, ExportError, Exporter, Sum, place};
+use crate::document::{Descriptor, Index, LAYOUT, json};
 use crate::image::Image;
+use crate::reference::Reference;
 use minimg_base::digest::Digest;
 use minimg_base::error::Result;
 use minimg_store::Store;
@@ -90,7 +91,7 @@ pub(super) fn parts(images: &[Image]) -> Result<Parts<'_>, ExportError> {
         let config = documents::config(image);
         let manifest = documents::manifest(image, &config)?;
         let descriptor = documents::manifest_descriptor(&manifest, &image.platform);
-        by_name.entry(Reference::new(&image.reference)).or_default().push(descriptor);
+        by_name.entry(documents::name(image)?).or_default().push(descriptor);
         document(config);
         document(manifest);
     }
@@ -109,7 +110,7 @@ pub(super) fn parts(images: &[Image]) -> Result<Parts<'_>, ExportError> {
     let layers = images.iter().flat_map(|image| &image.layers);
     parts.extend(layers.map(|layer| (blob_name(&layer.digest), Part::Blob(layer))));
     parts.insert("index.json".into(), Part::Document(documents::index(named)));
-    parts.insert("oci-layout".into(), Part::Document(documents::LAYOUT.to_vec()));
+    parts.insert("oci-layout".into(), Part::Document(LAYOUT.to_vec()));
     Ok(parts)
 }
 
@@ -127,7 +128,7 @@ fn add(mut parts: Parts<'_>, path: &Path, store: &Store) -> Result<place::Sum> {
     index.manifests.extend(new.manifests.iter().cloned());
     parts.remove("oci-layout");
     let blobs = write_directory(&parts, path, store)?;
-    let index = Parts::from([("index.json".to_owned(), Part::Document(documents::json(&index)))]);
+    let index = Parts::from([("index.json".to_owned(), Part::Document(json(&index)))]);
     let size = blobs + write_directory(&index, path, store)?;
     Ok(place::Sum { size, digest: None })
 }

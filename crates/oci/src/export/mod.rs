@@ -12,16 +12,15 @@ mod layout;
 mod output;
 mod parts;
 mod place;
-mod reference;
 mod rootfs;
 
 pub use archive::tags;
 pub use dockerfile::dockerfile;
-pub use documents::{DEFAULT_PATH, DOCUMENTS_VERSION, Identity, identity};
+pub use crate::document::DEFAULT_PATH;
+pub use documents::{DOCUMENTS_VERSION, Identity, identity};
 pub use error::ExportError;
 pub use output::{Output, Target, parse_output};
 pub use place::{Destination, Sum};
-pub use reference::is_reference;
 pub use rootfs::write_to as write_rootfs;
 
 use crate::image::Image;

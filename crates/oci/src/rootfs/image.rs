@@ -1,15 +1,13 @@
 //! The documents of images: OCI layouts (image-spec `image-layout.md`, `image-index.md`, `manifest.md`) and `docker save` archives.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Files, Rootfs, RootfsError, apply_layer, read_layer};
-use crate::image::{Config, Healthcheck};
+use crate::document::{Configuration, Descriptor, DockerManifest, Index, Layout, Manifest};
 use minimg_base::board::Platform;
-use minimg_base::digest::Digest;
+use minimg_base::digest::{Digest, DigestError};
 use minimg_store::Store;
 use minimg_tree::RootTree;
 
@@ -17,76 +15,6 @@ use minimg_tree::RootTree;
 const DEEPEST: usize = 4;
 /// How many layers an image of a registry may have; engines stop near 128.
 const MOST_LAYERS: usize = 1024;
-
-/// The file that marks a layout (`image-layout.md`, "oci-layout file").
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Layout {
-    image_layout_version: String,
-}
-
-#[derive(Deserialize)]
-struct Index {
-    manifests: Vec<Descriptor>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor {
-    digest: Digest,
-    size: u64,
-    #[serde(default)]
-    media_type: String,
-    platform: Option<Platform>,
-}
-
-#[derive(Deserialize)]
-struct Manifest {
-    config: Descriptor,
-    layers: Vec<Descriptor>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DockerManifest {
-    config: String,
-    layers: Vec<String>,
-}
-
-/// What is read of an image's configuration.
-#[derive(Deserialize)]
-struct ImageDocument {
-    os: String,
-    architecture: String,
-    variant: Option<String>,
-    #[serde(default)]
-    config: Option<ConfigDocument>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct ConfigDocument {
-    env: Option<Vec<String>>,
-    entrypoint: Option<Vec<String>>,
-    cmd: Option<Vec<String>>,
-    user: Option<String>,
-    working_dir: Option<String>,
-    exposed_ports: Option<BTreeMap<String, serde_json::Value>>,
-    volumes: Option<BTreeMap<String, serde_json::Value>>,
-    labels: Option<BTreeMap<String, String>>,
-    stop_signal: Option<String>,
-    healthcheck: Option<HealthcheckDocument>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct HealthcheckDocument {
-    test: Vec<String>,
-    interval: Option<u64>,
-    timeout: Option<u64>,
-    start_period: Option<u64>,
-    retries: Option<u32>,
-}
 
 pub(super) fn is_docker_manifest(bytes: &[u8]) -> bool {
     serde_json::from_slice::<Vec<DockerManifest>>(bytes).is_ok_and(|manifests| !manifests.is_empty())
@@ -97,11 +25,11 @@ pub(super) fn of_layout(files: &Files, platform: Option<&Platform>, store: &Stor
     for _ in 0..DEEPEST {
         let chosen = choose(&index.manifests, platform)?;
         let bytes = blob(files, chosen)?;
-        if is_index(chosen) {
-            index = parse(&chosen.digest.to_string(), &bytes)?;
+        if chosen.is_index() {
+            index = parse(&chosen.digest, &bytes)?;
             continue;
         }
-        let manifest: Manifest = parse(&chosen.digest.to_string(), &bytes)?;
+        let manifest: Manifest = parse(&chosen.digest, &bytes)?;
         let config = blob(files, &manifest.config)?;
         let layers = manifest.layers.iter().map(|layer| blob(files, layer));
         return assemble(&config, layers, store);
@@ -115,8 +43,8 @@ pub(super) fn platforms(files: &Files) -> Result<Vec<Platform>, RootfsError> {
     let mut pending = vec![(first_index(files)?, 0)];
     while let Some((index, depth)) = pending.pop() {
         for descriptor in index.manifests {
-            if is_index(&descriptor) && depth < DEEPEST {
-                let nested = parse(&descriptor.digest.to_string(), &blob(files, &descriptor)?)?;
+            if descriptor.is_index() && depth < DEEPEST {
+                let nested = parse(&descriptor.digest, &blob(files, &descriptor)?)?;
                 pending.push((nested, depth + 1));
             } else if let Some(platform) = descriptor.platform.filter(|platform| platform.architecture != "unknown") {
                 platforms.push(platform);
@@ -138,10 +66,6 @@ fn first_index(files: &Files) -> Result<Index, RootfsError> {
     parse("index.json", &files.bytes("index.json")?)
 }
 
-fn is_index(descriptor: &Descriptor) -> bool {
-    descriptor.media_type.contains("index") || descriptor.media_type.contains("manifest.list")
-}
-
 /// Something that an image consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blob {
@@ -151,9 +75,13 @@ pub struct Blob {
     pub size: u64,
 }
 
-impl From<&Descriptor> for Blob {
-    fn from(descriptor: &Descriptor) -> Self {
-        Self { digest: descriptor.digest, size: descriptor.size }
+impl TryFrom<&Descriptor> for Blob {
+    type Error = RootfsError;
+
+    fn try_from(descriptor: &Descriptor) -> Result<Self, RootfsError> {
+        let wrong =
+            |error: DigestError| RootfsError::Document { name: descriptor.digest.clone(), message: error.to_string() };
+        Ok(Self { digest: descriptor.sha256().map_err(wrong)?, size: descriptor.size })
     }
 }
 
@@ -187,12 +115,13 @@ pub fn leads(name: &str, bytes: &[u8], platform: Option<&Platform>) -> Result<Le
     let wrong = |message: &str| Err(RootfsError::Document { name: name.to_owned(), message: message.to_owned() });
     let Either { manifests, config, layers } = parse(name, bytes)?;
     match (manifests, config, layers) {
-        (Some(manifests), None, None) => Ok(Leads::To(choose(&manifests, platform)?.into())),
+        (Some(manifests), None, None) => Ok(Leads::To(choose(&manifests, platform)?.try_into()?)),
         // It would be different images to different readers.
         (Some(_), ..) => wrong("it is an index and a manifest at once"),
         (None, Some(_), Some(layers)) if layers.len() > MOST_LAYERS => wrong("it has too many layers"),
         (None, Some(config), Some(layers)) => {
-            Ok(Leads::Needs { config: (&config).into(), layers: layers.iter().map(Blob::from).collect() })
+            let layers = layers.iter().map(Blob::try_from).collect::<Result<_, _>>()?;
+            Ok(Leads::Needs { config: (&config).try_into()?, layers })
         }
         _ => wrong("it is neither an index nor a manifest of schema version 2"),
     }
@@ -228,62 +157,26 @@ fn assemble(
     layers: impl Iterator<Item = Result<Bytes, RootfsError>>,
     store: &Store,
 ) -> Result<Rootfs, RootfsError> {
-    let document: ImageDocument = parse("configuration", config)?;
+    let document: Configuration = parse("configuration", config)?;
     let mut tree = RootTree::new();
     for layer in layers {
         apply_layer(&mut tree, read_layer(&layer?, store)?)?;
     }
-    let platform = Platform { os: document.os, architecture: document.architecture, variant: document.variant };
-    Ok(Rootfs { tree, config: Some(document.config.unwrap_or_default().into()), platform: Some(platform) })
+    let platform = Some(document.platform());
+    Ok(Rootfs { tree, config: Some(document.config.into()), platform })
 }
 
 fn blob(files: &Files, descriptor: &Descriptor) -> Result<Bytes, RootfsError> {
-    let Descriptor { digest, size, .. } = descriptor;
+    let Blob { digest, size } = descriptor.try_into()?;
     let bytes = files.bytes(&format!("blobs/sha256/{}", digest.hex()))?;
-    if bytes.len() as u64 != *size {
-        return Err(RootfsError::Size { digest: *digest, expected: *size, found: bytes.len() as u64 });
+    if bytes.len() as u64 != size {
+        return Err(RootfsError::Size { digest, expected: size, found: bytes.len() as u64 });
     }
     let found = Digest::of(&bytes);
-    if found == *digest { Ok(bytes) } else { Err(RootfsError::Digest { expected: *digest, found }) }
+    if found == digest { Ok(bytes) } else { Err(RootfsError::Digest { expected: digest, found }) }
 }
 
 fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, RootfsError> {
     serde_json::from_slice(bytes)
         .map_err(|error| RootfsError::Document { name: name.to_owned(), message: error.to_string() })
-}
-
-impl From<ConfigDocument> for Config {
-    fn from(document: ConfigDocument) -> Self {
-        let env = document.env.unwrap_or_default().into_iter().filter_map(|entry| {
-            let (name, value) = entry.split_once('=')?;
-            Some((name.to_owned(), value.to_owned()))
-        });
-        Config {
-            entrypoint: document.entrypoint.unwrap_or_default(),
-            cmd: document.cmd.unwrap_or_default(),
-            env: env.collect(),
-            user: document.user.unwrap_or_default(),
-            workdir: document.working_dir.unwrap_or_default(),
-            ports: document.exposed_ports.unwrap_or_default().into_keys().collect::<BTreeSet<_>>(),
-            volumes: document.volumes.unwrap_or_default().into_keys().collect::<BTreeSet<_>>(),
-            labels: document.labels.unwrap_or_default(),
-            stop_signal: document.stop_signal.filter(|signal| !signal.is_empty()),
-            healthcheck: document.healthcheck.and_then(HealthcheckDocument::into_domain),
-        }
-    }
-}
-
-impl HealthcheckDocument {
-    /// `CMD` is followed by an array; `CMD-SHELL` by a text for a shell, which an array can say too.
-    fn into_domain(self) -> Option<Healthcheck> {
-        let command = match self.test.split_first()? {
-            (kind, rest) if kind == "CMD" => rest.to_vec(),
-            (kind, rest) if kind == "CMD-SHELL" => {
-                ["/bin/sh", "-c"].into_iter().map(str::to_owned).chain(rest.iter().cloned()).collect()
-            }
-            _ => return None,
-        };
-        let Self { interval, timeout, start_period, retries, .. } = self;
-        Some(Healthcheck { command, interval, timeout, start_period, retries })
-    }
 }
