@@ -72,7 +72,7 @@ struct Made {
 ///
 /// # Errors
 /// Those of every step, each with its class.
-pub fn build(job: &Job<'_>, context: &Context<'_>) -> Result<Built> {
+pub fn build(job: &Job<'_>, context: &Context) -> Result<Built> {
     let request = request(job)?;
     let (pins, begun, locked) = pins(job, &request, context)?;
     let recipe = Recipe::new(job.profile, &request, &pins, job.epoch, job.compression);
@@ -106,7 +106,7 @@ pub fn is_whole(built: &[Built], store: &Store) -> Result<bool> {
 ///
 /// # Errors
 /// Those of resolving.
-pub fn lock(job: &Job<'_>, lock: &mut Lock, context: &Context<'_>) -> Result<Pins> {
+pub fn lock(job: &Job<'_>, lock: &mut Lock, context: &Context) -> Result<Pins> {
     let request = request(job)?;
     context.reporter.event(Event::Phase("resolve"));
     let pins = job.backend.resolve(&request, context)?;
@@ -118,7 +118,7 @@ pub fn lock(job: &Job<'_>, lock: &mut Lock, context: &Context<'_>) -> Result<Pin
 ///
 /// # Errors
 /// Those of resolving, producing and walking.
-pub fn explain(job: &Job<'_>, context: &Context<'_>) -> Result<(RootTree, Closure)> {
+pub fn explain(job: &Job<'_>, context: &Context) -> Result<(RootTree, Closure)> {
     let request = request(job)?;
     let (pins, begun, _) = pins(job, &request, context)?;
     let Produced { mut tree, .. } = produce(job, &request, (pins, begun), context)?;
@@ -151,7 +151,7 @@ fn request(job: &Job<'_>) -> Result<Request> {
 }
 
 /// The pins from the lock, or else chosen now; what has begun of their tree; and whether the lock had them.
-fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins, Begun, bool)> {
+fn pins(job: &Job<'_>, request: &Request, context: &Context) -> Result<(Pins, Begun, bool)> {
     let why = match job.lock.map(|lock| lock.pins(job.backend.name(), request)) {
         Some(Found::Pins(pins)) => return Ok((pins.clone(), Begun::default(), true)),
         Some(Found::Stale(why)) => Some(why),
@@ -174,7 +174,7 @@ fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins
 }
 
 /// The layer that the store holds for this recipe, if its blob is there too.
-fn stored(recipe: &Recipe, context: &Context<'_>) -> Result<Option<Made>> {
+fn stored(recipe: &Recipe, context: &Context) -> Result<Option<Made>> {
     let Some(bytes) = context.store.entry("layer", &recipe.digest())? else { return Ok(None) };
     let made: Option<Made> = serde_json::from_slice(&bytes).ok();
     let Some(made) = made else { return Ok(None) };
@@ -186,13 +186,7 @@ fn stored(recipe: &Recipe, context: &Context<'_>) -> Result<Option<Made>> {
     Ok(Some(made))
 }
 
-fn make(
-    job: &Job<'_>,
-    request: &Request,
-    chosen: (Pins, Begun),
-    recipe: &Recipe,
-    context: &Context<'_>,
-) -> Result<Made> {
+fn make(job: &Job<'_>, request: &Request, chosen: (Pins, Begun), recipe: &Recipe, context: &Context) -> Result<Made> {
     let Produced { mut tree, retain } = produce(job, request, chosen, context)?;
     context.reporter.event(Event::Phase("prune"));
     let (closure, epoch) = prune(job, &mut tree)?;
@@ -208,17 +202,17 @@ fn make(
         compression: job.compression,
         created_by: "minimg",
         jobs: context.settings.jobs,
-        reporter: context.reporter,
+        reporter: &*context.reporter,
     };
-    let layer = layer::write(&kept, &options, context.store)?;
+    let layer = layer::write(&kept, &options, &context.store)?;
     let made = Made { layer, epoch, findings };
-    Record::new(job.profile, job.board, recipe, &tree, &kept, &closure, &made.findings).save(context.store)?;
+    Record::new(job.profile, job.board, recipe, &tree, &kept, &closure, &made.findings).save(&context.store)?;
     let bytes = serde_json::to_vec(&made).map_err(|error| Error::new(Class::Machine, error))?;
     context.store.put_entry("layer", &recipe.digest(), &bytes)?;
     Ok(made)
 }
 
-fn produce(job: &Job<'_>, request: &Request, (pins, begun): (Pins, Begun), context: &Context<'_>) -> Result<Produced> {
+fn produce(job: &Job<'_>, request: &Request, (pins, begun): (Pins, Begun), context: &Context) -> Result<Produced> {
     context.reporter.event(Event::Phase("fetch and unpack"));
     job.backend.finish(request, &pins, begun, context)
 }
@@ -311,7 +305,7 @@ fn missing_start(config: &Config, kept: &RootTree) -> Option<Finding> {
 }
 
 /// Says why the layer must be made: what changed since the last build of the same profile and board.
-fn tell_miss(job: &Job<'_>, recipe: &Recipe, context: &Context<'_>) -> Result<()> {
+fn tell_miss(job: &Job<'_>, recipe: &Recipe, context: &Context) -> Result<()> {
     let last = context.store.entry("last-recipe", &subject(job))?;
     let last: Option<Recipe> = last.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let why = last.map_or_else(|| "it was not built before".to_owned(), |last| recipe.difference(&last));
@@ -319,7 +313,7 @@ fn tell_miss(job: &Job<'_>, recipe: &Recipe, context: &Context<'_>) -> Result<()
     Ok(())
 }
 
-fn remember(job: &Job<'_>, recipe: &Recipe, context: &Context<'_>) -> Result<()> {
+fn remember(job: &Job<'_>, recipe: &Recipe, context: &Context) -> Result<()> {
     let bytes = serde_json::to_vec(recipe).map_err(|error| Error::new(Class::Machine, error))?;
     let same = context.store.entry("last-recipe", &subject(job))?.is_some_and(|last| last == bytes);
     if !same {

@@ -135,7 +135,7 @@ pub(super) fn deliver(
     session: &Session,
     delivery: &Delivery,
     subject: &Subject<'_>,
-    build: impl Fn(&Context<'_>) -> anyhow::Result<Made>,
+    build: impl Fn(&Context) -> anyhow::Result<Made>,
 ) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let progress = Progress::new(&session.global, session.style);

@@ -1,7 +1,7 @@
 //! Live progress on a terminal, plain lines where nobody watches, nothing with `--quiet`; and the sums for the summary.
 
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -50,7 +50,7 @@ struct State {
 
 impl Progress {
     /// Chooses how to show things.
-    pub(super) fn new(global: &Global, style: Style) -> Self {
+    pub(super) fn new(global: &Global, style: Style) -> Arc<Self> {
         let mode = if global.quiet || global.json {
             Mode::Silent
         } else if std::io::stderr().is_terminal() {
@@ -58,7 +58,7 @@ impl Progress {
         } else {
             Mode::Plain
         };
-        Self { style, mode, verbose: global.verbose, state: Mutex::default() }
+        Arc::new(Self { style, mode, verbose: global.verbose, state: Mutex::default() })
     }
 
     /// Takes the bars away and returns the sums.

@@ -57,7 +57,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
     let file = format!("{stem}-small");
     let reference = arguments.delivery.reference(&file)?;
     let epoch = source_date_epoch()?;
-    let build = |context: &Context<'_>| {
+    let build = |context: &Context| {
         let (profile, lock, before) = profile(arguments, &name, &board, context)?;
         let job = Job {
             command: "shrink",
@@ -71,7 +71,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
             reference: &reference,
         };
         let built = pipeline::build(&job, context)?;
-        warn(&board, &built, context.reporter);
+        warn(&board, &built, &*context.reporter);
         Ok(Made { built: vec![built], before })
     };
     let foreign_board = (host.as_ref() != Some(&board)).then_some(board.name.as_str());
@@ -85,7 +85,7 @@ fn profile(
     arguments: &Arguments,
     name: &str,
     board: &Board,
-    context: &Context<'_>,
+    context: &Context,
 ) -> anyhow::Result<(Profile, Lock, Option<u64>)> {
     let mut source = Source::default();
     tarball::set_root(&mut source, &arguments.image);

@@ -51,14 +51,14 @@ impl Backend for Deb {
         }]
     }
 
-    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+    fn resolve(&self, request: &Request, context: &Context) -> Result<Pins> {
         self.refuse_options(request)?;
         archive::resolve(request, context)
     }
 
-    fn begin(&self, request: &Request, context: &Context<'_>) -> Result<(Pins, Begun)> {
+    fn begin(&self, request: &Request, context: &Context) -> Result<(Pins, Begun)> {
         self.refuse_options(request)?;
-        let unpacker = Unpacker::new(context.store);
+        let unpacker = Unpacker::new(&context.store);
         let pins = archive::resolve_and_begin(request, context, |package, file| {
             // Where there is no room, it is in the store for later.
             unpacker.push_open(package, file);
@@ -68,15 +68,15 @@ impl Backend for Deb {
         Ok((pins, Begun::with(unpacker)))
     }
 
-    fn locate(&self, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Pins> {
+    fn locate(&self, request: &Request, pins: Pins, context: &Context) -> Result<Pins> {
         archive::locate(request, pins, context)
     }
 
-    fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+    fn produce(&self, request: &Request, pins: &Pins, context: &Context) -> Result<Produced> {
         self.finish(request, pins, Begun::default(), context)
     }
 
-    fn finish(&self, request: &Request, pins: &Pins, begun: Begun, context: &Context<'_>) -> Result<Produced> {
+    fn finish(&self, request: &Request, pins: &Pins, begun: Begun, context: &Context) -> Result<Produced> {
         // A lock names no mirror: one is looked for when something must be fetched, and not before.
         let request_of_fetch = request.clone();
         let fetch: package::Fetch = Arc::new(move |missing, context, ready| {
@@ -86,7 +86,7 @@ impl Backend for Deb {
                 Ok(())
             })
         });
-        let unpacker = begun.take().unwrap_or_else(|| Unpacker::new(context.store));
+        let unpacker = begun.take().unwrap_or_else(|| Unpacker::new(&context.store));
         package::produce(request, pins, unpacker, context, &fetch)
     }
 }

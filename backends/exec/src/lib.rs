@@ -41,7 +41,7 @@ pub fn is_there(name: &str, settings: &Settings) -> bool {
 
 /// The names of the outside backends of this machine, sorted: those on PATH, and those that the configuration names a program for.
 pub fn names(settings: &Settings) -> BTreeSet<String> {
-    let on_path = std::env::split_paths(&settings.path).filter_map(|directory| directory.read_dir().ok()).flatten();
+    let on_path = process::directories(&settings.path).filter_map(|directory| directory.read_dir().ok()).flatten();
     let on_path = on_path.filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_prefix(PREFIX)?.to_owned()));
     let configured = settings.backends.iter().filter(|(_, table)| table.contains_key("program"));
     on_path.chain(configured.map(|(name, _)| name.clone())).filter(|name| is_there(name, settings)).collect()
@@ -99,7 +99,7 @@ impl Backend for Exec {
         [own].into_iter().chain(needs).collect()
     }
 
-    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+    fn resolve(&self, request: &Request, context: &Context) -> Result<Pins> {
         let name = self.name();
         let missing = |need: &&String| process::find(need, &context.settings.path).is_none();
         if let Some(need) = self.description.needs.iter().find(missing) {
@@ -118,7 +118,7 @@ impl Backend for Exec {
             let question =
                 self.question(&Question::new(name, request, context.offline, context.settings.jobs).with(&resolved))?;
             let tar = self.program.call("produce", &question, process::LARGEST_OUTPUT, context)?;
-            let mut tree = rootfs::read(tar, Some(&request.board.platform), context.store)?.tree;
+            let mut tree = rootfs::read(tar, Some(&request.board.platform), &context.store)?.tree;
             if tree.is_empty() {
                 let (program, message) = (self.program.shown(), "the root file system is empty".to_owned());
                 return Err(ExecError::Answer { program, verb: "produce", message }.into());
@@ -128,7 +128,7 @@ impl Backend for Exec {
         })
     }
 
-    fn produce(&self, _: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+    fn produce(&self, _: &Request, pins: &Pins, context: &Context) -> Result<Produced> {
         fixed::produce(pins, context)
     }
 }

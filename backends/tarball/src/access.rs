@@ -64,7 +64,7 @@ struct Token {
 ///
 /// # Errors
 /// When there are no credentials, they cannot be read, or whoever gives out tokens refuses.
-pub(super) fn answer(challenge: Option<&str>, reference: &Reference, context: &Context<'_>) -> Result<String> {
+pub(super) fn answer(challenge: Option<&str>, reference: &Reference, context: &Context) -> Result<String> {
     let refused = || TarballError::Access { image: reference.to_string(), host: reference.host.clone() };
     let basic = match &context.settings.docker_config {
         Some(path) => credentials(path, &reference.host)?.map(|secret| format!("Basic {secret}")),
@@ -88,7 +88,7 @@ pub(super) fn answer(challenge: Option<&str>, reference: &Reference, context: &C
                 address += &format!("&service={}", escaped(&service));
             }
             let headers = basic.into_iter().map(|basic| ("authorization", basic)).collect();
-            let fetcher = Fetcher::new(*context).with_headers(headers);
+            let fetcher = Fetcher::new(context.clone()).with_headers(headers);
             let bytes = match fetcher.document("token", &address, LARGEST, None) {
                 Ok(Document::New { bytes, .. }) => bytes,
                 Ok(Document::Unchanged) => Vec::new(),

@@ -31,13 +31,13 @@ const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd
 /// An image in a registry, which is asked as one user.
 pub(super) struct Registry<'a> {
     reference: &'a Reference,
-    context: Context<'a>,
-    fetcher: Fetcher<'a>,
+    context: Context,
+    fetcher: Fetcher,
 }
 
 impl<'a> Registry<'a> {
-    pub(super) fn new(reference: &'a Reference, context: Context<'a>) -> Self {
-        let fetcher = Fetcher::new(context).with_headers(vec![("accept", ACCEPTED.to_owned())]);
+    pub(super) fn new(reference: &'a Reference, context: Context) -> Self {
+        let fetcher = Fetcher::new(context.clone()).with_headers(vec![("accept", ACCEPTED.to_owned())]);
         Self { reference, context, fetcher }
     }
 
@@ -76,7 +76,7 @@ impl<'a> Registry<'a> {
                     let blobs = [&[config][..], &layers].concat();
                     self.fetch_blobs(&blobs)?;
                     let own = Blob { digest: manifest, size: bytes.len() as u64 };
-                    return rootfs::of_layout(self.layout(own, &blobs), Some(platform), self.context.store)
+                    return rootfs::of_layout(self.layout(own, &blobs), Some(platform), &self.context.store)
                         .map_err(malformed);
                 }
             }
@@ -160,7 +160,7 @@ impl<'a> Registry<'a> {
 
     /// Asks, and where the registry wants to know who does, tells it and asks again; once for each address, since tokens last for minutes,
     /// and large images take longer.
-    fn ask<T>(&mut self, question: impl Fn(&Fetcher<'_>) -> Result<T>) -> Result<T> {
+    fn ask<T>(&mut self, question: impl Fn(&Fetcher) -> Result<T>) -> Result<T> {
         let mut told = BTreeSet::new();
         loop {
             let error = match question(&self.fetcher) {
@@ -173,7 +173,7 @@ impl<'a> Registry<'a> {
             };
             let answer = access::answer(challenge, self.reference, &self.context)?;
             let headers = vec![("accept", ACCEPTED.to_owned()), ("authorization", answer)];
-            self.fetcher = Fetcher::new(self.context).with_headers(headers);
+            self.fetcher = Fetcher::new(self.context.clone()).with_headers(headers);
         }
     }
 

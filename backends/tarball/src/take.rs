@@ -33,7 +33,7 @@ pub struct Taken {
 ///
 /// # Errors
 /// When it cannot be had or read, is not what it must be, or is for another machine than the request's.
-pub fn take(request: &Request, context: &Context<'_>) -> Result<Taken> {
+pub fn take(request: &Request, context: &Context) -> Result<Taken> {
     let options = Options::read(&request.source)?;
     let location = Location::parse(&options.root, &request.source.directory)?;
     let platform = &request.board.platform;

@@ -69,7 +69,7 @@ impl List {
     }
 
     /// Fetches and reads it.
-    fn get(&self, fetcher: &Fetcher<'_>, follower: Option<Follower>) {
+    fn get(&self, fetcher: &Fetcher, follower: Option<Follower>) {
         // Whatever happens, nobody waits for ever.
         let _given_up = GivenUp(self);
         if let Some((digest, bytes)) = self.read(fetcher, follower) {
@@ -87,7 +87,7 @@ impl List {
         self.changed.notify_all();
     }
 
-    fn read(&self, fetcher: &Fetcher<'_>, mut follower: Option<Follower>) -> Option<(Digest, Bytes)> {
+    fn read(&self, fetcher: &Fetcher, mut follower: Option<Follower>) -> Option<(Digest, Bytes)> {
         let url = format!("{}/{}", self.directory, self.path);
         let download = fetcher.open(&self.name, &url, None, COMPRESSED_LIMIT).ok()?;
         let read = indexes::read(download, self.form, &self.limit, &mut |package, before| {
@@ -142,8 +142,8 @@ impl Early {
         scope: &'scope Scope<'scope, 'env>,
         plan: &Plan<'_>,
         ready: Option<Ready<'env>>,
-        fetcher: &'env Fetcher<'_>,
-        context: &Context<'_>,
+        fetcher: &'env Fetcher,
+        context: &Context,
     ) -> Result<Self, ArchiveError> {
         let mut early = Self { lists: Vec::new(), guess: None, stop: Arc::default() };
         let forms = std::iter::once(EARLY).chain(std::iter::repeat(EARLY_OF_OTHERS));

@@ -187,14 +187,14 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// When the request cannot be satisfied or the archives cannot be read or trusted.
-    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins>;
+    fn resolve(&self, request: &Request, context: &Context) -> Result<Pins>;
 
     /// As [`Backend::resolve`], for a tree that is made right afterwards by [`Backend::finish`]: what it will most likely need may be begun
     /// meanwhile.
     ///
     /// # Errors
     /// As [`Backend::resolve`].
-    fn begin(&self, request: &Request, context: &Context<'_>) -> Result<(Pins, Begun)> {
+    fn begin(&self, request: &Request, context: &Context) -> Result<(Pins, Begun)> {
         Ok((self.resolve(request, context)?, Begun::default()))
     }
 
@@ -202,7 +202,7 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// When no mirror is known.
-    fn locate(&self, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Pins> {
+    fn locate(&self, request: &Request, pins: Pins, context: &Context) -> Result<Pins> {
         let _ = (request, context);
         Ok(pins)
     }
@@ -211,13 +211,13 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// When a package cannot be had, is not what was pinned, or is malformed.
-    fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced>;
+    fn produce(&self, request: &Request, pins: &Pins, context: &Context) -> Result<Produced>;
 
     /// As [`Backend::produce`], with what [`Backend::begin`] has begun of it.
     ///
     /// # Errors
     /// As [`Backend::produce`].
-    fn finish(&self, request: &Request, pins: &Pins, begun: Begun, context: &Context<'_>) -> Result<Produced> {
+    fn finish(&self, request: &Request, pins: &Pins, begun: Begun, context: &Context) -> Result<Produced> {
         drop(begun);
         self.produce(request, pins, context)
     }

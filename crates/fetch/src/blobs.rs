@@ -20,7 +20,7 @@ const CONSUMERS: usize = 2;
 
 const COPY_BUFFER: usize = 64 * 1024;
 
-impl Fetcher<'_> {
+impl Fetcher {
     /// The wanted file out of the store, where it is put first if need be. It was checked against its digest, and is at its beginning.
     ///
     /// # Errors
