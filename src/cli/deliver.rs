@@ -16,7 +16,7 @@ use minimg::interrupt::{self, Leftover};
 use minimg::outputs;
 use minimg::pipeline::{self, Built};
 use minimg::record::Record;
-use minimg::report::{Event, Reporter};
+use minimg::report::{Event, Phase, Reporter};
 use minimg::store::Store;
 
 use super::progress::Progress;
@@ -166,7 +166,7 @@ pub(super) fn deliver(
         written.push(Done { written: done, unchanged });
     }
     for (engine, way) in engines {
-        progress.event(Event::Phase("hand over to the engine"));
+        progress.event(Event::Phase(Phase::HandOver));
         for (image, name) in images.iter().zip(export::tags(&images)) {
             let image = Image { reference: name, ..image.clone() };
             engine

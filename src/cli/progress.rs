@@ -128,7 +128,7 @@ impl Reporter for Progress {
     fn event(&self, event: Event<'_>) {
         let mut state = self.lock();
         match event {
-            Event::Phase(name) => self.phase(&mut state, name),
+            Event::Phase(phase) => self.phase(&mut state, &phase.to_string()),
             Event::Steps(count) => state.phase.iter().for_each(|bar| bar.set_length(count)),
             Event::Step => state.phase.iter().for_each(|bar| bar.inc(1)),
             Event::Activity(text) => {
@@ -177,6 +177,7 @@ impl Reporter for Progress {
                     self.line(&self.style.dim(&format!("  {text}")));
                 }
             }
+            _ => {}
         }
     }
 }

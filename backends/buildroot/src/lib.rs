@@ -80,7 +80,7 @@ impl Backend for Buildroot {
         [vec![tree], tools].concat()
     }
 
-    fn resolve(&self, request: &Request, context: &Context) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         let options = Options::read(&request.source, &context.settings)?;
         let tree = options.tree.clone().ok_or(BuildrootError::NoTree)?;
         if !is_tree(&tree) {

@@ -18,7 +18,7 @@ use minimg_base::digest::Digest;
 use minimg_base::digest::digest_of;
 use minimg_base::error::Result;
 use minimg_base::interrupt::{self, Leftover};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Phase};
 use minimg_sandbox::namespace::Namespace;
 use minimg_sandbox::process::{self, Command};
 
@@ -82,9 +82,9 @@ impl<'a> Project<'a> {
         // Held by those who want no root but the licences, too.
         let _lock = context.store.lock(&format!("{NAME}-{}", self.key.short()))?;
         self.out.create()?;
-        context.reporter.event(Event::Phase("configure"));
+        context.reporter.event(Event::Phase(Phase::Configure));
         self.configure(&make, context)?;
-        context.reporter.event(Event::Phase("build"));
+        context.reporter.event(Event::Phase(Phase::Compile));
         self.out.forget_half()?;
         make.build("all", self.options.patience()?, context)?;
         self.out.set_whole()?;
@@ -143,7 +143,7 @@ impl<'a> Project<'a> {
             return Err(BuildrootError::LegalInfoOffline.into());
         }
         let _lock = context.store.lock(&format!("{NAME}-{}", self.key.short()))?;
-        context.reporter.event(Event::Phase("legal-info"));
+        context.reporter.event(Event::Phase(Phase::LegalInfo));
         let make = self.make(context)?;
         if !self.out.is_whole() {
             // The root is in the store, and the directory in which it was made is gone.

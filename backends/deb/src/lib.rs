@@ -12,7 +12,7 @@ use std::sync::Arc;
 use minimg_apt as archive;
 
 use minimg_backend::options::OptionsError;
-use minimg_backend::{Backend, Begun, Context, Part, Pins, Produced, Request, Settings};
+use minimg_backend::{Backend, Context, Part, Pins, Produced, Request, Resolution, Settings};
 use minimg_base::error::Result;
 use package::Unpacker;
 
@@ -51,12 +51,12 @@ impl Backend for Deb {
         }]
     }
 
-    fn resolve(&self, request: &Request, context: &Context) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         self.refuse_options(request)?;
         archive::resolve(request, context)
     }
 
-    fn begin(&self, request: &Request, context: &Context) -> Result<(Pins, Begun)> {
+    fn resolve(&self, request: &Request, context: &Context) -> Result<Box<dyn Resolution>> {
         self.refuse_options(request)?;
         let unpacker = Unpacker::new(&context.store);
         let pins = archive::resolve_and_begin(request, context, |package, file| {
@@ -65,7 +65,7 @@ impl Backend for Deb {
             // One, since the index is still being read, which takes two cores.
             unpacker.grow(1);
         })?;
-        Ok((pins, Begun::with(unpacker)))
+        Ok(Box::new(Unpacking { request: request.clone(), pins, unpacker, context: context.clone() }))
     }
 
     fn locate(&self, request: &Request, pins: Pins, context: &Context) -> Result<Pins> {
@@ -73,20 +73,37 @@ impl Backend for Deb {
     }
 
     fn produce(&self, request: &Request, pins: &Pins, context: &Context) -> Result<Produced> {
-        self.finish(request, pins, Begun::default(), context)
+        unpack(request, pins, Unpacker::new(&context.store), context)
+    }
+}
+
+/// A resolved request, of whose packages some are being unpacked already.
+struct Unpacking {
+    request: Request,
+    pins: Pins,
+    unpacker: Unpacker,
+    context: Context,
+}
+
+impl Resolution for Unpacking {
+    fn pins(&self) -> &Pins {
+        &self.pins
     }
 
-    fn finish(&self, request: &Request, pins: &Pins, begun: Begun, context: &Context) -> Result<Produced> {
-        // A lock names no mirror: one is looked for when something must be fetched, and not before.
-        let request_of_fetch = request.clone();
-        let fetch: package::Fetch = Arc::new(move |missing, context, ready| {
-            let located = archive::locate(&request_of_fetch, missing.clone(), context)?;
-            archive::fetch_packages(&located, context, |_, package, file| {
-                ready(package, file);
-                Ok(())
-            })
-        });
-        let unpacker = begun.take().unwrap_or_else(|| Unpacker::new(&context.store));
-        package::produce(request, pins, unpacker, context, &fetch)
+    fn produce(self: Box<Self>) -> Result<Produced> {
+        unpack(&self.request, &self.pins, self.unpacker, &self.context)
     }
+}
+
+fn unpack(request: &Request, pins: &Pins, unpacker: Unpacker, context: &Context) -> Result<Produced> {
+    // A lock names no mirror: one is looked for when something must be fetched, and not before.
+    let request_of_fetch = request.clone();
+    let fetch: package::Fetch = Arc::new(move |missing, context, ready| {
+        let located = archive::locate(&request_of_fetch, missing.clone(), context)?;
+        archive::fetch_packages(&located, context, |_, package, file| {
+            ready(package, file);
+            Ok(())
+        })
+    });
+    package::produce(request, pins, unpacker, context, &fetch)
 }

@@ -18,7 +18,7 @@ use minimg_apt::apt::{AptSource, apt_sources};
 use minimg_backend::{Backend, Context, Part, Pins, Produced, Request, Settings, driven, fixed, scrub};
 use minimg_base::digest::digest_of;
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Phase};
 use minimg_oci::rootfs;
 use minimg_ownership as ownership;
 use minimg_sandbox::namespace::{Ids, Namespace, Workspace};
@@ -124,7 +124,7 @@ impl Backend for Debootstrap {
         [tool.survey(&settings.path)].into_iter().chain(Namespace::survey(true, settings)).chain([emulators]).collect()
     }
 
-    fn resolve(&self, request: &Request, context: &Context) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         let options = Options::read(&request.source)?;
         // First what is missing here, then what the network has.
         let (tool, program) = match find(&options, &context.settings) {
@@ -186,7 +186,7 @@ fn install_tree(install: &Install<'_>, context: &Context) -> Result<Pins> {
         return Err(DebootstrapError::OnlyRegistered.into());
     }
     let namespace = emulating;
-    context.reporter.event(Event::Phase("install"));
+    context.reporter.event(Event::Phase(Phase::Install));
     let workspace = Workspace::new(&namespace, context)?;
     let machine = |source| StoreError::Io { path: workspace.path().to_owned(), source };
     for (at, source) in install.sources.iter().enumerate() {

@@ -18,7 +18,7 @@ use protocol::{Description, Question, Resolved};
 use minimg_backend::{Backend, Context, Part, Pins, Produced, Request, Settings, driven, fixed};
 use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Phase};
 use minimg_base::suggest;
 use minimg_oci::rootfs;
 use minimg_ownership as ownership;
@@ -99,7 +99,7 @@ impl Backend for Exec {
         [own].into_iter().chain(needs).collect()
     }
 
-    fn resolve(&self, request: &Request, context: &Context) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         let name = self.name();
         let missing = |need: &&String| process::find(need, &context.settings.path).is_none();
         if let Some(need) = self.description.needs.iter().find(missing) {
@@ -114,7 +114,7 @@ impl Backend for Exec {
         let key = resolved.identity(&program, &asked);
         // The program's key says when the tree is another one: no age does.
         driven::remembered(name, &key, std::time::Duration::MAX, context, || {
-            context.reporter.event(Event::Phase("produce"));
+            context.reporter.event(Event::Phase(Phase::Produce));
             let question =
                 self.question(&Question::new(name, request, context.offline, context.settings.jobs).with(&resolved))?;
             let tar = self.program.call("produce", &question, process::LARGEST_OUTPUT, context)?;

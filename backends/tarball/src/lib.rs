@@ -46,7 +46,7 @@ impl Backend for Tarball {
         true
     }
 
-    fn resolve(&self, request: &Request, context: &Context) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         Ok(take(request, context)?.pins)
     }
 

@@ -18,7 +18,7 @@ use minimg_backend::{Backend, Context, Part, Pins, Produced, Request, Settings, 
 use minimg_base::digest::Digest;
 use minimg_base::digest::digest_of;
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Phase};
 use minimg_oci::rootfs;
 use minimg_ownership as ownership;
 use minimg_sandbox::namespace::{Ids, Namespace, Workspace};
@@ -114,7 +114,7 @@ impl Backend for Yum {
         tools.into_iter().chain(Namespace::survey(false, settings)).chain([fakeroot]).collect()
     }
 
-    fn resolve(&self, request: &Request, context: &Context) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         let options = Options::read(&request.source)?;
         if request.board.names.rpm.is_none() {
             return Err(YumError::Architecture { board: request.board.name.clone() }.into());
@@ -174,7 +174,7 @@ fn install_tree(install: &Install<'_>, name: &'static str, context: &Context) ->
     let namespace = Namespace::find(name, &context.settings)?;
     let only_root = namespace.ids == Ids::Root;
     let namespace = namespace.for_board(&install.request.board, name, &context.settings)?;
-    context.reporter.event(Event::Phase("install"));
+    context.reporter.event(Event::Phase(Phase::Install));
     let workspace = Workspace::new(&namespace, context)?;
     let machine = |source| StoreError::Io { path: workspace.path().to_owned(), source };
     // The tool's cache of packages and indexes is not made for two that write at once.

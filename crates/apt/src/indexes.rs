@@ -12,7 +12,7 @@ use super::plan::Suite;
 use super::release::Release;
 use minimg_backend::Context;
 use minimg_base::digest::{Digest, Hasher};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Reused};
 use minimg_fetch::{Download, FetchError, Fetcher};
 
 /// The kind of the store's entries.
@@ -81,7 +81,7 @@ impl Wanted<'_> {
         let key = self.key().ok_or_else(|| self.malformed("the Release file does not list it"))?;
         if let Some(index) = self.stored(&key, context)? {
             let bytes = self.form("").map_or(0, |(_, size, _)| size);
-            context.reporter.event(Event::Reused { what: "index", bytes });
+            context.reporter.event(Event::Reused { what: Reused::Index, bytes });
             return Ok(index);
         }
         let _guard = context.store.lock(&format!("index-{}", &key.hex()[..3]))?;

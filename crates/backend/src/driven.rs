@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Pins, fixed};
 use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Reused};
 
 /// The kind of the store's entries that say which tree a request gave.
 const DRIVEN: &str = "driven-root";
@@ -61,7 +61,7 @@ pub fn remembered(
         && fixed::is_there(&made.pins, context)?
     {
         let bytes = made.pins.root.as_ref().map_or(0, |root| root.size);
-        context.reporter.event(Event::Reused { what: "root", bytes });
+        context.reporter.event(Event::Reused { what: Reused::Root, bytes });
         return Ok(made.pins);
     }
     if context.offline {
