@@ -9,18 +9,18 @@ use crate::lock::{Found, Lock};
 use crate::profile::{Keep, Profile};
 use crate::recipe::Recipe;
 use crate::record::Record;
-use minimg_backend::{Backend, Begun, Context, Pins, Produced, Request};
+use minimg_backend::{Backend, Context, Pinned, Pins, Produced, Request, Resolution};
 use minimg_base::board::Board;
 use minimg_base::digest::{Digest, digest_of};
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Phase, Reused};
 use minimg_elf::check::CheckSettings;
 use minimg_elf::{self as closure, Closure, ClosureOptions, Finding, Severity};
 use minimg_oci::export::DEFAULT_PATH;
 use minimg_oci::image::{Compression, Config, Image, Layer};
 use minimg_oci::layer;
 use minimg_store::Store;
-use minimg_tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
+use minimg_tree::{self as tree, Entry, Kind, Node, RootPath, RootTree};
 
 /// One image to be built.
 #[derive(Clone, Copy)]
@@ -72,15 +72,15 @@ struct Made {
 ///
 /// # Errors
 /// Those of every step, each with its class.
-pub fn build(job: &Job<'_>, context: &Context<'_>) -> Result<Built> {
+pub fn build(job: &Job<'_>, context: &Context) -> Result<Built> {
     let request = request(job)?;
-    let (pins, begun, locked) = pins(job, &request, context)?;
-    let recipe = Recipe::new(job.profile, &request, &pins, job.epoch, job.compression);
+    let (resolution, locked) = resolve(job, &request, context)?;
+    let recipe = Recipe::new(job.profile, &request, resolution.pins(), job.epoch, job.compression);
     let (made, reused) = match stored(&recipe, context)? {
         Some(made) => (made, true),
         None => {
             tell_miss(job, &recipe, context)?;
-            let made = make(job, &request, (pins, begun), &recipe, context)?;
+            let made = make(job, resolution, &recipe, context)?;
             (made, false)
         }
     };
@@ -106,10 +106,10 @@ pub fn is_whole(built: &[Built], store: &Store) -> Result<bool> {
 ///
 /// # Errors
 /// Those of resolving.
-pub fn lock(job: &Job<'_>, lock: &mut Lock, context: &Context<'_>) -> Result<Pins> {
+pub fn lock(job: &Job<'_>, lock: &mut Lock, context: &Context) -> Result<Pins> {
     let request = request(job)?;
-    context.reporter.event(Event::Phase("resolve"));
-    let pins = job.backend.resolve(&request, context)?;
+    context.reporter.event(Event::Phase(Phase::Resolve));
+    let pins = job.backend.pin(&request, context)?;
     lock.set(job.backend.name(), &request, pins.clone());
     Ok(pins)
 }
@@ -118,10 +118,10 @@ pub fn lock(job: &Job<'_>, lock: &mut Lock, context: &Context<'_>) -> Result<Pin
 ///
 /// # Errors
 /// Those of resolving, producing and walking.
-pub fn explain(job: &Job<'_>, context: &Context<'_>) -> Result<(RootTree, Closure)> {
+pub fn explain(job: &Job<'_>, context: &Context) -> Result<(RootTree, Closure)> {
     let request = request(job)?;
-    let (pins, begun, _) = pins(job, &request, context)?;
-    let Produced { mut tree, .. } = produce(job, &request, (pins, begun), context)?;
+    let (resolution, _) = resolve(job, &request, context)?;
+    let Produced { mut tree, .. } = produce(resolution, context)?;
     let (closure, _) = prune(job, &mut tree)?;
     Ok((tree, closure))
 }
@@ -150,10 +150,13 @@ fn request(job: &Job<'_>) -> Result<Request> {
     request_of(job.profile, job.board, job.backend)
 }
 
-/// The pins from the lock, or else chosen now; what has begun of their tree; and whether the lock had them.
-fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins, Begun, bool)> {
+/// The pins from the lock, or else chosen now; and whether the lock had them.
+fn resolve<'j>(job: &Job<'j>, request: &Request, context: &Context) -> Result<(Box<dyn Resolution + 'j>, bool)> {
     let why = match job.lock.map(|lock| lock.pins(job.backend.name(), request)) {
-        Some(Found::Pins(pins)) => return Ok((pins.clone(), Begun::default(), true)),
+        Some(Found::Pins(pins)) => {
+            let pinned = Pinned::new(job.backend, request.clone(), pins.clone(), context.clone());
+            return Ok((Box::new(pinned), true));
+        }
         Some(Found::Stale(why)) => Some(why),
         None => None,
     };
@@ -168,13 +171,12 @@ fn pins(job: &Job<'_>, request: &Request, context: &Context<'_>) -> Result<(Pins
             .reporter
             .event(Event::Warning(&format!("the lock is not used: {why}; `minimg lock` brings it up to date")));
     }
-    context.reporter.event(Event::Phase("resolve"));
-    let (pins, begun) = job.backend.begin(request, context)?;
-    Ok((pins, begun, false))
+    context.reporter.event(Event::Phase(Phase::Resolve));
+    Ok((job.backend.resolve(request, context)?, false))
 }
 
 /// The layer that the store holds for this recipe, if its blob is there too.
-fn stored(recipe: &Recipe, context: &Context<'_>) -> Result<Option<Made>> {
+fn stored(recipe: &Recipe, context: &Context) -> Result<Option<Made>> {
     let Some(bytes) = context.store.entry("layer", &recipe.digest())? else { return Ok(None) };
     let made: Option<Made> = serde_json::from_slice(&bytes).ok();
     let Some(made) = made else { return Ok(None) };
@@ -182,23 +184,17 @@ fn stored(recipe: &Recipe, context: &Context<'_>) -> Result<Option<Made>> {
     if !context.store.has_blob(&made.layer.digest, Some(made.layer.size)) {
         return Ok(None);
     }
-    context.reporter.event(Event::Reused { what: "layer", bytes: made.layer.size });
+    context.reporter.event(Event::Reused { what: Reused::Layer, bytes: made.layer.size });
     Ok(Some(made))
 }
 
-fn make(
-    job: &Job<'_>,
-    request: &Request,
-    chosen: (Pins, Begun),
-    recipe: &Recipe,
-    context: &Context<'_>,
-) -> Result<Made> {
-    let Produced { mut tree, retain } = produce(job, request, chosen, context)?;
-    context.reporter.event(Event::Phase("prune"));
+fn make(job: &Job<'_>, resolution: Box<dyn Resolution + '_>, recipe: &Recipe, context: &Context) -> Result<Made> {
+    let Produced { mut tree, retain } = produce(resolution, context)?;
+    context.reporter.event(Event::Phase(Phase::Prune));
     let (closure, epoch) = prune(job, &mut tree)?;
     let kept = kept_tree(&tree, &closure, epoch)?;
     let findings = check(job, &kept, &closure)?;
-    context.reporter.event(Event::Phase("write the layer"));
+    context.reporter.event(Event::Phase(Phase::WriteLayer));
     // Before the layer is written, since it then reads what was just stored, and nothing is unpacked twice.
     if let Some(retain) = retain {
         retain.retain(&kept)?;
@@ -208,19 +204,19 @@ fn make(
         compression: job.compression,
         created_by: "minimg",
         jobs: context.settings.jobs,
-        reporter: context.reporter,
+        reporter: &*context.reporter,
     };
-    let layer = layer::write(&kept, &options, context.store)?;
+    let layer = layer::write(&kept, &options, &context.store)?;
     let made = Made { layer, epoch, findings };
-    Record::new(job.profile, job.board, recipe, &tree, &kept, &closure, &made.findings).save(context.store)?;
+    Record::new(job.profile, job.board, recipe, &tree, &kept, &closure, &made.findings).save(&context.store)?;
     let bytes = serde_json::to_vec(&made).map_err(|error| Error::new(Class::Machine, error))?;
     context.store.put_entry("layer", &recipe.digest(), &bytes)?;
     Ok(made)
 }
 
-fn produce(job: &Job<'_>, request: &Request, (pins, begun): (Pins, Begun), context: &Context<'_>) -> Result<Produced> {
-    context.reporter.event(Event::Phase("fetch and unpack"));
-    job.backend.finish(request, &pins, begun, context)
+fn produce(resolution: Box<dyn Resolution + '_>, context: &Context) -> Result<Produced> {
+    context.reporter.event(Event::Phase(Phase::FetchAndUnpack));
+    resolution.produce()
 }
 
 /// Completes the tree and marks what stays of it; the second value is the time that no file of the image exceeds.
@@ -300,7 +296,7 @@ fn missing_start(config: &Config, kept: &RootTree) -> Option<Finding> {
         false => path.split(':').map(|directory| format!("{directory}/{program}")).collect(),
     };
     let is_there = |place: &String| {
-        resolve(kept, &RootPath::root(), place.as_bytes())
+        tree::resolve(kept, &RootPath::root(), place.as_bytes())
             .is_ok_and(|found| matches!(found.entry, Some(Entry::File { .. })))
     };
     (!places.iter().any(is_there)).then(|| Finding {
@@ -311,7 +307,7 @@ fn missing_start(config: &Config, kept: &RootTree) -> Option<Finding> {
 }
 
 /// Says why the layer must be made: what changed since the last build of the same profile and board.
-fn tell_miss(job: &Job<'_>, recipe: &Recipe, context: &Context<'_>) -> Result<()> {
+fn tell_miss(job: &Job<'_>, recipe: &Recipe, context: &Context) -> Result<()> {
     let last = context.store.entry("last-recipe", &subject(job))?;
     let last: Option<Recipe> = last.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let why = last.map_or_else(|| "it was not built before".to_owned(), |last| recipe.difference(&last));
@@ -319,7 +315,7 @@ fn tell_miss(job: &Job<'_>, recipe: &Recipe, context: &Context<'_>) -> Result<()
     Ok(())
 }
 
-fn remember(job: &Job<'_>, recipe: &Recipe, context: &Context<'_>) -> Result<()> {
+fn remember(job: &Job<'_>, recipe: &Recipe, context: &Context) -> Result<()> {
     let bytes = serde_json::to_vec(recipe).map_err(|error| Error::new(Class::Machine, error))?;
     let same = context.store.entry("last-recipe", &subject(job))?.is_some_and(|last| last == bytes);
     if !same {

@@ -9,14 +9,14 @@ mod socks;
 
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::support::signing::{key, public, sign, sign_detached};
 use minimg::backend::{Context, Pins, Request, Settings, Source};
 use minimg::board::{ArchNames, Board, Platform};
 use minimg::digest::Digest;
 use minimg::fetch::{Fetcher, Wanted};
-use minimg::report::{Event, Reporter, Silent};
+use minimg::report::{Event, Reporter};
 use minimg::store::Store;
 use minimg::{Class, Error};
 use minimg_apt as archive;
@@ -47,7 +47,7 @@ impl Bench {
             keyring: Some(keyring),
             ..Source::default()
         };
-        let settings = Settings { machine: directory.path().join("machine"), ..Settings::default() };
+        let settings = Settings { machine: Some(directory.path().join("machine")), ..Settings::default() };
         Self { directory, server, settings, source, offline: false }
     }
 
@@ -55,9 +55,12 @@ impl Bench {
         Store::open(&self.directory.path().join("store")).unwrap()
     }
 
-    fn with_context<R>(&self, work: impl FnOnce(&Context<'_>) -> R) -> R {
-        let store = self.store();
-        work(&Context { store: &store, reporter: &Silent, offline: self.offline, settings: &self.settings })
+    fn context(&self) -> Context {
+        Context::new(self.store()).with_settings(self.settings.clone()).with_offline(self.offline)
+    }
+
+    fn with_context<R>(&self, work: impl FnOnce(&Context) -> R) -> R {
+        work(&self.context())
     }
 
     fn resolve(&self) -> Result<Pins, Error> {
@@ -70,11 +73,11 @@ impl Bench {
 
     /// What those are warned of who resolve.
     fn warnings(&self) -> Vec<String> {
-        let (store, told) = (self.store(), Warnings::default());
-        let context = Context { store: &store, reporter: &told, offline: self.offline, settings: &self.settings };
+        let told = Arc::new(Warnings::default());
+        let context = self.context().with_reporter(told.clone());
         let request = Request { board: board(), source: self.source.clone(), packages: vec!["a".into()] };
         archive::resolve(&request, &context).unwrap();
-        told.0.into_inner().unwrap()
+        std::mem::take(&mut *told.0.lock().unwrap())
     }
 
     /// What was handed over, as `name bytes`, sorted.
@@ -312,7 +315,7 @@ fn expired_replayed_and_wrong_suites_are_refused() {
     bench.resolve().unwrap();
     bench.source.allow_expired = false;
     assert_failure(bench.failure(), Class::Verification, "expired on");
-    let conf = bench.settings.machine.join("etc/apt");
+    let conf = bench.settings.machine.as_ref().unwrap().join("etc/apt");
     std::fs::create_dir_all(&conf).unwrap();
     std::fs::write(conf.join("apt.conf"), "Acquire::Check-Valid-Until \"false\";").unwrap();
     bench.resolve().unwrap();
@@ -475,9 +478,7 @@ fn processes_at_once_fetch_once() {
         // This is the child: fetch into the store that the parent names.
         let text = text.into_string().unwrap();
         let words: Vec<_> = text.split('\n').collect();
-        let store = Store::open(Path::new(words[0])).unwrap();
-        let settings = Settings::default();
-        let context = Context { store: &store, reporter: &Silent, offline: false, settings: &settings };
+        let context = Context::new(Store::open(Path::new(words[0])).unwrap());
         let wanted = Wanted {
             name: "a".into(),
             url: words[1].into(),

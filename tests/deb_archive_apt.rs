@@ -6,7 +6,6 @@ use std::process::Command;
 
 use minimg::backend::{Context, Request, Settings, Source};
 use minimg::board::{ArchNames, Board, Platform};
-use minimg::report::Silent;
 use minimg::store::Store;
 use minimg_apt as archive;
 
@@ -61,10 +60,10 @@ fn the_same_choice_as_apt() {
     let directory = tempfile::tempdir().unwrap();
     let apt = Apt::new(directory.path());
     let store = Store::open(&directory.path().join("store")).unwrap();
-    let settings = Settings { machine: "/".into(), ..Settings::default() };
+    let settings = Settings { machine: Some("/".into()), ..Settings::default() };
     let mut different = Vec::new();
     for (i, request) in REQUESTS.iter().enumerate() {
-        let context = Context { store: &store, reporter: &Silent, offline: i > 0, settings: &settings };
+        let context = Context::new(store.clone()).with_settings(settings.clone()).with_offline(i > 0);
         let packages = request.split(' ').map(str::to_owned).collect();
         let source = Source { suite: SUITE.into(), ..Source::default() };
         let pins = archive::resolve(&Request { board: board(), source, packages }, &context).unwrap();

@@ -8,7 +8,6 @@ use minimg::digest::Digest;
 use minimg::error::{Class, Error};
 use minimg::export::{self, Destination};
 use minimg::image::{Compression, Image};
-use minimg::report::Silent;
 use minimg::store::Store;
 use minimg::tree::{Node, RootTree};
 use tempfile::TempDir;
@@ -58,7 +57,7 @@ impl Sample {
     }
 
     fn take_with(&self, options: &str, board: &str, offline: bool) -> Result<(Digest, String), Error> {
-        let context = Context { store: &self.store, reporter: &Silent, offline, settings: &self.settings };
+        let context = Context::new(self.store.clone()).with_settings(self.settings.clone()).with_offline(offline);
         let table: toml::Table = options.parse().unwrap();
         let options = [(tarball::NAME.to_owned(), toml::Value::Table(table))].into();
         let board = Boards::built_in().get(board).unwrap();

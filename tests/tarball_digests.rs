@@ -6,11 +6,10 @@ use std::process::Command;
 
 use crate::deb_archive::server::Server;
 use crate::support::signing::{key, public, sign};
-use minimg::backend::{Context, Request, Settings, Source};
+use minimg::backend::{Context, Request, Source};
 use minimg::backends::tarball;
 use minimg::board::Boards;
 use minimg::error::{Class, Error};
-use minimg::report::Silent;
 use minimg::store::Store;
 use sequoia_openpgp::Cert;
 use tempfile::TempDir;
@@ -60,8 +59,7 @@ impl Bench {
     }
 
     fn take(&self, options: &str, offline: bool) -> Result<(), Error> {
-        let settings = Settings::default();
-        let context = Context { store: &self.store, reporter: &Silent, offline, settings: &settings };
+        let context = Context::new(self.store.clone()).with_offline(offline);
         let table: toml::Table = options.parse().unwrap();
         let options = [(tarball::NAME.to_owned(), toml::Value::Table(table))].into();
         let source = Source { options, directory: self.directory.path().to_owned(), ..Source::default() };

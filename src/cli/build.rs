@@ -26,7 +26,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
     let lock = read_lock(&selected.origin)?;
     let reference = delivery.reference(&selected.profile.name)?;
     let epoch = source_date_epoch()?;
-    let build = |context: &Context<'_>| {
+    let build = |context: &Context| {
         let built = selected.for_each_board(context, |context, board, profile| {
             let job = Job {
                 command: "build",
@@ -40,7 +40,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
                 reference: &reference,
             };
             let built = pipeline::build(&job, context)?;
-            warn(board, &built, context.reporter);
+            warn(board, &built, &*context.reporter);
             Ok(built)
         })?;
         Ok(Made { built, before: None })

@@ -17,7 +17,7 @@ use minimg::outputs;
 use minimg::pipeline::{self, Built};
 use minimg::record::Record;
 use minimg::reference::Reference;
-use minimg::report::{Event, Reporter};
+use minimg::report::{Event, Phase, Reporter};
 use minimg::store::Store;
 
 use super::progress::Progress;
@@ -135,7 +135,7 @@ pub(super) fn deliver(
     session: &Session,
     delivery: &Delivery,
     subject: &Subject<'_>,
-    build: impl Fn(&Context<'_>) -> anyhow::Result<Made>,
+    build: impl Fn(&Context) -> anyhow::Result<Made>,
 ) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let progress = Progress::new(&session.global, session.style);
@@ -166,7 +166,7 @@ pub(super) fn deliver(
         written.push(Done { written: done, unchanged });
     }
     for (engine, way) in engines {
-        progress.event(Event::Phase("load into the engine"));
+        progress.event(Event::Phase(Phase::LoadIntoEngine));
         for (image, name) in images.iter().zip(export::tags(&images).map_err(minimg::Error::from)?) {
             let image = Image { reference: name, ..image.clone() };
             engine

@@ -179,7 +179,7 @@ pub(super) fn why_not(session: &Session, arguments: &WhyNotArguments) -> anyhow:
             let progress = Progress::new(&session.global, session.style);
             let selected = selection.select(session)?;
             let store = session.user.store()?;
-            let context: Context<'_> = session.context(&store, &progress);
+            let context: Context = session.context(&store, &progress);
             let (tree, closure) = with_job(&selected, |job| pipeline::explain(job, &context))?;
             progress.finish();
             explain::why_not(&tree, &closure, &selected.profile.keep, &path)

@@ -26,13 +26,14 @@ mod test;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use minimg::backend::Context;
 use minimg::error::{Class, Error};
-use minimg::report::Reporter;
 use minimg::store::Store;
 
+use progress::Progress;
 use settings::UserSettings;
 use style::Style;
 
@@ -140,8 +141,11 @@ struct Session {
 
 impl Session {
     /// What the library's steps may use.
-    fn context<'a>(&'a self, store: &'a Store, reporter: &'a dyn Reporter) -> Context<'a> {
-        Context { store, reporter, offline: self.global.offline, settings: &self.user.library }
+    fn context(&self, store: &Store, progress: &Arc<Progress>) -> Context {
+        Context::new(store.clone())
+            .with_settings(self.user.library.clone())
+            .with_reporter(progress.clone())
+            .with_offline(self.global.offline)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Live progress on a terminal, plain lines elsewhere, nothing with `--quiet`; and the sums for the summary.
 
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -50,7 +50,7 @@ struct State {
 
 impl Progress {
     /// Chooses how to show progress.
-    pub(super) fn new(global: &Global, style: Style) -> Self {
+    pub(super) fn new(global: &Global, style: Style) -> Arc<Self> {
         let mode = if global.quiet || global.json {
             Mode::Silent
         } else if std::io::stderr().is_terminal() {
@@ -58,7 +58,7 @@ impl Progress {
         } else {
             Mode::Plain
         };
-        Self { style, mode, verbose: global.verbose, state: Mutex::default() }
+        Arc::new(Self { style, mode, verbose: global.verbose, state: Mutex::default() })
     }
 
     /// Removes the bars and returns the sums.
@@ -128,7 +128,7 @@ impl Reporter for Progress {
     fn event(&self, event: Event<'_>) {
         let mut state = self.lock();
         match event {
-            Event::Phase(name) => self.phase(&mut state, name),
+            Event::Phase(phase) => self.phase(&mut state, &phase.to_string()),
             Event::Steps(count) => state.phase.iter().for_each(|bar| bar.set_length(count)),
             Event::Step => state.phase.iter().for_each(|bar| bar.inc(1)),
             Event::Activity(text) => {
@@ -177,6 +177,7 @@ impl Reporter for Progress {
                     self.line(&self.style.dim(&format!("  {text}")));
                 }
             }
+            _ => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Selects the profile, the boards and the backend: the arguments that several verbs share.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use minimg::backend::Context;
 use minimg::backends::{self, Chosen, tarball};
@@ -157,13 +158,16 @@ impl Selected {
     /// Runs something for every board. Of `--board all` those that the suite does not serve are left out, with a warning.
     pub(super) fn for_each_board<T>(
         &self,
-        context: &Context<'_>,
-        mut run: impl FnMut(&Context<'_>, &Board, &Profile) -> minimg::Result<T>,
+        context: &Context,
+        mut run: impl FnMut(&Context, &Board, &Profile) -> minimg::Result<T>,
     ) -> anyhow::Result<Vec<T>> {
         let mut results = Vec::new();
         for board in &self.boards {
-            let reporter = OfBoard { inner: context.reporter, board: (self.boards.len() > 1).then_some(&board.name) };
-            match run(&Context { reporter: &reporter, ..*context }, board, &self.profile_for(board)) {
+            let of_board = match self.boards.len() {
+                1 => context.clone(),
+                _ => context.clone().with_reporter(OfBoard::new(context, board)),
+            };
+            match run(&of_board, board, &self.profile_for(board)) {
                 Ok(result) => results.push(result),
                 Err(error) if self.selection.is_all_boards() && error.class() == Class::Unsatisfiable => {
                     context.reporter.event(Event::Warning(&format!("{} is left out: {error}", board.name)));
@@ -184,16 +188,22 @@ impl Selected {
 }
 
 /// Says for which of several boards something had to be made.
-struct OfBoard<'a> {
-    inner: &'a dyn Reporter,
-    board: Option<&'a String>,
+struct OfBoard {
+    inner: Arc<dyn Reporter>,
+    board: String,
 }
 
-impl Reporter for OfBoard<'_> {
+impl OfBoard {
+    fn new(context: &Context, board: &Board) -> Arc<Self> {
+        Arc::new(Self { inner: context.reporter.clone(), board: board.name.clone() })
+    }
+}
+
+impl Reporter for OfBoard {
     fn event(&self, event: Event<'_>) {
-        match (&event, self.board) {
-            (Event::Missed { what, why }, Some(board)) => {
-                let what = format!("{what} for {board}");
+        match event {
+            Event::Missed { what, why } => {
+                let what = format!("{what} for {}", self.board);
                 self.inner.event(Event::Missed { what: &what, why });
             }
             _ => self.inner.event(event),

@@ -1,6 +1,7 @@
 //! The user's settings: the configuration file, and the environment, which overrides it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -55,22 +56,17 @@ impl UserSettings {
     /// Reads them. The command line overrides the environment, which overrides the file.
     pub(super) fn read(global: &Global) -> anyhow::Result<Self> {
         let file = configuration(global)?;
-        let mut mirrors = file.mirrors;
-        for (variable, value) in variables() {
-            // MINIMG_MIRROR_DEBIAN_SECURITY is the mirror of `debian-security`; MINIMG_MIRROR that of any distribution.
-            if let Some(distribution) = variable.strip_prefix("MINIMG_MIRROR") {
-                let distribution = distribution.trim_start_matches('_').to_lowercase().replace('_', "-");
-                mirrors.insert(distribution, value);
-            }
-        }
-        let mut backends = file.backends;
+        let mut library = Settings::of_this_machine(environment());
+        // The environment wins over the file.
+        library.mirrors = file.mirrors.into_iter().chain(library.mirrors).collect();
+        library.jobs = global.jobs.or(file.jobs).unwrap_or(0);
+        library.directory = file.directory;
+        library.backends = file.backends;
         if let Ok(tree) = std::env::var(buildroot::VARIABLE) {
             // Said in the environment, a relative path starts where the program does.
             let tree = std::path::absolute(&tree).unwrap_or_else(|_| PathBuf::from(&tree)).display().to_string();
-            backends.entry("buildroot".to_owned()).or_default().insert("tree".to_owned(), tree.into());
+            library.backends.entry("buildroot".to_owned()).or_default().insert("tree".to_owned(), tree.into());
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let jobs = global.jobs.or(file.jobs).unwrap_or(0);
         let own = |kind: &str| directory("XDG_CONFIG_HOME", ".config").map(|base| base.join("minimg").join(kind));
         let own = |kind: &str| own(kind).filter(|directory| directory.is_dir());
         let store =
@@ -81,17 +77,7 @@ impl UserSettings {
             )
         })?;
         Ok(Self {
-            library: Settings {
-                mirrors,
-                machine: PathBuf::from("/"),
-                jobs,
-                path,
-                docker_config: docker_config(),
-                backends,
-                authorities: has_authorities(),
-                proxies: proxies(),
-                directory: file.directory,
-            },
+            library,
             profiles: own("profiles").into_iter().chain(file.profiles).chain(global.profiles.iter().cloned()).collect(),
             boards: own("boards").into_iter().chain(file.boards).chain(global.boards.iter().cloned()).collect(),
             rules: own("rules").into_iter().chain(file.rules).chain(global.rules.iter().cloned()).collect(),
@@ -135,34 +121,10 @@ fn configuration(global: &Global) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// The environment variables that are valid text; no others are used.
-fn variables() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-/// Whether there are certificates of authorities where programs look for them.
-fn has_authorities() -> bool {
-    const BUNDLES: [&str; 4] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
-    let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    named("SSL_CERT_FILE") || named("SSL_CERT_DIR") || BUNDLES.iter().any(|bundle| Path::new(bundle).exists())
-}
-
-/// The variables of proxies. Where one is there in small and in capital letters, the small ones win.
-fn proxies() -> BTreeMap<String, String> {
-    let mut found: Vec<_> = variables().filter(|(name, _)| name.to_lowercase().ends_with("_proxy")).collect();
-    found.sort();
-    found.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect()
-}
-
-/// Where docker(1) keeps the credentials for registries.
-fn docker_config() -> Option<PathBuf> {
-    let named = std::env::var_os("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
-    Some(named.or_else(|| Some(std::env::home_dir()?.join(".docker")))?.join("config.json"))
+/// The variables of the environment, with a home directory even where only the user database knows it.
+fn environment() -> Vec<(OsString, OsString)> {
+    let home = std::env::home_dir().map(|home| ("HOME".into(), home.into_os_string()));
+    std::env::vars_os().chain(home).collect()
 }
 
 /// A directory of the XDG base directory specification: from its variable, or below the home directory.

@@ -63,7 +63,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
         rules: arguments.rule.clone(),
         rule_sets: rules(session)?,
     };
-    let build = |context: &Context<'_>| {
+    let build = |context: &Context| {
         let (profile, lock, before) = profile(arguments, &asked, &name, &board, context)?;
         let job = Job {
             command: "shrink",
@@ -77,7 +77,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
             reference: &reference,
         };
         let built = pipeline::build(&job, context)?;
-        warn(&board, &built, context.reporter);
+        warn(&board, &built, &*context.reporter);
         Ok(Made { built: vec![built], before })
     };
     let foreign_board = (host.as_ref() != Some(&board)).then_some(board.name.as_str());
@@ -92,7 +92,7 @@ fn profile(
     asked: &Asked,
     name: &str,
     board: &Board,
-    context: &Context<'_>,
+    context: &Context,
 ) -> anyhow::Result<(Profile, Lock, Option<u64>)> {
     let mut source = Source::default();
     tarball::set_root(&mut source, &arguments.image);

@@ -8,7 +8,7 @@ use minimg::engine::{Ran, Trial};
 use minimg::error::Class;
 use minimg::pipeline;
 use minimg::profile::Test;
-use minimg::report::{Event, Reporter};
+use minimg::report::{Event, Phase, Reporter};
 
 use super::Session;
 use super::deliver::find_engine;
@@ -47,9 +47,9 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
         let text = format!("{} has no tests, so this only shows that it builds", selected.profile.name);
         progress.event(Event::Warning(&text));
     }
-    progress.event(Event::Phase("load into the engine"));
+    progress.event(Event::Phase(Phase::LoadIntoEngine));
     let trial = engine.trial(&selected.profile.name, &built.image, &store)?;
-    progress.event(Event::Phase("test"));
+    progress.event(Event::Phase(Phase::Test));
     let outcomes = tests.iter().map(|test| outcome(&trial, test)).collect::<anyhow::Result<Vec<_>>>()?;
     drop(trial);
     progress.finish();

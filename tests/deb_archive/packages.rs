@@ -82,7 +82,7 @@ fn impatient(bench: &Bench, repository: &Repository) -> Result<(), FetchError> {
     let wanted = Wanted { name: "a".into(), url, size: content.len() as u64, sha256: Digest::of(content) };
     bench.with_context(|context| {
         let mut bytes = Vec::new();
-        Fetcher::with_patience(*context, impatience()).blob(&wanted)?.read_to_end(&mut bytes).unwrap();
+        Fetcher::with_patience(context.clone(), impatience()).blob(&wanted)?.read_to_end(&mut bytes).unwrap();
         assert!(bytes == *content);
         Ok(())
     })
@@ -109,8 +109,9 @@ fn what_answers_without_tls_is_asked_again_and_told() {
         }
     });
     let (_, bench) = fixture();
-    let error = bench
-        .with_context(|context| Fetcher::with_patience(*context, impatience()).open("a", &url, None, 9).err().unwrap());
+    let error = bench.with_context(|context| {
+        Fetcher::with_patience(context.clone(), impatience()).open("a", &url, None, 9).err().unwrap()
+    });
     let text = error.to_string();
     assert!(text.contains("no connection of TLS") && text.contains("tried 3 times"), "{text}");
     assert!(text.contains("as a login page") && !text.contains("SSL_CERT_FILE"), "{text}");

@@ -13,7 +13,7 @@ use super::{Bench, assert_failure};
 pub(crate) fn fetched(bench: &Bench, url: &str, headers: &[(&'static str, &str)]) -> Result<String, FetchError> {
     bench.with_context(|context| {
         let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        let fetcher = Fetcher::new(*context).with_headers(headers);
+        let fetcher = Fetcher::new(context.clone()).with_headers(headers);
         let mut text = String::new();
         fetcher.open("text", url, None, 100)?.read_to_string(&mut text).unwrap();
         Ok(text)

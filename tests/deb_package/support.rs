@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use minimg::backend::{Context, PinnedPackage, Pins, Produced, Request, Settings, Source};
+use minimg::backend::{Context, PinnedPackage, Pins, Produced, Request, Source};
 use minimg::backends::deb::package::{Fetch, Unpacker};
 use minimg::backends::deb::produce;
 use minimg::board::{ArchNames, Board, Platform};
@@ -179,12 +179,11 @@ impl World {
     }
 
     pub(crate) fn produce(&self) -> Result<Produced, Error> {
-        self.produce_telling(&Silent)
+        self.produce_telling(Arc::new(Silent))
     }
 
-    pub(crate) fn produce_telling(&self, reporter: &dyn Reporter) -> Result<Produced, Error> {
-        let settings = Settings::default();
-        let context = Context { store: &self.store, reporter, offline: true, settings: &settings };
+    pub(crate) fn produce_telling(&self, reporter: Arc<dyn Reporter>) -> Result<Produced, Error> {
+        let context = Context::new(self.store.clone()).with_reporter(reporter).with_offline(true);
         let fetch: Fetch = Arc::new(|pins, _, _| {
             Err(Error::new(Class::Network, format!("{} is not in the store", pins.packages[0].name)))
         });
@@ -197,9 +196,9 @@ impl World {
 
     /// What those are told who asked for details.
     pub(crate) fn details(&self) -> Vec<String> {
-        let details = Details::default();
-        self.produce_telling(&details).unwrap();
-        details.0.into_inner().unwrap()
+        let details = Arc::new(Details::default());
+        self.produce_telling(details.clone()).unwrap();
+        std::mem::take(&mut *details.0.lock().unwrap())
     }
 
     pub(crate) fn error(&self) -> Error {

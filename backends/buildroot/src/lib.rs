@@ -80,8 +80,8 @@ impl Backend for Buildroot {
         [vec![tree], tools].concat()
     }
 
-    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
-        let options = Options::read(&request.source, context.settings)?;
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
+        let options = Options::read(&request.source, &context.settings)?;
         let tree = options.tree.clone().ok_or(BuildrootError::NoTree)?;
         if !is_tree(&tree) {
             return Err(BuildrootError::NotATree { path: tree }.into());
@@ -96,7 +96,7 @@ impl Backend for Buildroot {
         Ok(pins)
     }
 
-    fn produce(&self, _: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+    fn produce(&self, _: &Request, pins: &Pins, context: &Context) -> Result<Produced> {
         fixed::produce(pins, context)
     }
 }

@@ -45,14 +45,14 @@ struct Progress {
 
 impl Make<'_> {
     /// Configures: a target such as `x_defconfig`, whose words go to the log. Never `savedefconfig`, which would write over the defconfig.
-    pub(super) fn configure(&self, target: &str, context: &Context<'_>) -> Result<()> {
+    pub(super) fn configure(&self, target: &str, context: &Context) -> Result<()> {
         let arguments = [self.of_tree(), vec![target.into()]].concat();
         let command = self.command(arguments, PATIENCE_TO_ANSWER);
         tool::run(&command, &format!("{}-configure.log", self.log), None, context, &mut |_| {})
     }
 
     /// The line of JSON that a target prints: `show-info`. `-s` and `--no-print-directory` keep make's own words out of it.
-    pub(super) fn ask(&self, target: &str, context: &Context<'_>) -> Result<String> {
+    pub(super) fn ask(&self, target: &str, context: &Context) -> Result<String> {
         let command = self.command([self.of_tree(), vec![target.into()]].concat(), PATIENCE_TO_ANSWER);
         let mut output = context.store.scratch()?;
         tool::run(&command, &format!("{}-ask.log", self.log), Some(&output), context, &mut |_| {})?;
@@ -63,7 +63,7 @@ impl Make<'_> {
     }
 
     /// Builds a target in the directory that was configured, and says what is being done.
-    pub(super) fn build(&self, target: &str, patience: Duration, context: &Context<'_>) -> Result<()> {
+    pub(super) fn build(&self, target: &str, patience: Duration, context: &Context) -> Result<()> {
         let mut arguments = vec!["--no-print-directory".into(), "-C".into(), self.out.clone().into(), target.into()];
         // On the command line it wins over the configuration, which stays the same.
         arguments.extend(self.jobs.map(|jobs| format!("BR2_JLEVEL={jobs}").into()));

@@ -23,11 +23,11 @@ pub(super) fn tree(
     out: &Out,
     info: &BTreeMap<String, Info>,
     platform: &Platform,
-    context: &Context<'_>,
+    context: &Context,
 ) -> Result<RootTree> {
     let path = out.path.join("images/rootfs.tar");
     let tar = File::open(&path).map_err(|source| BuildrootError::Read { path, source })?;
-    let mut tree = rootfs::read(tar, Some(platform), context.store)?.tree;
+    let mut tree = rootfs::read(tar, Some(platform), &context.store)?.tree;
     assign(&mut tree, &out.file_lists()?, &out.order(), info, &platform.architecture);
     Ok(tree)
 }

@@ -18,7 +18,7 @@ use minimg_base::digest::Digest;
 use minimg_base::digest::digest_of;
 use minimg_base::error::Result;
 use minimg_base::interrupt::{self, Leftover};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Phase};
 use minimg_sandbox::namespace::Namespace;
 use minimg_sandbox::process::{self, Command};
 
@@ -43,7 +43,7 @@ impl<'a> Project<'a> {
         request: &'a Request,
         options: &'a Options,
         sources: Sources<'a>,
-        context: &Context<'_>,
+        context: &Context,
     ) -> Result<Self> {
         let board = &request.board;
         let named = options.defconfig.as_ref().or(board.buildroot_defconfig.as_ref());
@@ -59,7 +59,7 @@ impl<'a> Project<'a> {
         Ok(Self { request, options, sources, defconfig, base, wanted, key, out })
     }
 
-    fn make(&self, context: &Context<'_>) -> Result<Make<'a>> {
+    fn make(&self, context: &Context) -> Result<Make<'a>> {
         self.sources.usable(&self.out.path)?;
         let program = MAKE.find(&context.settings.path)?;
         for need in OTHERS {
@@ -70,21 +70,21 @@ impl<'a> Project<'a> {
             sources: self.sources,
             out: self.out.path.clone(),
             jobs: self.options.jobs,
-            namespace: Namespace::of_processes(context.settings),
+            namespace: Namespace::of_processes(&context.settings),
             path: context.settings.path.clone(),
             log: format!("{NAME}-{}", self.key.short()),
         })
     }
 
     /// Configures and builds, and fixes the root.
-    pub(super) fn build(&self, context: &Context<'_>) -> Result<Pins> {
+    pub(super) fn build(&self, context: &Context) -> Result<Pins> {
         let make = self.make(context)?;
         // Held by those who want no root but the licenses, too.
         let _lock = context.store.lock(&format!("{NAME}-{}", self.key.short()))?;
         self.out.create()?;
-        context.reporter.event(Event::Phase("configure"));
+        context.reporter.event(Event::Phase(Phase::Configure));
         self.configure(&make, context)?;
-        context.reporter.event(Event::Phase("build"));
+        context.reporter.event(Event::Phase(Phase::Compile));
         self.out.forget_half()?;
         make.build("all", self.options.patience()?, context)?;
         self.out.set_whole()?;
@@ -103,7 +103,7 @@ impl<'a> Project<'a> {
 
     /// Makes the configuration in three steps, and sees after each that it is what was asked for: the defconfig; without the parts that are none
     /// of a root, which takes options away that belong to those parts alone; with what the profile wants.
-    fn configure(&self, make: &Make<'_>, context: &Context<'_>) -> Result<()> {
+    fn configure(&self, make: &Make<'_>, context: &Context) -> Result<()> {
         let add = |more: &Config| {
             self.out.add(more)?;
             make.configure("olddefconfig", context)
@@ -138,12 +138,12 @@ impl<'a> Project<'a> {
     }
 
     /// Has Buildroot collect licenses and sources, and puts them where they are wanted.
-    pub(super) fn keep_legal_info(&self, wanted: &Path, context: &Context<'_>) -> Result<()> {
+    pub(super) fn keep_legal_info(&self, wanted: &Path, context: &Context) -> Result<()> {
         if context.offline {
             return Err(BuildrootError::LegalInfoOffline.into());
         }
         let _lock = context.store.lock(&format!("{NAME}-{}", self.key.short()))?;
-        context.reporter.event(Event::Phase("legal-info"));
+        context.reporter.event(Event::Phase(Phase::LegalInfo));
         let make = self.make(context)?;
         if !self.out.is_whole() {
             // The root is in the store, and the directory in which it was made is gone.
@@ -157,7 +157,7 @@ impl<'a> Project<'a> {
 }
 
 /// Copies a directory to a place where nothing is, so that it is there whole or not at all.
-fn copy_whole(made: &Path, wanted: &Path, patience: Duration, context: &Context<'_>) -> Result<()> {
+fn copy_whole(made: &Path, wanted: &Path, patience: Duration, context: &Context) -> Result<()> {
     let failed = |source: io::Error| BuildrootError::Keep { path: wanted.to_owned(), source };
     let mut partial = wanted.as_os_str().to_owned();
     partial.push(".partial");

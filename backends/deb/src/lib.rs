@@ -13,7 +13,7 @@ use std::sync::Arc;
 use minimg_apt as archive;
 
 use minimg_backend::options::OptionsError;
-use minimg_backend::{Backend, Begun, Context, Part, Pins, Produced, Request, Settings};
+use minimg_backend::{Backend, Context, Part, Pins, Produced, Request, Resolution, Settings};
 use minimg_base::error::Result;
 use package::Unpacker;
 
@@ -54,42 +54,59 @@ impl Backend for Deb {
         }]
     }
 
-    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         self.refuse_options(request)?;
         archive::resolve(request, context)
     }
 
-    fn begin(&self, request: &Request, context: &Context<'_>) -> Result<(Pins, Begun)> {
+    fn resolve(&self, request: &Request, context: &Context) -> Result<Box<dyn Resolution>> {
         self.refuse_options(request)?;
-        let unpacker = Unpacker::new(context.store);
+        let unpacker = Unpacker::new(&context.store);
         let pins = archive::resolve_and_begin(request, context, |package, file| {
             // Where there is no room, it is in the store for later.
             unpacker.push_open(package, file);
             // One, since the index is still being read, which takes two cores.
             unpacker.grow(1);
         })?;
-        Ok((pins, Begun::with(unpacker)))
+        Ok(Box::new(Unpacking { request: request.clone(), pins, unpacker, context: context.clone() }))
     }
 
-    fn locate(&self, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Pins> {
+    fn locate(&self, request: &Request, pins: Pins, context: &Context) -> Result<Pins> {
         archive::locate(request, pins, context)
     }
 
-    fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
-        self.finish(request, pins, Begun::default(), context)
+    fn produce(&self, request: &Request, pins: &Pins, context: &Context) -> Result<Produced> {
+        unpack(request, pins, Unpacker::new(&context.store), context)
+    }
+}
+
+/// A resolved request, of whose packages some are being unpacked already.
+struct Unpacking {
+    request: Request,
+    pins: Pins,
+    unpacker: Unpacker,
+    context: Context,
+}
+
+impl Resolution for Unpacking {
+    fn pins(&self) -> &Pins {
+        &self.pins
     }
 
-    fn finish(&self, request: &Request, pins: &Pins, begun: Begun, context: &Context<'_>) -> Result<Produced> {
-        // A lock names no mirror: one is looked for when something must be fetched, and not before.
-        let request_of_fetch = request.clone();
-        let fetch: package::Fetch = Arc::new(move |missing, context, ready| {
-            let located = archive::locate(&request_of_fetch, missing.clone(), context)?;
-            archive::fetch_packages(&located, context, |_, package, file| {
-                ready(package, file);
-                Ok(())
-            })
-        });
-        let unpacker = begun.take().unwrap_or_else(|| Unpacker::new(context.store));
-        produce(request, pins, unpacker, context, &fetch)
+    fn produce(self: Box<Self>) -> Result<Produced> {
+        unpack(&self.request, &self.pins, self.unpacker, &self.context)
     }
+}
+
+fn unpack(request: &Request, pins: &Pins, unpacker: Unpacker, context: &Context) -> Result<Produced> {
+    // A lock names no mirror: one is looked for when something must be fetched, and not before.
+    let request_of_fetch = request.clone();
+    let fetch: package::Fetch = Arc::new(move |missing, context, ready| {
+        let located = archive::locate(&request_of_fetch, missing.clone(), context)?;
+        archive::fetch_packages(&located, context, |_, package, file| {
+            ready(package, file);
+            Ok(())
+        })
+    });
+    produce(request, pins, unpacker, context, &fetch)
 }

@@ -31,7 +31,7 @@ pub fn produce(
     request: &Request,
     pins: &Pins,
     unpacker: Unpacker,
-    context: &Context<'_>,
+    context: &Context,
     fetch: &Fetch,
 ) -> Result<Produced> {
     let origin = Arc::new(Origin::new(pins, context, fetch, unpacker.scratch()));
@@ -61,7 +61,7 @@ pub fn produce(
     Ok(Produced { tree, retain: Some(Box::new(Packs { files, threads: decoders(context), prefetch })) })
 }
 
-fn cached_listings(pins: &Pins, context: &Context<'_>) -> Result<BTreeMap<Digest, Listing>> {
+fn cached_listings(pins: &Pins, context: &Context) -> Result<BTreeMap<Digest, Listing>> {
     let mut listings = BTreeMap::new();
     for package in &pins.packages {
         if let Some(listing) = context.store.entry(LISTING, &package.sha256)?.and_then(Listing::decode) {
@@ -73,7 +73,7 @@ fn cached_listings(pins: &Pins, context: &Context<'_>) -> Result<BTreeMap<Digest
 }
 
 /// Whether contents of a package can be had without the network, as far as a look at the names in the store tells.
-fn is_at_hand(package: &PinnedPackage, context: &Context<'_>) -> bool {
+fn is_at_hand(package: &PinnedPackage, context: &Context) -> bool {
     context.store.entry_path(pack::ENTRY, &package.sha256).exists()
         || context.store.has_blob(&package.sha256, Some(package.size))
 }
@@ -85,7 +85,7 @@ fn had_and_unpacked(
     listings: &mut BTreeMap<Digest, Listing>,
     pins: &Pins,
     unpacker: Unpacker,
-    context: &Context<'_>,
+    context: &Context,
     origin: &Arc<Origin>,
     fetch: &Fetch,
 ) -> Result<Unpacked> {
@@ -128,7 +128,7 @@ fn had_and_unpacked(
     Ok(unpacked)
 }
 
-fn decoders(context: &Context<'_>) -> usize {
+fn decoders(context: &Context) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = if context.settings.jobs == 0 { cores() } else { context.settings.jobs };
     jobs.min(MAX_DECODERS)

@@ -48,7 +48,7 @@ impl Install<'_> {
     }
 
     /// Says what the tool cannot do of what is asked.
-    pub(super) fn warn_of_what_is_left_out(&self, context: &Context<'_>) {
+    pub(super) fn warn_of_what_is_left_out(&self, context: &Context) {
         if self.tool == Tool::Mmdebstrap {
             return;
         }

@@ -18,11 +18,11 @@ use minimg_apt::apt::{AptSource, apt_sources};
 use minimg_backend::{Backend, Context, Part, Pins, Produced, Request, Settings, driven, fixed, scrub};
 use minimg_base::digest::digest_of;
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Phase};
 use minimg_oci::rootfs;
 use minimg_ownership as ownership;
 use minimg_sandbox::namespace::{Ids, Namespace, Workspace};
-use minimg_sandbox::process::Command;
+use minimg_sandbox::process::{self, Command};
 use minimg_sandbox::tool::{self, Need, ToolError};
 use minimg_store::StoreError;
 use minimg_tree::{RootPath, RootTree};
@@ -126,10 +126,10 @@ impl Backend for Debootstrap {
         [tool.survey(&settings.path)].into_iter().chain(Namespace::survey(true, settings)).chain([emulators]).collect()
     }
 
-    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         let options = Options::read(&request.source)?;
         // First what is missing here, then what the network has.
-        let (tool, program) = match find(&options, context.settings) {
+        let (tool, program) = match find(&options, &context.settings) {
             Ok(found) => found,
             // What was made with a tool that is gone may still be there.
             Err(_) if context.offline => (options.tool.unwrap_or(Tool::Mmdebstrap), "mmdebstrap".into()),
@@ -149,7 +149,7 @@ impl Backend for Debootstrap {
         })
     }
 
-    fn produce(&self, _: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+    fn produce(&self, _: &Request, pins: &Pins, context: &Context) -> Result<Produced> {
         fixed::produce(pins, context)
     }
 }
@@ -171,24 +171,24 @@ fn find(options: &Options, settings: &Settings) -> Result<(Tool, std::path::Path
 }
 
 /// Runs the tool and fixes what it made.
-fn install_tree(install: &Install<'_>, context: &Context<'_>) -> Result<Pins> {
+fn install_tree(install: &Install<'_>, context: &Context) -> Result<Pins> {
     let name = install.tool.name();
     let path = context.store.path().display().to_string();
     if path.contains(|c: char| c.is_whitespace() || ",[]\"%".contains(c)) {
         return Err(DebootstrapError::Place { tool: name, path }.into());
     }
-    let namespace = Namespace::find(name, context.settings)?;
+    let namespace = Namespace::find(name, &context.settings)?;
     match (namespace.ids, install.tool) {
         (Ids::Root, _) => return Err(DebootstrapError::NoSubordinateIds.into()),
         (Ids::Mapped, Tool::Debootstrap) => return Err(DebootstrapError::OnlyAsRoot.into()),
         _ => {}
     }
-    let emulating = namespace.clone().for_board(&install.request.board, name, context.settings)?;
+    let emulating = namespace.clone().for_board(&install.request.board, name, &context.settings)?;
     if install.tool == Tool::Debootstrap && emulating != namespace {
         return Err(DebootstrapError::OnlyRegistered.into());
     }
     let namespace = emulating;
-    context.reporter.event(Event::Phase("install"));
+    context.reporter.event(Event::Phase(Phase::Install));
     let workspace = Workspace::new(&namespace, context)?;
     let machine = |source| StoreError::Io { path: workspace.path().to_owned(), source };
     for (at, source) in install.sources.iter().enumerate() {
@@ -200,7 +200,7 @@ fn install_tree(install: &Install<'_>, context: &Context<'_>) -> Result<Pins> {
     run(install, &namespace, workspace.path(), epoch, &tar, context)?;
     drop(workspace);
     context.reporter.event(Event::Activity("reading the root file system"));
-    let mut tree = rootfs::read(rewound(tar, context)?, Some(&install.request.board.platform), context.store)?.tree;
+    let mut tree = rootfs::read(rewound(tar, context)?, Some(&install.request.board.platform), &context.store)?.tree;
     ownership::assign(&mut tree)?;
     if tree.packages().is_empty() {
         let log = context.store.path().join("logs").join(log_name(install.tool)).display().to_string();
@@ -239,7 +239,7 @@ fn run(
     workspace: &Path,
     epoch: i64,
     tar: &File,
-    context: &Context<'_>,
+    context: &Context,
 ) -> Result<()> {
     let wrapped = namespace.wrap("sh".as_ref(), install.arguments(workspace));
     let Some((program, arguments)) = wrapped.split_first() else { return Ok(()) };
@@ -248,7 +248,7 @@ fn run(
     environment.push(("TMPDIR".into(), Some(workspace.into())));
     environment.push(("SOURCE_DATE_EPOCH".into(), Some(epoch.to_string().into())));
     // An ordinary user's PATH has no programs for administration, and what they call is looked for there.
-    environment.push(("PATH".into(), Some(path_of_tools(context.settings))));
+    environment.push(("PATH".into(), Some(path_of_tools(&context.settings))));
     let command = Command {
         program: program.into(),
         arguments: arguments.to_vec(),
@@ -277,7 +277,7 @@ fn keyring_name(at: usize) -> String {
 
 fn path_of_tools(settings: &Settings) -> std::ffi::OsString {
     let administration = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
-    let all = std::env::split_paths(&settings.path).chain(administration);
+    let all = process::directories(&settings.path).chain(administration);
     std::env::join_paths(all).unwrap_or_else(|_| settings.path.clone())
 }
 
@@ -300,7 +300,7 @@ fn class_of(line: &str) -> Option<Class> {
     }
 }
 
-fn rewound(mut file: File, context: &Context<'_>) -> Result<File> {
+fn rewound(mut file: File, context: &Context) -> Result<File> {
     std::io::Seek::rewind(&mut file)
         .map_err(|source| StoreError::Io { path: context.store.path().to_owned(), source })?;
     Ok(file)

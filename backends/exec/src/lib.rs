@@ -18,7 +18,7 @@ use protocol::{Description, Question, Resolved};
 use minimg_backend::{Backend, Context, Part, Pins, Produced, Request, Settings, driven, fixed};
 use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Phase};
 use minimg_base::suggest;
 use minimg_oci::rootfs;
 use minimg_ownership as ownership;
@@ -41,7 +41,7 @@ pub fn is_there(name: &str, settings: &Settings) -> bool {
 
 /// The names of the outside backends of this machine, sorted: those on PATH, and those that the configuration names a program for.
 pub fn names(settings: &Settings) -> BTreeSet<String> {
-    let on_path = std::env::split_paths(&settings.path).filter_map(|directory| directory.read_dir().ok()).flatten();
+    let on_path = process::directories(&settings.path).filter_map(|directory| directory.read_dir().ok()).flatten();
     let on_path = on_path.filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_prefix(PREFIX)?.to_owned()));
     let configured = settings.backends.iter().filter(|(_, table)| table.contains_key("program"));
     on_path.chain(configured.map(|(name, _)| name.clone())).filter(|name| is_there(name, settings)).collect()
@@ -99,7 +99,7 @@ impl Backend for Exec {
         [own].into_iter().chain(needs).collect()
     }
 
-    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         let name = self.name();
         let missing = |need: &&String| process::find(need, &context.settings.path).is_none();
         if let Some(need) = self.description.needs.iter().find(missing) {
@@ -114,11 +114,11 @@ impl Backend for Exec {
         let key = resolved.identity(&program, &asked);
         // The program's key says when the tree is another one: no age does.
         driven::remembered(name, &key, std::time::Duration::MAX, context, || {
-            context.reporter.event(Event::Phase("produce"));
+            context.reporter.event(Event::Phase(Phase::Produce));
             let question =
                 self.question(&Question::new(name, request, context.offline, context.settings.jobs).with(&resolved))?;
             let tar = self.program.call("produce", &question, process::LARGEST_OUTPUT, context)?;
-            let mut tree = rootfs::read(tar, Some(&request.board.platform), context.store)?.tree;
+            let mut tree = rootfs::read(tar, Some(&request.board.platform), &context.store)?.tree;
             if tree.is_empty() {
                 let (program, message) = (self.program.shown(), "the root file system is empty".to_owned());
                 return Err(ExecError::Answer { program, verb: "produce", message }.into());
@@ -128,7 +128,7 @@ impl Backend for Exec {
         })
     }
 
-    fn produce(&self, _: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+    fn produce(&self, _: &Request, pins: &Pins, context: &Context) -> Result<Produced> {
         fixed::produce(pins, context)
     }
 }

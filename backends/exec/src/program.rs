@@ -108,7 +108,7 @@ impl Program {
         &self,
         verb: &'static str,
         question: &str,
-        context: &Context<'_>,
+        context: &Context,
     ) -> Result<T> {
         let answer = self.call(verb, question, LONGEST_ANSWER, context)?;
         let mut text = String::new();
@@ -118,9 +118,9 @@ impl Program {
     }
 
     /// Asks it a question, and returns the file that it wrote its answer to, at its beginning: so many bytes at `most`.
-    pub(super) fn call(&self, verb: &'static str, question: &str, most: u64, context: &Context<'_>) -> Result<File> {
-        let workspace = Workspace::plain(context.store)?;
-        let namespace = Namespace::of_processes(context.settings);
+    pub(super) fn call(&self, verb: &'static str, question: &str, most: u64, context: &Context) -> Result<File> {
+        let workspace = Workspace::plain(&context.store)?;
+        let namespace = Namespace::of_processes(&context.settings);
         let command = self.command(verb, self.patience, Some(workspace.path()), &namespace);
         let machine = |source| StoreError::Io { path: context.store.path().to_owned(), source };
         let mut input = context.store.scratch()?;

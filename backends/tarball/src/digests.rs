@@ -64,7 +64,7 @@ pub(super) fn listed(
     options: &Options,
     root: &Location,
     request: &Request,
-    context: &Context<'_>,
+    context: &Context,
 ) -> Result<Option<Listed>> {
     let Some(digests) = &options.digests else { return Ok(None) };
     let directory = &request.source.directory;
@@ -93,7 +93,7 @@ pub fn check_digests(name: &str, list: &str) -> usize {
     hashes_of(name, list).len()
 }
 
-fn get(list: &Location, context: &Context<'_>) -> Result<Vec<u8>> {
+fn get(list: &Location, context: &Context) -> Result<Vec<u8>> {
     match list {
         Location::Path(path) => {
             let read = read_limited(path, LONGEST);
@@ -105,7 +105,7 @@ fn get(list: &Location, context: &Context<'_>) -> Result<Vec<u8>> {
             {
                 return Ok(known.to_vec());
             }
-            match Fetcher::new(*context).document(
+            match Fetcher::new(context.clone()).document(
                 address.rsplit('/').next().unwrap_or(address),
                 address,
                 LONGEST,

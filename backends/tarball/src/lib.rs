@@ -43,11 +43,11 @@ impl Backend for Tarball {
         true
     }
 
-    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         Ok(take(request, context)?.pins)
     }
 
-    fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+    fn produce(&self, request: &Request, pins: &Pins, context: &Context) -> Result<Produced> {
         if !fixed::is_there(pins, context)? {
             // The store was emptied since: the same source gives the same tree again.
             let again = take(request, context)?.pins;

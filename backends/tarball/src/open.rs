@@ -50,7 +50,7 @@ enum Place<'a> {
 }
 
 /// Finds it, and makes sure that it is what it must be.
-pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context: &Context<'a>) -> Result<Found<'a>> {
+pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context: &Context) -> Result<Found<'a>> {
     let sha256 = expected.sha256;
     match location {
         Location::Path(path) if path.is_dir() => match sha256 {
@@ -77,12 +77,12 @@ pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context:
         }
         Location::Engine { engine, image } => {
             let engine = Engine::find(engine, &context.settings.path).map_err(|error| no_engine(error, image))?;
-            let found = engine.id(image, context.store)?;
+            let found = engine.id(image, &context.store)?;
             check(location, sha256, found)?;
             Ok(Found { identity: Some(found), place: Place::Engine(engine, image) })
         }
         Location::Registry(remote) => {
-            let mut registry = Client::new(remote, &[Action::Pull], *context);
+            let mut registry = Client::new(remote, &[Action::Pull], context.clone());
             let found = registry.resolve()?;
             check(location, sha256, found)?;
             Ok(Found { identity: Some(found), place: Place::Registry(registry, found) })
@@ -95,7 +95,7 @@ pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context:
 }
 
 /// What comes out of a pipe, such as `docker save NAME | minimg shrink /dev/stdin`, as a file that can be read twice.
-fn spooled(pipe: File, context: &Context<'_>) -> io::Result<File> {
+fn spooled(pipe: File, context: &Context) -> io::Result<File> {
     let mut file = context.store.scratch().map_err(io::Error::other)?;
     if io::copy(&mut pipe.take(LARGEST_FETCHED), &mut file)? == LARGEST_FETCHED {
         return Err(io::Error::other(format!("it has more than the limit of {LARGEST_FETCHED} bytes")));
@@ -124,7 +124,7 @@ fn check(location: &Location, expected: Option<Digest>, found: Digest) -> Result
 }
 
 /// The file out of the store, where it is put first if need be, with its digest.
-fn fetch(address: &str, expected: &Expected<'_>, context: &Context<'_>) -> Result<(Digest, File)> {
+fn fetch(address: &str, expected: &Expected<'_>, context: &Context) -> Result<(Digest, File)> {
     if expected.sha256.is_none() && expected.listed.is_none() {
         return Err(TarballError::Unverified(address.to_owned()).into());
     }
@@ -139,7 +139,7 @@ fn fetch(address: &str, expected: &Expected<'_>, context: &Context<'_>) -> Resul
     {
         return Ok((known, file));
     }
-    let fetcher = Fetcher::new(*context);
+    let fetcher = Fetcher::new(context.clone());
     let name = address.rsplit('/').next().unwrap_or(address);
     let mut download = fetcher.open(name, address, None, LARGEST_FETCHED)?;
     let mut out = Checked { out: context.store.new_blob()?, checker: expected.listed.map(Listed::checker) };
@@ -197,13 +197,13 @@ impl<W: Write> Write for Checked<'_, W> {
 
 impl Found<'_> {
     /// Reads it; of an image for several machines, that for `platform`.
-    pub(super) fn open(self, platform: &Platform, context: &Context<'_>) -> Result<Rootfs> {
+    pub(super) fn open(self, platform: &Platform, context: &Context) -> Result<Rootfs> {
         Ok(match self.place {
-            Place::File(file) => rootfs::read(file, Some(platform), context.store)?,
+            Place::File(file) => rootfs::read(file, Some(platform), &context.store)?,
             Place::Registry(registry, digest) => registry.open(digest, platform)?,
-            Place::Directory(path) => rootfs::open(path, Some(platform), context.store)?,
+            Place::Directory(path) => rootfs::open(path, Some(platform), &context.store)?,
             Place::Engine(engine, image) => {
-                rootfs::read(engine.save(image, context.store)?, Some(platform), context.store)?
+                rootfs::read(engine.save(image, &context.store)?, Some(platform), &context.store)?
             }
         })
     }

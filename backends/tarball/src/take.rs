@@ -10,7 +10,7 @@ use super::options::Options;
 use minimg_backend::{Context, Pins, Request, fixed};
 use minimg_base::digest::digest_of;
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Reused};
 use minimg_oci::image::Config;
 use minimg_ownership as ownership;
 
@@ -33,7 +33,7 @@ pub struct Taken {
 ///
 /// # Errors
 /// When it cannot be had or read, is not what it must be, or is for another machine than the request's.
-pub fn take(request: &Request, context: &Context<'_>) -> Result<Taken> {
+pub fn take(request: &Request, context: &Context) -> Result<Taken> {
     let options = Options::read(&request.source)?;
     let location = Location::parse(&options.root, &request.source.directory)?;
     let platform = &request.board.platform;
@@ -47,7 +47,7 @@ pub fn take(request: &Request, context: &Context<'_>) -> Result<Taken> {
         && fixed::is_there(&taken.pins, context)?
     {
         let bytes = taken.pins.root.as_ref().map_or(0, |root| root.size);
-        context.reporter.event(Event::Reused { what: "root", bytes });
+        context.reporter.event(Event::Reused { what: Reused::Root, bytes });
         return Ok(taken);
     }
     let mut rootfs = found.open(platform, context)?;

@@ -18,7 +18,7 @@ use minimg_backend::{Backend, Context, Part, Pins, Produced, Request, Settings, 
 use minimg_base::digest::Digest;
 use minimg_base::digest::digest_of;
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Phase};
 use minimg_oci::rootfs;
 use minimg_ownership as ownership;
 use minimg_sandbox::namespace::{Ids, Namespace, Workspace};
@@ -114,7 +114,7 @@ impl Backend for Yum {
         tools.into_iter().chain(Namespace::survey(false, settings)).chain([fakeroot]).collect()
     }
 
-    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins> {
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins> {
         let options = Options::read(&request.source)?;
         if request.board.names.rpm.is_none() {
             return Err(YumError::Architecture { board: request.board.name.clone() }.into());
@@ -126,7 +126,7 @@ impl Backend for Yum {
             context.reporter.event(Event::Warning(text));
         }
         let asked = (&request.board.names.rpm, &request.packages, source.recommends, &source.exclude);
-        let from = (&source.suite, &source.distribution, &options, local_files(request, &options, context.settings)?);
+        let from = (&source.suite, &source.distribution, &options, local_files(request, &options, &context.settings)?);
         let key = digest_of(&(NAME, VERSION, asked, from));
         driven::remembered(NAME, &key, options.age(), context, || {
             let program = need.find(&context.settings.path)?;
@@ -137,7 +137,7 @@ impl Backend for Yum {
         })
     }
 
-    fn produce(&self, _: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+    fn produce(&self, _: &Request, pins: &Pins, context: &Context) -> Result<Produced> {
         fixed::produce(pins, context)
     }
 }
@@ -162,29 +162,31 @@ fn local_files(request: &Request, options: &Options, settings: &Settings) -> Res
         }
         found.sort();
         files.extend(found);
+    } else if options.repositories.is_empty() {
+        return Err(YumError::NoRepositories { path: "the settings, which name no machine".into() }.into());
     }
     let digest = |path: &Path| Some(Digest::of_reader(File::open(path).ok()?).ok()?.0);
     Ok(files.iter().map(|path| (path.display().to_string(), digest(path))).collect())
 }
 
 /// Runs the tool and fixes what it made.
-fn install_tree(install: &Install<'_>, name: &'static str, context: &Context<'_>) -> Result<Pins> {
-    let namespace = Namespace::find(name, context.settings)?;
+fn install_tree(install: &Install<'_>, name: &'static str, context: &Context) -> Result<Pins> {
+    let namespace = Namespace::find(name, &context.settings)?;
     let only_root = namespace.ids == Ids::Root;
-    let namespace = namespace.for_board(&install.request.board, name, context.settings)?;
-    context.reporter.event(Event::Phase("install"));
+    let namespace = namespace.for_board(&install.request.board, name, &context.settings)?;
+    context.reporter.event(Event::Phase(Phase::Install));
     let workspace = Workspace::new(&namespace, context)?;
     let machine = |source| StoreError::Io { path: workspace.path().to_owned(), source };
     // The tool's cache of packages and indexes is not made for two that write at once.
     let _lock = context.store.lock("rpm-cache")?;
     std::fs::create_dir_all(install.cache).map_err(machine)?;
-    install.configure(workspace.path(), context.settings).map_err(machine)?;
+    install.configure(workspace.path(), &context.settings).map_err(machine)?;
     let mut tar = context.store.scratch()?;
     run(install, &namespace, workspace.path(), &tar, context)?;
     drop(workspace);
     tar.rewind().map_err(|source| StoreError::Io { path: context.store.path().to_owned(), source })?;
     context.reporter.event(Event::Activity("reading the root file system"));
-    let mut tree = rootfs::read(tar, Some(&install.request.board.platform), context.store)?.tree;
+    let mut tree = rootfs::read(tar, Some(&install.request.board.platform), &context.store)?.tree;
     if only_root {
         restore::owners(&mut tree)?;
     }
@@ -204,15 +206,9 @@ fn newest(tree: &RootTree) -> Result<i64> {
 }
 
 /// Runs the tool, which writes the root as a tar.
-fn run(
-    install: &Install<'_>,
-    namespace: &Namespace,
-    workspace: &Path,
-    tar: &File,
-    context: &Context<'_>,
-) -> Result<()> {
+fn run(install: &Install<'_>, namespace: &Namespace, workspace: &Path, tar: &File, context: &Context) -> Result<()> {
     let mut words: Vec<OsString> = vec!["sh".into()];
-    words.extend(install.arguments(workspace, namespace.ids, context.settings));
+    words.extend(install.arguments(workspace, namespace.ids, &context.settings));
     if namespace.ids == Ids::Root {
         // rpm gives up on a package whose owners do not exist; with this they seem to.
         words.splice(..0, [FAKEROOT.find(&context.settings.path)?.into(), "--".into()]);

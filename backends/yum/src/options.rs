@@ -175,7 +175,9 @@ impl Options {
                 let path = source.directory.join(path);
                 Some(std::path::absolute(&path).unwrap_or(path))
             }
-            None => self.repositories.is_empty().then(|| settings.machine.join(OF_THE_MACHINE)),
+            None => {
+                settings.machine.as_ref().filter(|_| self.repositories.is_empty()).map(|root| root.join(OF_THE_MACHINE))
+            }
         }
     }
 

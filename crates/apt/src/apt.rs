@@ -51,17 +51,17 @@ impl AptSource {
 ///
 /// # Errors
 /// When no mirror is known, or a Release file cannot be had or trusted.
-pub fn apt_sources(request: &Request, context: &Context<'_>) -> Result<Vec<AptSource>> {
+pub fn apt_sources(request: &Request, context: &Context) -> Result<Vec<AptSource>> {
     let architecture = request.board.names.deb.as_deref();
     let architecture = architecture.ok_or_else(|| ArchiveError::Architecture { board: request.board.name.clone() })?;
     let planned = planned_suites(request, architecture, context)?;
-    let signed = signed_suites(&planned, &Fetcher::new(*context), context)?;
+    let signed = signed_suites(&planned, &Fetcher::new(context.clone()), context)?;
     let source = |(suite, release): &(super::Suite, super::Release)| {
         Ok(AptSource {
             address: suite.address.clone(),
             suite: suite.name.clone(),
             components: suite.components.clone(),
-            keyring: suite.keys.load(&context.settings.machine)?.binary(),
+            keyring: suite.keys.load(context.settings.machine.as_deref())?.binary(),
             trusted: suite.trusted,
             allow_expired: suite.allow_expired,
             title: release.title(&suite.name),

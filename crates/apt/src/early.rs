@@ -43,8 +43,8 @@ impl Early {
         scope: &'scope Scope<'scope, 'env>,
         plan: &Plan<'_>,
         ready: Option<Ready<'env>>,
-        fetcher: &'env Fetcher<'_>,
-        context: &Context<'_>,
+        fetcher: &'env Fetcher,
+        context: &Context,
     ) -> Result<Self, ArchiveError> {
         let mut early = Self { lists: Vec::new(), guess: None, stop: Arc::default() };
         let forms = std::iter::once(EARLY).chain(std::iter::repeat(EARLY_OF_OTHERS));

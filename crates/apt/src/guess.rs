@@ -56,7 +56,7 @@ impl Guess {
         plan: &Plan<'_>,
         (address, others): (&str, &[Arc<List>]),
         ready: Ready<'env>,
-        fetcher: &'env Fetcher<'_>,
+        fetcher: &'env Fetcher,
     ) -> Option<(Self, Follower)> {
         if !plan.source.pins.is_empty() || !plan.source.exclude.is_empty() {
             return None;
@@ -101,7 +101,7 @@ impl State {
         others: &[Arc<List>],
         address: &str,
         ready: Ready<'_>,
-        fetcher: &Fetcher<'_>,
+        fetcher: &Fetcher,
     ) {
         // Without the index of a suite nobody knows whether it has a newer version.
         let others: Option<Vec<Index>> = others.iter().map(|list| Index::open(list.wait()?.1)).collect();

@@ -12,7 +12,7 @@ use super::reading::{DECODED_LIMIT, Read, read};
 use super::release::Release;
 use minimg_backend::Context;
 use minimg_base::digest::Digest;
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Reused};
 use minimg_fetch::{Download, FetchError, Fetcher};
 
 /// The kind of the store's entries.
@@ -65,16 +65,11 @@ impl Wanted<'_> {
     }
 
     /// The index out of the store, or as it was fetched early, or from the mirror.
-    pub(super) fn get(
-        &self,
-        early: &Early,
-        fetcher: &Fetcher<'_>,
-        context: &Context<'_>,
-    ) -> Result<Index, ArchiveError> {
+    pub(super) fn get(&self, early: &Early, fetcher: &Fetcher, context: &Context) -> Result<Index, ArchiveError> {
         let key = self.key().ok_or_else(|| self.malformed("the Release file does not list it"))?;
         if let Some(index) = self.stored(&key, context)? {
             let bytes = self.form("").map_or(0, |(_, size, _)| size);
-            context.reporter.event(Event::Reused { what: "index", bytes });
+            context.reporter.event(Event::Reused { what: Reused::Index, bytes });
             return Ok(index);
         }
         let _guard = context.store.lock(&format!("index-{}", &key.hex()[..3]))?;
@@ -95,7 +90,7 @@ impl Wanted<'_> {
         Index::open(bytes).ok_or_else(|| self.malformed("it cannot be read back"))
     }
 
-    fn stored(&self, key: &Digest, context: &Context<'_>) -> Result<Option<Index>, ArchiveError> {
+    fn stored(&self, key: &Digest, context: &Context) -> Result<Option<Index>, ArchiveError> {
         let mut index = None;
         context.store.entry_checked_by(KIND, key, |bytes| {
             index = Index::open(bytes.clone());
@@ -105,14 +100,14 @@ impl Wanted<'_> {
     }
 
     /// Forgets the index, which was found to be damaged.
-    pub(super) fn forget(&self, context: &Context<'_>) -> Result<(), ArchiveError> {
+    pub(super) fn forget(&self, context: &Context) -> Result<(), ArchiveError> {
         match self.key() {
             Some(key) => Ok(context.store.remove_entry(KIND, &key)?),
             None => Ok(()),
         }
     }
 
-    fn fetch(&self, fetcher: &Fetcher<'_>) -> Result<Vec<u8>, ArchiveError> {
+    fn fetch(&self, fetcher: &Fetcher) -> Result<Vec<u8>, ArchiveError> {
         let slow = fetcher.bytes_per_second().is_some_and(|rate| rate < SLOW);
         let mut missing = None;
         for suffix in if slow { FORMATS_BY_SIZE } else { FORMATS } {
@@ -138,7 +133,7 @@ impl Wanted<'_> {
     /// By its digest where the archive offers that, else, or where the mirror does not keep the promise, by its path.
     fn open<'f>(
         &self,
-        fetcher: &'f Fetcher<'_>,
+        fetcher: &'f Fetcher,
         path: &str,
         size: u64,
         digest: &Digest,

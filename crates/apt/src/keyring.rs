@@ -53,25 +53,31 @@ impl Keys {
         self
     }
 
-    /// Reads the keyrings of the machine below `root`.
-    pub(super) fn load(&self, root: &Path) -> Result<Keyring, ArchiveError> {
+    /// Reads the keyrings: of a machine those below its `root`, where there is one.
+    pub(super) fn load(&self, root: Option<&Path>) -> Result<Keyring, ArchiveError> {
         let mut rings = Vec::new();
         for path in &self.named {
             let ring = read_keyring(path).map_err(|source| ArchiveError::Keyring { path: path.clone(), source })?;
             rings.push(ring);
         }
         rings.extend(self.inline.iter().map(|text| text.clone().into_bytes()));
+        if self.distribution.as_deref() == Some("debian") {
+            rings.push(SHIPPED.to_vec());
+        }
+        let usual = root.map(|root| self.usual(root)).unwrap_or_default();
+        rings.extend(usual.iter().filter_map(|path| read_keyring(path).ok()));
+        Ok(Keyring::new(rings, self.fingerprints.clone()))
+    }
+
+    /// The keyring files of the machine that count if they are there.
+    fn usual(&self, root: &Path) -> Vec<PathBuf> {
         let below = |path: &PathBuf| root.join(path.strip_prefix("/").unwrap_or(path));
         let mut usual: Vec<PathBuf> = self.of_entries.iter().map(below).collect();
         if let Some(distribution) = &self.distribution {
             usual.push(root.join(format!("usr/share/keyrings/{distribution}-archive-keyring.gpg")));
             usual.extend(trusted_parts(&root.join("etc/apt/trusted.gpg.d")));
-            if distribution == "debian" {
-                rings.push(SHIPPED.to_vec());
-            }
         }
-        rings.extend(usual.iter().filter_map(|path| read_keyring(path).ok()));
-        Ok(Keyring::new(rings, self.fingerprints.clone()))
+        usual
     }
 }
 

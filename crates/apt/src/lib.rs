@@ -78,7 +78,7 @@ pub fn check_openpgp(data: &[u8]) -> usize {
 ///
 /// # Errors
 /// When no mirror is known, an index cannot be had or trusted, or the request cannot be satisfied; see [`ArchiveError`].
-pub fn resolve(request: &Request, context: &Context<'_>) -> Result<Pins> {
+pub fn resolve(request: &Request, context: &Context) -> Result<Pins> {
     Ok(resolve_request(request, None, context)?)
 }
 
@@ -89,7 +89,7 @@ pub fn resolve(request: &Request, context: &Context<'_>) -> Result<Pins> {
 /// Like [`resolve`].
 pub fn resolve_and_begin(
     request: &Request,
-    context: &Context<'_>,
+    context: &Context,
     ready: impl Fn(&PinnedPackage, File) + Sync,
 ) -> Result<Pins> {
     Ok(resolve_request(request, Some(&ready), context)?)
@@ -98,14 +98,14 @@ pub fn resolve_and_begin(
 /// Takes a package that was fetched by guess.
 type Ready<'r> = &'r (dyn Fn(&PinnedPackage, File) + Sync);
 
-fn resolve_request(request: &Request, ready: Option<Ready<'_>>, context: &Context<'_>) -> Result<Pins, ArchiveError> {
+fn resolve_request(request: &Request, ready: Option<Ready<'_>>, context: &Context) -> Result<Pins, ArchiveError> {
     let architecture = request.board.names.deb.as_deref();
     let architecture = architecture.ok_or_else(|| ArchiveError::Architecture { board: request.board.name.clone() })?;
     let wanted = request.packages.iter().map(|text| Wanted::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let foreign: BTreeSet<&str> = wanted.iter().filter_map(|item| item.architecture).collect();
     let mut architectures = vec![architecture];
     architectures.extend(foreign.into_iter().filter(|name| *name != architecture));
-    let fetcher = Fetcher::new(*context);
+    let fetcher = Fetcher::new(context.clone());
     let planned = planned_suites(request, architecture, context)?;
     std::thread::scope(|scope| {
         let jobs = context.settings.jobs;
@@ -125,8 +125,8 @@ fn choose(
     architectures: &[&str],
     suites: &[(Suite, Release)],
     early: &Early,
-    fetcher: &Fetcher<'_>,
-    context: &Context<'_>,
+    fetcher: &Fetcher,
+    context: &Context,
 ) -> Result<Pins, ArchiveError> {
     let native = architectures.first().copied().unwrap_or_default();
     let lists = wanted_indexes(suites, architectures)?;
@@ -151,7 +151,7 @@ fn choose(
 }
 
 /// Tells of pins that hold nothing, since no suite has a package of their name.
-fn warn_of_idle_pins(universe: &Universe<'_>, context: &Context<'_>) {
+fn warn_of_idle_pins(universe: &Universe<'_>, context: &Context) {
     for name in universe.pins.keys().filter(|name| universe.find(name).is_unknown()) {
         let near = universe.nearest(name).first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
         let text = format!("the pin of {name} has no effect: there is no package of that name{near}");
@@ -160,8 +160,8 @@ fn warn_of_idle_pins(universe: &Universe<'_>, context: &Context<'_>) {
 }
 
 /// The suites of a request, in the order of preference.
-fn planned_suites(request: &Request, architecture: &str, context: &Context<'_>) -> Result<Vec<Suite>, ArchiveError> {
-    let (suites, warnings) = plan::suites(&request.source, architecture, context.settings)?;
+fn planned_suites(request: &Request, architecture: &str, context: &Context) -> Result<Vec<Suite>, ArchiveError> {
+    let (suites, warnings) = plan::suites(&request.source, architecture, &context.settings)?;
     for warning in &warnings {
         context.reporter.event(minimg_base::report::Event::Warning(warning));
     }
@@ -171,8 +171,8 @@ fn planned_suites(request: &Request, architecture: &str, context: &Context<'_>) 
 /// Those of the suites that are there, with their verified Release files.
 fn signed_suites(
     suites: &[Suite],
-    fetcher: &Fetcher<'_>,
-    context: &Context<'_>,
+    fetcher: &Fetcher,
+    context: &Context,
 ) -> Result<Vec<(Suite, Release)>, ArchiveError> {
     let releases = in_parallel(suites, |suite| signed::release(suite, fetcher, context))?;
     Ok(suites.iter().zip(releases).filter_map(|(suite, release)| Some((suite.clone(), release?))).collect())
@@ -230,8 +230,8 @@ fn read_indexes(
     suites: &[(Suite, Release)],
     lists: &[List<'_>],
     early: &Early,
-    fetcher: &Fetcher<'_>,
-    context: &Context<'_>,
+    fetcher: &Fetcher,
+    context: &Context,
 ) -> Result<Vec<Indexed>, ArchiveError> {
     let indexes = in_parallel(lists, |list| list.index.get(early, fetcher, context))?;
     let indexed = lists.iter().zip(indexes).map(|(list, index)| {
@@ -312,7 +312,7 @@ fn file_of(package: &PinnedPackage, address: &str) -> fetch::Wanted {
 /// When a package cannot be had or is not what was pinned, and the first error of `consume`.
 pub fn fetch_packages(
     pins: &Pins,
-    context: &Context<'_>,
+    context: &Context,
     consume: impl Fn(usize, &PinnedPackage, File) -> Result<()> + Sync,
 ) -> Result<()> {
     let wanted = pins.packages.iter().map(|package| {
@@ -320,5 +320,5 @@ pub fn fetch_packages(
         file_of(package, address)
     });
     let wanted: Vec<_> = wanted.collect();
-    Fetcher::new(*context).blobs(&wanted, |i, file| consume(i, &pins.packages[i], file))
+    Fetcher::new(context.clone()).blobs(&wanted, |i, file| consume(i, &pins.packages[i], file))
 }

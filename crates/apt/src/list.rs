@@ -55,7 +55,7 @@ impl List {
     }
 
     /// Fetches and reads it.
-    pub(super) fn get(&self, fetcher: &Fetcher<'_>, watch: Watch<'_>) {
+    pub(super) fn get(&self, fetcher: &Fetcher, watch: Watch<'_>) {
         // Whatever happens, nobody waits for ever.
         let _given_up = GivenUp(self);
         if let Some((digest, bytes)) = self.read(fetcher, watch) {
@@ -73,7 +73,7 @@ impl List {
         self.changed.notify_all();
     }
 
-    fn read(&self, fetcher: &Fetcher<'_>, watch: Watch<'_>) -> Option<(Digest, Bytes)> {
+    fn read(&self, fetcher: &Fetcher, watch: Watch<'_>) -> Option<(Digest, Bytes)> {
         let url = format!("{}/{}", self.directory, self.path);
         let download = fetcher.open(&self.name, &url, None, COMPRESSED_LIMIT).ok()?;
         let read = reading::read(download, self.form, &self.limit, watch);

@@ -9,12 +9,12 @@ use minimg_base::error::Result;
 ///
 /// # Errors
 /// When no mirror is known, or no suite of the request fits an archive.
-pub fn locate(request: &Request, mut pins: Pins, context: &Context<'_>) -> Result<Pins> {
+pub fn locate(request: &Request, mut pins: Pins, context: &Context) -> Result<Pins> {
     if pins.archives.iter().all(|archive| !archive.address.is_empty()) {
         return Ok(pins);
     }
     let architecture = request.board.names.deb.as_deref().unwrap_or_default();
-    let (suites, _) = plan::suites(&request.source, architecture, context.settings)?;
+    let (suites, _) = plan::suites(&request.source, architecture, &context.settings)?;
     let count = pins.archives.len();
     for (place, archive) in pins.archives.iter_mut().enumerate().filter(|(_, archive)| archive.address.is_empty()) {
         // A suite that is asked for as `stable` calls itself by its codename: then the order tells.

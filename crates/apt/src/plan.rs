@@ -71,8 +71,10 @@ pub(super) fn suites(
     architecture: &str,
     settings: &Settings,
 ) -> Result<(Vec<Suite>, Vec<String>), ArchiveError> {
-    let allow_expired = source.allow_expired || !sources::machine_checks_valid_until(&settings.machine);
-    let planner = Planner { source, settings, allow_expired, machine: sources::of_machine(&settings.machine) };
+    let root = settings.machine.as_deref();
+    let allow_expired = source.allow_expired || !root.is_none_or(sources::machine_checks_valid_until);
+    let machine = root.map(sources::of_machine).unwrap_or_default();
+    let planner = Planner { source, settings, allow_expired, machine };
     if source.entries.is_empty() {
         planner.suites_of_distribution(architecture)
     } else {

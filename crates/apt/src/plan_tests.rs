@@ -19,7 +19,7 @@ fn planned(source: &Source, mirrors: &[(&str, &str)], machine: &[(&str, &str)]) 
         std::fs::write(parts.join(name), text).unwrap();
     }
     let mirrors = mirrors.iter().map(|(name, address)| (name.to_string(), address.to_string())).collect();
-    let settings = Settings { mirrors, machine: root.path().into(), jobs: 0, ..Settings::default() };
+    let settings = Settings { mirrors, machine: Some(root.path().into()), jobs: 0, ..Settings::default() };
     match suites(source, "amd64", &settings) {
         Ok((suites, warnings)) => {
             let line = |suite: &Suite| {

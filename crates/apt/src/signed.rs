@@ -28,12 +28,8 @@ const TRUST_SECONDS: i64 = 24 * 3600;
 const KIND: &str = "release";
 
 /// Gets the Release file of a suite; `None` when the mirror does not have a suite that is optional.
-pub(super) fn release(
-    suite: &Suite,
-    fetcher: &Fetcher<'_>,
-    context: &Context<'_>,
-) -> Result<Option<Release>, ArchiveError> {
-    let keyring = suite.keys.load(&context.settings.machine)?;
+pub(super) fn release(suite: &Suite, fetcher: &Fetcher, context: &Context) -> Result<Option<Release>, ArchiveError> {
+    let keyring = suite.keys.load(context.settings.machine.as_deref())?;
     let key = key(suite);
     let known = context.store.entry(KIND, &key)?.and_then(|bytes| Remembered::parse(&bytes));
     let reader = Reader { suite, fetcher, context, keyring: &keyring, now: now(), key };
@@ -52,7 +48,7 @@ pub(super) fn release(
 }
 
 /// Whether the store has seen a Release file of this suite.
-pub(super) fn is_known(suite: &Suite, context: &Context<'_>) -> Result<bool, ArchiveError> {
+pub(super) fn is_known(suite: &Suite, context: &Context) -> Result<bool, ArchiveError> {
     Ok(context.store.entry(KIND, &key(suite))?.is_some())
 }
 
@@ -65,16 +61,16 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-struct Reader<'r, 'c> {
+struct Reader<'r> {
     suite: &'r Suite,
-    fetcher: &'r Fetcher<'c>,
-    context: &'r Context<'c>,
+    fetcher: &'r Fetcher,
+    context: &'r Context,
     keyring: &'r Keyring,
     now: i64,
     key: Digest,
 }
 
-impl Reader<'_, '_> {
+impl Reader<'_> {
     fn current(&self, known: Option<Remembered>) -> Result<Release, ArchiveError> {
         let usable = known.as_ref().filter(|known| known.keyring == self.keyring.digest());
         if self.context.offline

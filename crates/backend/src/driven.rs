@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Pins, fixed};
 use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Reused};
 
 /// The kind of the store's entries that say which tree a request gave.
 const DRIVEN: &str = "driven-root";
@@ -48,7 +48,7 @@ pub fn remembered(
     tool: &str,
     key: &Digest,
     age: Duration,
-    context: &Context<'_>,
+    context: &Context,
     make: impl FnOnce() -> Result<Pins>,
 ) -> Result<Pins> {
     let _lock = context.store.lock(&format!("{DRIVEN}-{}", key.short()))?;
@@ -59,7 +59,7 @@ pub fn remembered(
         && fixed::is_there(&made.pins, context)?
     {
         let bytes = made.pins.root.as_ref().map_or(0, |root| root.size);
-        context.reporter.event(Event::Reused { what: "root", bytes });
+        context.reporter.event(Event::Reused { what: Reused::Root, bytes });
         return Ok(made.pins);
     }
     if context.offline {
@@ -74,35 +74,32 @@ pub fn remembered(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Settings;
-    use minimg_base::report::Silent;
     use minimg_store::Store;
     use minimg_tree::{Node, RootPath, RootTree};
 
     #[test]
     fn a_tool_runs_once_for_a_request() {
         let directory = tempfile::tempdir().unwrap();
-        let (store, settings) = (Store::open(directory.path()).unwrap(), Settings::default());
-        let context = Context { store: &store, reporter: &Silent, offline: false, settings: &settings };
-        let offline = Context { offline: true, ..context };
+        let context = &Context::new(Store::open(directory.path()).unwrap());
+        let offline = context.clone().with_offline(true);
         let key = Digest::of("request");
         let make = |content: &'static str| {
             move || {
                 let mut tree = RootTree::new();
                 tree.insert(RootPath::new("file").unwrap(), Node::file(0o644, content));
-                fixed::fix(tree, "a test", &context)
+                fixed::fix(tree, "a test", context)
             }
         };
         let never = || -> Result<Pins> { panic!("the tool ran again") };
         let error = remembered("the-tool", &key, USUAL_AGE, &offline, never).unwrap_err();
         assert!(error.to_string().starts_with("the-tool has not made this root tree before"), "{error}");
-        let first = remembered("the-tool", &key, USUAL_AGE, &context, make("one")).unwrap();
-        assert_eq!(remembered("the-tool", &key, USUAL_AGE, &context, never).unwrap(), first);
+        let first = remembered("the-tool", &key, USUAL_AGE, context, make("one")).unwrap();
+        assert_eq!(remembered("the-tool", &key, USUAL_AGE, context, never).unwrap(), first);
         assert_eq!(remembered("the-tool", &key, Duration::ZERO, &offline, never).unwrap(), first);
-        let second = remembered("the-tool", &key, Duration::ZERO, &context, make("two")).unwrap();
+        let second = remembered("the-tool", &key, Duration::ZERO, context, make("two")).unwrap();
         assert_ne!(second, first);
         let lost = second.root.as_ref().unwrap().sha256;
-        std::fs::remove_file(store.blob_path(&lost)).unwrap();
-        assert_eq!(remembered("the-tool", &key, USUAL_AGE, &context, make("two")).unwrap(), second);
+        std::fs::remove_file(context.store.blob_path(&lost)).unwrap();
+        assert_eq!(remembered("the-tool", &key, USUAL_AGE, context, make("two")).unwrap(), second);
     }
 }

@@ -73,7 +73,7 @@ struct Owners {
 ///
 /// # Errors
 /// When content cannot be read, the tree cannot be a tar or is too large for one, or the store fails.
-pub fn fix(mut tree: RootTree, origin: &str, context: &Context<'_>) -> Result<Pins> {
+pub fn fix(mut tree: RootTree, origin: &str, context: &Context) -> Result<Pins> {
     tree.add_missing_parents();
     check_size(&tree, origin)?;
     let mut blob = context.store.new_blob()?;
@@ -126,7 +126,7 @@ pub fn pins(tree: &RootTree, root: PinnedRoot, epoch: i64) -> Pins {
 ///
 /// # Errors
 /// When the store fails.
-pub fn is_there(pins: &Pins, context: &Context<'_>) -> Result<bool> {
+pub fn is_there(pins: &Pins, context: &Context) -> Result<bool> {
     let Some(root) = &pins.root else { return Ok(false) };
     Ok(context.store.has_blob(&root.sha256, Some(root.size)) && context.store.entry(OWNERS, &root.sha256)?.is_some())
 }
@@ -135,7 +135,7 @@ pub fn is_there(pins: &Pins, context: &Context<'_>) -> Result<bool> {
 ///
 /// # Errors
 /// When nothing is pinned, the store has it no more or fails.
-pub fn produce(pins: &Pins, context: &Context<'_>) -> Result<Produced> {
+pub fn produce(pins: &Pins, context: &Context) -> Result<Produced> {
     let root = pins.root.as_ref().ok_or(FixedError::NotPinned)?;
     let gone = || FixedError::Gone { sha256: root.sha256, origin: root.origin.clone() };
     let blob = context.store.open_blob(&root.sha256)?.ok_or_else(gone)?;
@@ -156,8 +156,6 @@ pub fn produce(pins: &Pins, context: &Context<'_>) -> Result<Produced> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Settings;
-    use minimg_base::report::Silent;
     use minimg_store::Store;
 
     fn tree() -> RootTree {
@@ -174,8 +172,8 @@ mod tests {
     #[test]
     fn what_is_fixed_comes_back_whole_with_its_owners() {
         let directory = tempfile::tempdir().unwrap();
-        let (store, settings) = (Store::open(directory.path()).unwrap(), Settings::default());
-        let context = Context { store: &store, reporter: &Silent, offline: true, settings: &settings };
+        let store = Store::open(directory.path()).unwrap();
+        let context = Context::new(store.clone());
         let pins = fix(tree(), "a test", &context).unwrap();
         assert_eq!(pins, fix(tree(), "a test", &context).unwrap());
         assert_eq!((pins.epoch, pins.packages.len(), is_there(&pins, &context).unwrap()), (7, 1, true));

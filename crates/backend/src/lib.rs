@@ -1,7 +1,8 @@
 //! Backends: the ways to obtain a root tree.
 //!
 //! A backend first *resolves* a request to pins, which is the only step that may ask the network what to choose, and then *produces*
-//! the root tree of exactly those pins. The table of all backends is in `backends/mod.rs`.
+//! the root tree of exactly those pins. A [`Resolution`] stands between the two: it has the pins, and becomes the tree. A lock's pins become
+//! a tree in the same way ([`Pinned`]).
 //!
 //! A backend that drives an outside tool cannot choose without unpacking: it makes the tree when it resolves, and pins the tree itself
 //! ([`fixed`]). From then on nothing is left to chance: what it produces are the bytes that it pinned.
@@ -10,6 +11,7 @@ pub mod capabilities;
 pub mod driven;
 pub mod fixed;
 pub mod options;
+mod resolution;
 pub mod scrub;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use minimg_base::error::Result;
 use minimg_tree::RootTree;
 
 pub use minimg_context::{Context, Part, Settings};
+pub use resolution::{Pinned, Resolution};
 
 /// The `/etc/hosts` of an image whose packages have none, as Debian's installer writes it.
 pub const HOSTS: &str =
@@ -128,22 +131,6 @@ pub struct PinnedPackage {
     pub sha256: Digest,
 }
 
-/// What a backend has begun of a root tree that is not asked for yet; nothing, or a value that it knows itself. Dropped, it ends.
-#[derive(Default)]
-pub struct Begun(Option<Box<dyn std::any::Any + Send>>);
-
-impl Begun {
-    /// This value is what has begun.
-    pub fn with(value: impl std::any::Any + Send) -> Self {
-        Self(Some(Box::new(value)))
-    }
-
-    /// The value, where there is one of this type.
-    pub fn take<T: 'static>(self) -> Option<T> {
-        self.0?.downcast().ok().map(|value| *value)
-    }
-}
-
 /// A root tree as a backend made it.
 pub struct Produced {
     /// The tree, as if the packages were installed.
@@ -187,22 +174,22 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// When the request cannot be satisfied or the archives cannot be read or trusted.
-    fn resolve(&self, request: &Request, context: &Context<'_>) -> Result<Pins>;
+    fn pin(&self, request: &Request, context: &Context) -> Result<Pins>;
 
-    /// As [`Backend::resolve`], for a tree that is made right afterwards by [`Backend::finish`]: what it will most likely need may be begun
-    /// meanwhile.
+    /// As [`Backend::pin`], for a tree that is made right afterwards: a backend may begin meanwhile with what the tree will most likely need.
     ///
     /// # Errors
-    /// As [`Backend::resolve`].
-    fn begin(&self, request: &Request, context: &Context<'_>) -> Result<(Pins, Begun)> {
-        Ok((self.resolve(request, context)?, Begun::default()))
+    /// As [`Backend::pin`].
+    fn resolve<'b>(&'b self, request: &Request, context: &Context) -> Result<Box<dyn Resolution + 'b>> {
+        let pins = self.pin(request, context)?;
+        Ok(Box::new(Pinned::new(self, request.clone(), pins, context.clone())))
     }
 
     /// Fills in the addresses of archives that a lock left open; called when something must be fetched.
     ///
     /// # Errors
     /// When no mirror is known.
-    fn locate(&self, request: &Request, pins: Pins, context: &Context<'_>) -> Result<Pins> {
+    fn locate(&self, request: &Request, pins: Pins, context: &Context) -> Result<Pins> {
         let _ = (request, context);
         Ok(pins)
     }
@@ -211,14 +198,5 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// When a package cannot be had, is not what was pinned, or is malformed.
-    fn produce(&self, request: &Request, pins: &Pins, context: &Context<'_>) -> Result<Produced>;
-
-    /// As [`Backend::produce`], with what [`Backend::begin`] has begun of it.
-    ///
-    /// # Errors
-    /// As [`Backend::produce`].
-    fn finish(&self, request: &Request, pins: &Pins, begun: Begun, context: &Context<'_>) -> Result<Produced> {
-        drop(begun);
-        self.produce(request, pins, context)
-    }
+    fn produce(&self, request: &Request, pins: &Pins, context: &Context) -> Result<Produced>;
 }

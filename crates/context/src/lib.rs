@@ -1,47 +1,49 @@
 //! What every step of a build may use: the store, the user's settings, and somebody to tell.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
+mod settings;
 
-use minimg_base::report::Reporter;
+use std::sync::Arc;
+
+use minimg_base::report::{Reporter, Silent};
 use minimg_store::Store;
 use serde::Serialize;
 
-/// What every step may use: the store, the user's settings, and somebody to tell.
-#[derive(Clone, Copy)]
-pub struct Context<'a> {
+pub use settings::Settings;
+
+/// What every step may use: the store, the user's settings, and somebody to tell. A clone shares all of them.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Context {
     /// The cache on disk.
-    pub store: &'a Store,
+    pub store: Store,
     /// Told of what happens.
-    pub reporter: &'a dyn Reporter,
+    pub reporter: Arc<dyn Reporter>,
     /// Whether the network may be used at all.
     pub offline: bool,
     /// The user's settings for finding mirrors and tools.
-    pub settings: &'a Settings,
+    pub settings: Arc<Settings>,
 }
 
-/// The user's settings, read from the environment and the configuration file by the program, never by the library.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settings {
-    /// Mirrors by distribution (`debian`, `debian-security`), from the environment or the configuration file.
-    pub mirrors: BTreeMap<String, String>,
-    /// The root below which the machine's own configuration is read: `/` in the program, a fixture in tests.
-    pub machine: PathBuf,
-    /// How many downloads and unpackings run at once; 0 for as many as there are cores.
-    pub jobs: usize,
-    /// The directories in which outside tools are looked for, as in PATH.
-    pub path: OsString,
-    /// Docker's `config.json`, which has the credentials for registries.
-    pub docker_config: Option<PathBuf>,
-    /// What the configuration file says of single backends, by name.
-    pub backends: BTreeMap<String, toml::Table>,
-    /// Whether this machine says which authorities it trusts with `https`; else those count that are built in.
-    pub authorities: bool,
-    /// The environment's variables of proxies, such as `http_proxy` and `no_proxy`, by their names in small letters.
-    pub proxies: BTreeMap<String, String>,
-    /// The directory of the configuration file, at which relative paths in it start.
-    pub directory: PathBuf,
+impl Context {
+    /// A context that tells nobody, may use the network, and has the default settings, which know nothing of the machine.
+    pub fn new(store: Store) -> Self {
+        Self { store, reporter: Arc::new(Silent), offline: false, settings: Arc::default() }
+    }
+
+    /// The same with these settings.
+    pub fn with_settings(self, settings: impl Into<Arc<Settings>>) -> Self {
+        Self { settings: settings.into(), ..self }
+    }
+
+    /// The same, telling this reporter.
+    pub fn with_reporter(self, reporter: Arc<dyn Reporter>) -> Self {
+        Self { reporter, ..self }
+    }
+
+    /// The same, with the network or without it.
+    pub fn with_offline(self, offline: bool) -> Self {
+        Self { offline, ..self }
+    }
 }
 
 /// Something of this machine that a backend or engine uses.

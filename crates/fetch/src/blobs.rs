@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use super::agent::CONNECTIONS;
 use super::{Download, FetchError, Fetcher, Wanted};
 use minimg_base::error::{Error, Result};
-use minimg_base::report::Event;
+use minimg_base::report::{Event, Reused};
 use minimg_store::StoreError;
 
 /// How many fetched files may wait for the consumer; each is an open file.
@@ -20,7 +20,7 @@ const CONSUMERS: usize = 2;
 
 const COPY_BUFFER: usize = 64 * 1024;
 
-impl Fetcher<'_> {
+impl Fetcher {
     /// The wanted file out of the store, where it is put first if need be. It was checked against its digest, and is at its beginning.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Fetcher<'_> {
             self.context.reporter.event(Event::Missed { what: "package", why: &why });
             return Ok(None);
         };
-        self.context.reporter.event(Event::Reused { what: "package", bytes: wanted.size });
+        self.context.reporter.event(Event::Reused { what: Reused::Package, bytes: wanted.size });
         Ok(Some(file))
     }
 

@@ -22,7 +22,7 @@ const SKIP_CHUNK: usize = 64 * 1024;
 
 /// A download in progress. Reading gives its bytes; failures of the network are mended inside, as long as patience lasts.
 pub struct Download<'f> {
-    fetcher: &'f Fetcher<'f>,
+    fetcher: &'f Fetcher,
     id: u64,
     url: String,
     size: Option<u64>,
@@ -38,7 +38,7 @@ pub struct Download<'f> {
 impl<'f> Download<'f> {
     /// Begins a download. The validators are `None` when the document that `known` stands for has not changed.
     pub(super) fn open(
-        fetcher: &'f Fetcher<'_>,
+        fetcher: &'f Fetcher,
         name: &str,
         url: &str,
         size: Option<u64>,

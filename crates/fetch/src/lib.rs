@@ -91,8 +91,8 @@ pub enum Document {
 }
 
 /// Fetches. Connections are kept and names looked up once as long as it lives; threads may share it.
-pub struct Fetcher<'a> {
-    context: Context<'a>,
+pub struct Fetcher {
+    context: Context,
     patience: Patience,
     agent: ureq::Agent,
     proxies: Arc<Proxies>,
@@ -106,14 +106,14 @@ pub struct Fetcher<'a> {
 /// Shorter documents do not tell how fast the network is.
 const TELLING: usize = 50_000;
 
-impl<'a> Fetcher<'a> {
+impl Fetcher {
     /// A fetcher with the default patience.
-    pub fn new(context: Context<'a>) -> Self {
+    pub fn new(context: Context) -> Self {
         Self::with_patience(context, Patience::default())
     }
 
     /// A fetcher with the given patience.
-    pub fn with_patience(context: Context<'a>, patience: Patience) -> Self {
+    pub fn with_patience(context: Context, patience: Patience) -> Self {
         let proxies = Arc::new(Proxies::new(&context.settings.proxies));
         let agent = agent::new(&patience, context.settings.authorities, &proxies);
         Self { context, patience, agent, proxies, headers: Vec::new(), rate: AtomicU64::new(0), stop: None }
@@ -129,7 +129,7 @@ impl<'a> Fetcher<'a> {
     /// error as soon as `stop` is set.
     pub fn speculative(&self, stop: Arc<AtomicBool>) -> Self {
         Self {
-            context: self.context,
+            context: self.context.clone(),
             patience: Patience { attempts: 2, ..self.patience },
             agent: self.agent.clone(),
             proxies: self.proxies.clone(),

@@ -23,7 +23,7 @@ struct Token {
 ///
 /// # Errors
 /// When there are no credentials, they cannot be read, the challenge is malformed, or whoever gives out tokens refuses.
-pub(crate) fn answer(header: Option<&str>, remote: &Remote, scope: &Scope, context: &Context<'_>) -> Result<String> {
+pub(crate) fn answer(header: Option<&str>, remote: &Remote, scope: &Scope, context: &Context) -> Result<String> {
     let host = remote.host();
     let refused = || RegistryError::Access { image: remote.to_string(), host: host.to_owned() };
     let malformed = |message| RegistryError::MalformedChallenge { host: host.to_owned(), message };
@@ -41,9 +41,9 @@ pub(crate) fn answer(header: Option<&str>, remote: &Remote, scope: &Scope, conte
 }
 
 /// The token that somebody gives at an address; none where they refuse, or what they give is none.
-fn token(address: &str, credentials: Option<Credentials>, context: &Context<'_>) -> Result<Option<String>> {
+fn token(address: &str, credentials: Option<Credentials>, context: &Context) -> Result<Option<String>> {
     let headers = credentials.iter().map(|credentials| ("authorization", credentials.header())).collect();
-    let bytes = match Fetcher::new(*context).with_headers(headers).document("token", address, LARGEST, None) {
+    let bytes = match Fetcher::new(context.clone()).with_headers(headers).document("token", address, LARGEST, None) {
         Ok(Document::New { bytes, .. }) => bytes,
         Ok(Document::Unchanged) => return Ok(None),
         Err(error) if matches!(error.status(), Some(401 | 403)) => return Ok(None),

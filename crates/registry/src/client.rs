@@ -18,15 +18,15 @@ const ACCEPTED: [&str; 4] = [media::INDEX, media::MANIFEST, media::DOCKER_INDEX,
 /// Asks the registry of one image, as one user.
 pub struct Client<'a> {
     pub(crate) remote: &'a Remote,
-    pub(crate) context: Context<'a>,
+    pub(crate) context: Context,
     scope: Scope,
-    fetcher: Fetcher<'a>,
+    fetcher: Fetcher,
 }
 
 impl<'a> Client<'a> {
     /// One that may do so much with the image's repository, if the registry lets it.
-    pub fn new(remote: &'a Remote, actions: &[Action], context: Context<'a>) -> Self {
-        let fetcher = Fetcher::new(context).with_headers(headers(None));
+    pub fn new(remote: &'a Remote, actions: &[Action], context: Context) -> Self {
+        let fetcher = Fetcher::new(context.clone()).with_headers(headers(None));
         Self { remote, context, scope: Scope::new(remote, actions), fetcher }
     }
 
@@ -88,7 +88,7 @@ impl<'a> Client<'a> {
 
     /// Asks, and where the registry wants to know who does, tells it and asks again; once for each address, since tokens last for minutes,
     /// and large images take longer.
-    fn ask<T>(&mut self, question: impl Fn(&Fetcher<'_>) -> Result<T>) -> Result<T> {
+    fn ask<T>(&mut self, question: impl Fn(&Fetcher) -> Result<T>) -> Result<T> {
         let mut told = BTreeSet::new();
         loop {
             let error = match question(&self.fetcher) {
@@ -100,7 +100,7 @@ impl<'a> Client<'a> {
                 _ => return Err(self.refusal(error)),
             };
             let answer = access::answer(challenge, self.remote, &self.scope, &self.context)?;
-            self.fetcher = Fetcher::new(self.context).with_headers(headers(Some(answer)));
+            self.fetcher = Fetcher::new(self.context.clone()).with_headers(headers(Some(answer)));
         }
     }
 

@@ -27,7 +27,7 @@ impl Credentials {
     ///
     /// # Errors
     /// When the configuration cannot be read, or a helper fails.
-    pub(crate) fn of(host: &str, context: &Context<'_>) -> Result<Option<Self>, RegistryError> {
+    pub(crate) fn of(host: &str, context: &Context) -> Result<Option<Self>, RegistryError> {
         let Some(path) = &context.settings.docker_config else { return Ok(None) };
         let Some(config) = DockerConfig::read(path)? else { return Ok(None) };
         if let Some(name) = config.helper(host) {

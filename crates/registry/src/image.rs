@@ -62,7 +62,7 @@ impl Client<'_> {
                     let blobs = [&[config][..], &layers].concat();
                     self.fetch_blobs(&blobs)?;
                     let own = Blob { digest: manifest, size: bytes.len() as u64 };
-                    return rootfs::of_layout(self.layout(own, &blobs), Some(platform), self.context.store)
+                    return rootfs::of_layout(self.layout(own, &blobs), Some(platform), &self.context.store)
                         .map_err(malformed);
                 }
             }

@@ -57,12 +57,15 @@ impl Namespace {
     /// When there is no emulator, or the kernel does not let it be set up.
     pub fn for_board(self, board: &Board, tool: &str, settings: &Settings) -> Result<Self, ToolError> {
         let Some(qemu) = board.qemu.as_deref().filter(|_| !is_native(board)) else { return Ok(self) };
-        if settings.machine.join("proc/sys/fs/binfmt_misc").join(format!("qemu-{qemu}")).exists() {
-            return Ok(self);
-        }
         let missing =
             |reason: String| ToolError::NoEmulator { tool: tool.to_owned(), machine: qemu.to_owned(), reason };
-        let registration: PathBuf = settings.machine.join("usr/lib/binfmt.d").join(format!("qemu-{qemu}.conf"));
+        let machine = settings.machine.as_deref();
+        let machine =
+            machine.ok_or_else(|| missing("the settings name no machine whose emulators to use".to_owned()))?;
+        if machine.join("proc/sys/fs/binfmt_misc").join(format!("qemu-{qemu}")).exists() {
+            return Ok(self);
+        }
+        let registration: PathBuf = machine.join("usr/lib/binfmt.d").join(format!("qemu-{qemu}.conf"));
         if !registration.is_file() {
             return Err(missing(format!("there is no {}", registration.display())));
         }
@@ -94,7 +97,7 @@ mod tests {
     #[test]
     fn a_foreign_machine_is_emulated_in_the_namespace_alone() {
         let path = std::env::var_os("PATH").unwrap();
-        let settings = Settings { path, machine: "/".into(), ..Settings::default() };
+        let settings = Settings { path, machine: Some("/".into()), ..Settings::default() };
         let before = std::fs::read_dir("/proc/sys/fs/binfmt_misc").unwrap().count();
         let plain = Namespace::find("a test", &settings).unwrap();
         let board = |name: &str| Boards::built_in().get(name).unwrap();
@@ -108,7 +111,7 @@ mod tests {
         assert_eq!(output.status.code(), Some(3), "{said}");
         assert!(said.starts_with("0\n") && said.contains("qemu-"), "{said}");
         assert_eq!(std::fs::read_dir("/proc/sys/fs/binfmt_misc").unwrap().count(), before);
-        let nowhere = Settings { machine: "/none".into(), ..settings };
+        let nowhere = Settings { machine: Some("/none".into()), ..settings };
         let error = Namespace::find("a test", &nowhere).unwrap().for_board(&board(foreign), "a test", &nowhere);
         assert!(error.unwrap_err().to_string().contains("apt-get install qemu-user-static"));
     }

@@ -168,8 +168,8 @@ impl Workspace {
     ///
     /// # Errors
     /// When the disk is full or the store cannot be written to.
-    pub fn new(namespace: &Namespace, context: &Context<'_>) -> Result<Self> {
-        Self::removed_by(|path| namespace.remover(path), context.store)
+    pub fn new(namespace: &Namespace, context: &Context) -> Result<Self> {
+        Self::removed_by(|path| namespace.remover(path), &context.store)
     }
 
     /// Makes one for tools that run as the user and need no namespace.
@@ -236,7 +236,6 @@ fn run_quietly(command: &[OsString]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minimg_base::report::Silent;
     use minimg_store::Store;
 
     #[test]
@@ -254,7 +253,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let settings = Settings { path: std::env::var_os("PATH").unwrap(), ..Settings::default() };
         let store = Store::open(directory.path()).unwrap();
-        let context = Context { store: &store, reporter: &Silent, offline: true, settings: &settings };
+        let context = Context::new(store.clone()).with_settings(settings.clone());
         let namespace = Namespace::find("a test", &settings).unwrap();
         let work = store.path().join("work");
         // Left behind by a process that was killed.

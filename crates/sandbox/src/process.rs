@@ -91,7 +91,13 @@ pub enum ProcessError {
 
 /// Looks for a program in the directories of `path`, which has the form of the environment's PATH.
 pub fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path).map(|directory| directory.join(program)).find(|path| is_program(path))
+    directories(path).map(|directory| directory.join(program)).find(|path| is_program(path))
+}
+
+/// The directories of `path`, which has the form of the environment's PATH. An empty one has none: that it would mean the working directory
+/// surprises.
+pub fn directories(path: &OsStr) -> impl Iterator<Item = PathBuf> + '_ {
+    std::env::split_paths(path).filter(move |_| !path.is_empty())
 }
 
 /// Whether a file is executable for anyone.

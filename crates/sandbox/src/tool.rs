@@ -34,7 +34,7 @@ impl Need {
     /// # Errors
     /// When none is there: then with the command that installs one.
     pub fn find(&self, path: &OsStr) -> Result<PathBuf, ToolError> {
-        let directories = std::env::split_paths(path).chain(ADMINISTRATION.map(PathBuf::from));
+        let directories = process::directories(path).chain(ADMINISTRATION.map(PathBuf::from));
         let everywhere = std::env::join_paths(directories).unwrap_or_else(|_| path.to_owned());
         let found = self.programs.iter().find_map(|program| process::find(program, &everywhere));
         found.ok_or_else(|| ToolError::Missing { programs: self.names(), remedy: self.remedy() })
@@ -145,7 +145,7 @@ pub fn run(
     command: &Command,
     name: &str,
     output: Option<&File>,
-    context: &Context<'_>,
+    context: &Context,
     each_line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<()> {
     run_with(command, name, None, output.map(|output| (output, LARGEST_OUTPUT)), context, each_line)
@@ -160,7 +160,7 @@ pub fn run_with(
     name: &str,
     input: Option<File>,
     output: Option<(&File, u64)>,
-    context: &Context<'_>,
+    context: &Context,
     each_line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<()> {
     let (path, mut log) = context.store.new_log(name)?;
@@ -209,14 +209,11 @@ fn read_line(log: &mut impl BufRead, line: &mut Vec<u8>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minimg_base::report::Silent;
-    use minimg_context::Settings;
     use minimg_store::Store;
 
     fn run_sh(script: &str, output: Option<&File>) -> (Result<(), String>, Vec<String>, String) {
         let directory = tempfile::tempdir().unwrap();
-        let (store, settings) = (Store::open(directory.path()).unwrap(), Settings::default());
-        let context = Context { store: &store, reporter: &Silent, offline: true, settings: &settings };
+        let context = Context::new(Store::open(directory.path()).unwrap());
         let command = Command {
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
@@ -226,7 +223,7 @@ mod tests {
         };
         let mut lines = Vec::new();
         let ended = run(&command, "sh.log", output, &context, &mut |line| lines.push(line.to_owned()));
-        let log = std::fs::read_to_string(store.path().join("logs/sh.log")).unwrap();
+        let log = std::fs::read_to_string(context.store.path().join("logs/sh.log")).unwrap();
         let place = directory.path().display().to_string();
         (ended.map_err(|error| error.to_string().replace(&place, "STORE")), lines, log)
     }

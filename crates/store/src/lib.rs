@@ -15,6 +15,7 @@ mod writer;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -29,10 +30,10 @@ use minimg_tree::map_file;
 /// The version of the layout on disk; a store of another version is left alone, and a new one is created next to it.
 const LAYOUT: &str = "v1";
 
-/// The cache on disk.
+/// The cache on disk. A clone is cheap, and is the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
-    root: PathBuf,
+    root: Arc<Path>,
 }
 
 /// An error of the store. That something is absent or was damaged is not an error.
@@ -75,7 +76,7 @@ impl Store {
     /// When the directory cannot be made or written to.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let root = std::path::absolute(directory).map_err(|e| io_error(directory, e))?.join(LAYOUT);
-        let store = Self { root };
+        let store = Self { root: root.into() };
         if !store.temporary().is_dir() {
             for directory in
                 [store.root.join("blobs"), store.root.join("entries"), store.root.join("locks"), store.temporary()]
@@ -92,7 +93,7 @@ impl Store {
     /// When the working directory, to which a relative name refers, is gone.
     pub fn existing(directory: &Path) -> Result<Option<Self>, StoreError> {
         let root = std::path::absolute(directory).map_err(|e| io_error(directory, e))?.join(LAYOUT);
-        let store = Self { root };
+        let store = Self { root: root.into() };
         Ok(store.temporary().is_dir().then_some(store))
     }
 

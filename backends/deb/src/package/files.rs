@@ -14,24 +14,23 @@ use super::listing::Listing;
 use super::pack::{self, Pack};
 use super::ration::Ration;
 use super::reach::Reach;
-use minimg_backend::{Archive, Context, PinnedPackage, Pins, Settings};
+use minimg_backend::{Archive, Context, PinnedPackage, Pins};
 use minimg_base::error::Result;
 use minimg_base::report::Silent;
 use minimg_base::sync::lock;
 use minimg_deb822::Control;
-use minimg_store::{Store, StoreError};
+use minimg_store::StoreError;
 use minimg_tree::ContentSource;
 use minimg_tree::archive::{Collector, Member, Scratch, Spill, Spilled, TarError};
 
 /// Makes every package of the pins a verified blob of the store, and hands over each as soon as it is there, opened at its beginning.
-pub type Fetch = Arc<dyn Fn(&Pins, &Context<'_>, &(dyn Fn(&PinnedPackage, File) + Sync)) -> Result<()> + Send + Sync>;
+pub type Fetch = Arc<dyn Fn(&Pins, &Context, &(dyn Fn(&PinnedPackage, File) + Sync)) -> Result<()> + Send + Sync>;
 
-/// Where packages come from, even long after `produce` returned: what a context has, owned.
+/// Where packages come from, even long after `produce` returned.
 pub(crate) struct Origin {
-    pub(crate) store: Store,
+    /// Tells nobody: whoever asks for contents later has phases of his own.
+    pub(crate) context: Context,
     pub(crate) scratch: Arc<Scratch>,
-    settings: Settings,
-    offline: bool,
     archives: Vec<Archive>,
     epoch: i64,
     fetch: Fetch,
@@ -45,12 +44,10 @@ const WORTH_KEEPING: u64 = 1 << 20;
 const MOST_HALF_READ: usize = 8;
 
 impl Origin {
-    pub(crate) fn new(pins: &Pins, context: &Context<'_>, fetch: &Fetch, scratch: &Arc<Scratch>) -> Self {
+    pub(crate) fn new(pins: &Pins, context: &Context, fetch: &Fetch, scratch: &Arc<Scratch>) -> Self {
         Self {
-            store: context.store.clone(),
+            context: context.clone().with_reporter(Arc::new(Silent)),
             scratch: scratch.clone(),
-            settings: context.settings.clone(),
-            offline: context.offline,
             archives: pins.archives.clone(),
             epoch: pins.epoch,
             fetch: fetch.clone(),
@@ -61,15 +58,13 @@ impl Origin {
     /// The package's file, verified, fetched when the store has none.
     pub(crate) fn open(&self, package: &PinnedPackage) -> Result<File> {
         let failed = |error: StoreError| Problem::Store(error).of_pinned(package);
-        if let Some(file) = self.store.open_blob(&package.sha256).map_err(failed)? {
+        if let Some(file) = self.context.store.open_blob(&package.sha256).map_err(failed)? {
             return Ok(file);
         }
         let pins =
             Pins { archives: self.archives.clone(), packages: vec![package.clone()], epoch: self.epoch, root: None };
-        let context =
-            Context { store: &self.store, reporter: &Silent, offline: self.offline, settings: &self.settings };
-        (self.fetch)(&pins, &context, &|_, _| {})?;
-        let file = self.store.open_blob(&package.sha256).map_err(failed)?;
+        (self.fetch)(&pins, &self.context, &|_, _| {})?;
+        let file = self.context.store.open_blob(&package.sha256).map_err(failed)?;
         Ok(file.ok_or_else(|| Problem::Absent.of_pinned(package))?)
     }
 }
@@ -210,7 +205,7 @@ impl PackageFiles {
         }
         let source = Holders { files: self, wanted: &wanted };
         let keys = wanted.iter().copied();
-        pack::write(&self.origin.store, &self.package.sha256, keys, &source).map_err(io::Error::other)?;
+        pack::write(&self.origin.context.store, &self.package.sha256, keys, &source).map_err(io::Error::other)?;
         *lock(&self.reading) = None;
         Ok(())
     }
@@ -219,7 +214,7 @@ impl PackageFiles {
         if let Some(pack) = self.pack.get() {
             return Ok(pack.as_ref());
         }
-        let pack = Pack::open(&self.origin.store, &self.package.sha256).map_err(io::Error::other)?;
+        let pack = Pack::open(&self.origin.context.store, &self.package.sha256).map_err(io::Error::other)?;
         Ok(self.pack.get_or_init(|| pack.map(Arc::new)).as_ref())
     }
 

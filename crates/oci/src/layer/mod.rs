@@ -26,7 +26,7 @@ use self::plan::Plan;
 use crate::image::{Compression, Layer};
 use minimg_base::digest::{Digest, HashingWriter};
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::report::{Event, Reporter};
+use minimg_base::report::{Event, Reporter, Reused};
 use minimg_store::{Store, StoreError};
 use minimg_tree::{RootPath, RootTree};
 
@@ -138,7 +138,7 @@ pub fn write(tree: &RootTree, options: &Options<'_>, store: &Store) -> Result<La
     let found = find_blob(&diff_id, options.compression, store)?;
     let (diff_id, blob) = match found {
         Some(blob) => {
-            options.reporter.event(Event::Reused { what: "compressed layer", bytes: blob.size });
+            options.reporter.event(Event::Reused { what: Reused::CompressedLayer, bytes: blob.size });
             (diff_id, blob)
         }
         None => {
