@@ -21,6 +21,7 @@ mod locks;
 mod profiles;
 mod profiles_in_docker;
 mod registry;
+mod registry_credentials;
 mod registry_images;
 mod shrink;
 mod shrink_engines;
