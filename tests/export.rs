@@ -123,7 +123,7 @@ fn another_environment_gives_the_same_bytes() {
     let digests = |before: &str| {
         let directory = tempfile::tempdir().unwrap();
         let mut sh = command("/bin/sh", &["-c", &format!("{before} exec \"$@\""), "sh"]);
-        sh.arg(&program).args(["--exact", "helper_that_prints_digests", "--nocapture", "--test-threads=1"]);
+        sh.arg(&program).args(["--exact", "export::helper_that_prints_digests", "--nocapture", "--test-threads=1"]);
         let printed = run(sh.env("MINIMG_TEST_PRINT_DIGESTS", directory.path()));
         let lines = printed.lines().filter_map(|line| line.find("digest ").map(|at| line[at..].to_owned()));
         lines.collect::<Vec<_>>()
