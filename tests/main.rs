@@ -22,6 +22,7 @@ mod packaging;
 mod profiles;
 mod profiles_in_docker;
 mod registry;
+mod registry_credentials;
 mod registry_images;
 mod shrink;
 mod shrink_engines;

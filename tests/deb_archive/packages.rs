@@ -95,6 +95,7 @@ fn impatience() -> Patience {
         first_pause: Duration::from_millis(10),
         connect: Duration::from_secs(5),
         stall: Duration::from_millis(500),
+        ..Patience::default()
     }
 }
 

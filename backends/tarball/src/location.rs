@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::TarballError;
+use minimg_engine as engine;
 use minimg_oci::reference::Reference;
 use minimg_registry::{Remote, RemoteError};
-use minimg_engine as engine;
 
 /// What an image in a registry begins with.
 const REGISTRY: &str = "registry:";
@@ -83,7 +83,9 @@ impl Location {
             Ok(_) => name.to_owned(),
             Err(_) if name.is_empty() => "image".to_owned(),
             // Such as dots in a row, which files may have in their names.
-            Err(_) => name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-"),
+            Err(_) => {
+                name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-")
+            }
         }
     }
 }

@@ -44,7 +44,9 @@ mod tests {
     fn a_byte_now_and_then_is_too_slow() {
         let patience = Patience { least: 100, within: Duration::from_secs(60), ..Patience::default() };
         let second = Duration::from_secs(1);
-        for (bytes, each, slow) in [(1, 29 * second, true), (1, second, true), (2, second, false), (5_000, 59 * second, false)] {
+        for (bytes, each, slow) in
+            [(1, 29 * second, true), (1, second, true), (2, second, false), (5_000, 59 * second, false)]
+        {
             let mut pace = Pace::default();
             let slow_ones = (0..120).filter_map(|_| {
                 pace.came(bytes, each);

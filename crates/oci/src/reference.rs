@@ -43,7 +43,9 @@ pub enum ReferenceError {
     #[error("{0:?} is not a host")]
     Host(String),
     /// The path has characters that names of images do not have.
-    #[error("{0:?} is not an image's name, which has small letters and digits with single `.`, `_` or `-` between them")]
+    #[error(
+        "{0:?} is not an image's name, which has small letters and digits with single `.`, `_` or `-` between them"
+    )]
     Path(String),
     /// The host and the path are too long.
     #[error("the name has more than {LONGEST_NAME} characters")]
@@ -204,7 +206,8 @@ mod tests {
 
     #[test]
     fn what_engines_take_for_a_name() {
-        let good = "a a:1 team/a a.b-c__d localhost/a:V1.0 reg.example:5000/a/b:_x a---b 127.0.0.1:5000/a a1 [::1]:5000/a";
+        let good =
+            "a a:1 team/a a.b-c__d localhost/a:V1.0 reg.example:5000/a/b:_x a---b 127.0.0.1:5000/a a1 [::1]:5000/a";
         for name in good.split(' ') {
             assert!(Reference::parse(name).is_ok(), "{name}");
         }

@@ -155,7 +155,9 @@ mod tests {
 
     #[test]
     fn a_helper_of_one_host_wins_over_that_of_all() {
-        let config = DockerConfig::parse(br#"{"credsStore": "all", "credHelpers": {"r.example": "one", "https://s.example": ""}}"#);
+        let config = DockerConfig::parse(
+            br#"{"credsStore": "all", "credHelpers": {"r.example": "one", "https://s.example": ""}}"#,
+        );
         let config = config.unwrap();
         let found = ["r.example", "s.example", "t.example"].map(|host| config.helper(host));
         assert_eq!(found, [Some("one"), None, Some("all")]);

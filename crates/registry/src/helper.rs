@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn what_a_helper_does_wrong_is_told_without_secrets() {
         for (script, expected, secret) in [
-            ("echo the keyring is locked; exit 1", "the keyring is locked", "-"),
-            ("echo no display >&2; exit 3", "no display", "-"),
+            ("echo the keyring is locked; exit 1", "the keyring is locked", "s3cret"),
+            ("echo no display >&2; exit 3", "no display", "s3cret"),
             ("echo s3cret; sleep 60", "did not end within", "s3cret"),
             ("yes s3cret", "wrote more than 65536 bytes", "s3cret"),
             (r#"echo '{"Username":"me","Secret":["s3cret"]}'"#, "its answer is malformed", "s3cret"),

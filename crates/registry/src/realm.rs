@@ -113,7 +113,11 @@ mod tests {
         let scope = Scope::new(&remote, &[Action::Pull]).to_string();
         for (realm, service, expected) in [
             ("https://x.example/t", None, "https://x.example/t?scope=repository%3Aa%2Fb%3Apull"),
-            ("https://x.example?k=v#f", Some("s t"), "https://x.example?k=v&scope=repository%3Aa%2Fb%3Apull&service=s%20t"),
+            (
+                "https://x.example?k=v#f",
+                Some("s t"),
+                "https://x.example?k=v&scope=repository%3Aa%2Fb%3Apull&service=s%20t",
+            ),
         ] {
             assert_eq!(Realm::parse(realm, &remote).unwrap().token_address(&scope, service), expected);
         }

@@ -115,7 +115,9 @@ mod tests {
             let remote = Remote::parse(text).unwrap();
             assert_eq!((&*remote.to_string(), &*remote.address()), (shown, address), "{text}");
         }
-        for text in ["app", "/a", "h/", "h/A", "h/../a", "h/a?b", "h/a:", "h/a@sha256:12", "u@h/a", "ftp://h/a", "h/a:x y"] {
+        for text in
+            ["app", "/a", "h/", "h/A", "h/../a", "h/a?b", "h/a:", "h/a@sha256:12", "u@h/a", "ftp://h/a", "h/a:x y"]
+        {
             let error = Remote::parse(text).unwrap_err().to_string();
             assert!(error.contains("write registry:HOST/NAME:TAG"), "{text}: {error}");
         }

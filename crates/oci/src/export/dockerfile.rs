@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use crate::document::{self, environment};
 use super::{Destination, ExportError, Exporter, Sum, place, rootfs};
+use crate::document::{self, environment};
 use crate::image::{Compression, Healthcheck, Image};
 use minimg_base::error::Result;
 use minimg_store::Store;

@@ -14,9 +14,9 @@ mod parts;
 mod place;
 mod rootfs;
 
+pub use crate::document::DEFAULT_PATH;
 pub use archive::tags;
 pub use dockerfile::dockerfile;
-pub use crate::document::DEFAULT_PATH;
 pub use documents::{DOCUMENTS_VERSION, Identity, identity};
 pub use error::ExportError;
 pub use output::{Output, Target, parse_output};
