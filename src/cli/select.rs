@@ -105,7 +105,7 @@ impl Selection {
         let chosen = self.backend.as_deref().or(root);
         let definition = catalogue(session)?.with_boards(own).get(&self.profile)?.with_backend(chosen);
         let profile = self.apply(definition.profile(self.suite.as_deref(), boards.first()));
-        let backend = backend(session, &profile.backend)?;
+        let backend = backends::named(&profile.backend, &session.user.library)?;
         let is_file = self.profile.contains('/') || self.profile.ends_with(".toml");
         let origin =
             if is_file { Origin::File(PathBuf::from(&self.profile)) } else { Origin::Name(self.profile.clone()) };
@@ -249,14 +249,4 @@ pub(super) fn catalogue(session: &Session) -> anyhow::Result<Catalogue> {
 pub(super) fn boards(session: &Session) -> anyhow::Result<Boards> {
     let directories = &session.user.boards;
     Ok(directories.iter().try_fold(Boards::built_in(), |all, directory| all.with_directory(directory))?)
-}
-
-/// A backend by name.
-fn backend(session: &Session, name: &str) -> anyhow::Result<Chosen> {
-    let found = backends::by_name(name, &session.user.library).map_err(anyhow::Error::from)?;
-    found.ok_or_else(|| {
-        let known = backends::ALL.map(|backend| backend.name());
-        let help = minimg::suggest::help(name, known).unwrap_or_default();
-        Error::new(Class::Profile, format!("there is no backend {name:?}; {help}")).into()
-    })
 }
