@@ -496,7 +496,7 @@ fn processes_at_once_fetch_once() {
     let child = || {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
         command
-            .args(["--exact", "processes_at_once_fetch_once"])
+            .args(["--exact", "deb_archive::processes_at_once_fetch_once"])
             .env(VARIABLE, &text)
             .stdout(std::process::Stdio::null());
         command.spawn().unwrap()
