@@ -8,7 +8,8 @@ pub use minimg_tarball as tarball;
 pub use minimg_yum as yum;
 
 use minimg_backend::{Backend, Settings};
-use minimg_base::error::Result;
+use minimg_base::error::{Class, Error, Result};
+use minimg_base::suggest;
 
 /// Every backend, in the order in which people see them.
 pub const ALL: [&dyn Backend; 5] =
@@ -23,6 +24,17 @@ pub fn by_name(name: &str, settings: &Settings) -> Result<Option<Chosen>> {
         Some(backend) => Ok(Some(Chosen::OfTable(backend))),
         None => Ok(exec::Exec::find(name, settings)?.map(Chosen::Outside)),
     }
+}
+
+/// As [`by_name`], for a name that must be there.
+///
+/// # Errors
+/// As [`by_name`], and when there is no such backend: with the nearest name.
+pub fn named(name: &str, settings: &Settings) -> Result<Chosen> {
+    by_name(name, settings)?.ok_or_else(|| {
+        let help = suggest::help(name, ALL.map(|backend| backend.name())).unwrap_or_default();
+        Error::new(Class::Profile, format!("there is no backend {name:?}; {help}"))
+    })
 }
 
 /// A backend that was chosen by name.

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod backends;
+mod builder;
 pub mod compose;
 pub mod lock;
 pub mod outputs;
@@ -12,6 +13,7 @@ pub mod recipe;
 pub mod record;
 pub mod shrink;
 
+pub use builder::Builder;
 pub use minimg_backend as backend;
 #[doc(inline)]
 pub use minimg_base::error::{Class, Error, Result};

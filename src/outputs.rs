@@ -1,13 +1,16 @@
-//! Outputs that need not be written again, because the existing file has the same content.
+//! Outputs: which need not be written again, because the existing file has the same content, and the records next to them.
 
 use std::fs::File;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use minimg_base::digest::Digest;
-use minimg_base::digest::digest_of;
+use crate::pipeline::Built;
+use crate::record::Record;
+use minimg_base::digest::{Digest, digest_of};
 use minimg_base::error::{Class, Error, Result};
+use minimg_base::interrupt::{self, Leftover};
 use minimg_oci::export::{self, Output, Target, Written};
 use minimg_oci::image::Image;
 use minimg_store::Store;
@@ -56,6 +59,57 @@ pub fn write(images: &[Image], output: &Output, store: &Store) -> Result<Written
         let _ = store.put_entry(KIND, &key(images, output, path)?, &bytes.map_err(|e| Error::new(Class::Machine, e))?);
     }
     Ok(written)
+}
+
+/// A build record could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to write the build record {path}: {source}")]
+pub struct RecordError {
+    /// Which one.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl From<RecordError> for Error {
+    fn from(error: RecordError) -> Self {
+        Error::new(Class::Machine, error)
+    }
+}
+
+/// Writes the build records beside an output: `x.tar` gets `x.tar.record.json`, for several boards each its own. Standard output has none.
+///
+/// # Errors
+/// When the store fails or a record cannot be written.
+pub fn write_records(built: &[Built], written: &Written, store: &Store) -> Result<()> {
+    let Target::Path(path) = &written.target else { return Ok(()) };
+    for each in built {
+        let Some(record) = Record::load(store, &each.recipe)? else { continue };
+        let board = if built.len() > 1 { format!(".{}", record.board) } else { String::new() };
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!("{board}.record.json"));
+        write_record(&record, Path::new(&name))?;
+    }
+    Ok(())
+}
+
+fn write_record(record: &Record, path: &Path) -> Result<()> {
+    let bytes = serde_json::to_vec(record).map_err(|error| Error::new(Class::Machine, error))?;
+    if std::fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    Ok(replace(path, &bytes).map_err(|source| RecordError { path: path.to_owned(), source })?)
+}
+
+/// Puts a whole file in the place of another.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let make = || tempfile::Builder::new().permissions(permissions).tempfile_in(directory);
+    let (mut file, _guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 fn key(images: &[Image], output: &Output, path: &Path) -> Result<Digest> {

@@ -12,6 +12,7 @@ mod deb_archive_apt;
 mod deb_package;
 mod debootstrap;
 mod engines;
+mod examples;
 mod exec;
 mod export;
 mod export_layers;

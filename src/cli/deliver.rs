@@ -1,7 +1,7 @@
 //! Delivers what was built, to files and engines, and reports it. Shared by `minimg build` and `minimg shrink`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -10,15 +10,12 @@ use minimg::backend::Context;
 use minimg::board::Board;
 use minimg::closure::Severity;
 use minimg::engine::{Engine, Way};
-use minimg::export::{self, Output, Target, Written};
+use minimg::export::{self, Output, Target};
 use minimg::image::{Compression, Image};
-use minimg::interrupt::{self, Leftover};
 use minimg::outputs;
 use minimg::pipeline::{self, Built};
-use minimg::record::Record;
 use minimg::reference::Reference;
 use minimg::report::{Event, Phase, Reporter};
-use minimg::store::Store;
 
 use super::progress::Progress;
 use super::summary::{Done, Summary};
@@ -161,7 +158,7 @@ pub(super) fn deliver(
             None => outputs::write(&images, output, &store).with_context(|| format!("failed to write {output}"))?,
         };
         if !delivery.no_record {
-            write_records(&store, &built, &done)?;
+            outputs::write_records(&built, &done, &store)?;
         }
         written.push(Done { written: done, unchanged });
     }
@@ -226,37 +223,4 @@ pub(super) fn warn(board: &Board, built: &Built, reporter: &dyn Reporter) {
         let over = style::bytes(size - budget);
         reporter.event(Event::Warning(&format!("the image is {over} over the size budget of {}", board.name)));
     }
-}
-
-/// Writes the records next to an image: `x.tar` gets `x.tar.record.json`; several boards get one each.
-fn write_records(store: &Store, built: &[Built], written: &Written) -> anyhow::Result<()> {
-    let Target::Path(path) = &written.target else { return Ok(()) };
-    let built_count = built.len();
-    for built in built {
-        let Some(record) = Record::load(store, &built.recipe)? else { continue };
-        let suffix = if built_count > 1 { format!(".{}.record.json", record.board) } else { ".record.json".to_owned() };
-        write_record(&record, &with_suffix(path, &suffix))?;
-    }
-    Ok(())
-}
-
-fn write_record(record: &Record, path: &Path) -> anyhow::Result<()> {
-    let failed = || format!("failed to write the build record {}", path.display());
-    let bytes = serde_json::to_vec(record)?;
-    if std::fs::read(path).is_ok_and(|there| there == bytes) {
-        return Ok(());
-    }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    let make = || tempfile::Builder::new().permissions(permissions).tempfile_in(directory).with_context(failed);
-    let (mut file, _guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
-    std::io::Write::write_all(&mut file, &bytes).with_context(failed)?;
-    file.persist(path).with_context(failed)?;
-    Ok(())
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

@@ -172,11 +172,7 @@ impl Reporter for Progress {
                 state.sums.warnings.push(text.to_owned());
                 self.line(&format!("{} {}", self.style.warning("warning:"), harmless(text)));
             }
-            Event::Detail(text) => {
-                if self.verbose > 1 {
-                    self.line(&self.style.dim(&format!("  {text}")));
-                }
-            }
+            Event::Detail(text) if self.verbose > 1 => self.line(&self.style.dim(&format!("  {text}"))),
             _ => {}
         }
     }

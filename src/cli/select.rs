@@ -105,7 +105,7 @@ impl Selection {
         let chosen = self.backend.as_deref().or(root);
         let definition = catalogue(session)?.with_boards(own).get(&self.profile)?.with_backend(chosen);
         let profile = self.apply(definition.profile(self.suite.as_deref(), boards.first()));
-        let backend = backend(session, &profile.backend)?;
+        let backend = backends::named(&profile.backend, &session.user.library)?;
         let is_file = self.profile.contains('/') || self.profile.ends_with(".toml");
         let origin =
             if is_file { Origin::File(PathBuf::from(&self.profile)) } else { Origin::Name(self.profile.clone()) };
@@ -257,14 +257,4 @@ pub(super) fn rules(session: &Session) -> anyhow::Result<Rules> {
     let directories = &session.user.rules;
     let all = directories.iter().try_fold(Rules::built_in(), |all, directory| all.with_directory(directory));
     Ok(all.map_err(Error::from)?)
-}
-
-/// A backend by name.
-fn backend(session: &Session, name: &str) -> anyhow::Result<Chosen> {
-    let found = backends::by_name(name, &session.user.library).map_err(anyhow::Error::from)?;
-    found.ok_or_else(|| {
-        let known = backends::ALL.map(|backend| backend.name());
-        let help = minimg::suggest::help(name, known).unwrap_or_default();
-        Error::new(Class::Profile, format!("there is no backend {name:?}; {help}")).into()
-    })
 }

@@ -95,7 +95,19 @@ impl Catalogue {
     /// # Errors
     /// When there is no such name, or a file cannot be read or is wrong: with every problem that it has.
     pub fn get(&self, name_or_path: &str) -> Result<Definition> {
-        let found = self.shelf.find(name_or_path)?;
+        self.define(self.shelf.find(name_or_path)?)
+    }
+
+    /// Reads a profile's text under a name, with all that it builds on. It has no directory: files beside it cannot be named.
+    ///
+    /// # Errors
+    /// When the text, the name, or a profile that it builds on is wrong: with every problem that it has.
+    pub fn parse(&self, name: &str, text: &str) -> Result<Definition> {
+        let (label, bytes) = (format!("{name}.toml"), text.as_bytes().to_vec());
+        self.define(Found { name: name.to_owned(), label, directory: None, bytes, hides: None })
+    }
+
+    fn define(&self, found: Found) -> Result<Definition> {
         let name = found.name.clone();
         let mut files = Vec::new();
         let mut next = Some(found);
@@ -162,7 +174,7 @@ fn read_locals(part: &mut OverrideTable, directory: Option<&Path>, problems: &mu
     for file in &mut part.add.files {
         let Some(from) = &file.from else { continue };
         let Some(directory) = directory else {
-            problems.add(from.span(), "a built-in profile has no files next to it; write `content` instead");
+            problems.add(from.span(), "this profile has no files next to it; write `content` instead");
             continue;
         };
         match read_limited(&directory.join(from.get()), LONGEST_ADDED_FILE) {
