@@ -1,5 +1,6 @@
 //! All tests that run the whole program or several of its rooms, in one binary: linking it once is most of what building them takes.
 
+mod arrows;
 mod backend_contract;
 mod boards;
 mod build;

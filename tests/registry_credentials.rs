@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex};
 use crate::common::Sandbox;
 use crate::support::registry::LOGIN;
 
+/// A path that was asked for, and the `Authorization` header with which it was.
+type Asked = (String, Option<String>);
+
 /// A server with what it was asked: the first line of each request, and what said who asks.
 struct Server {
     host: String,
-    asked: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {

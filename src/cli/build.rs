@@ -6,7 +6,8 @@ use minimg::backend::Context;
 use minimg::pipeline::{self, Job};
 
 use super::Session;
-use super::deliver::{Delivery, Made, Subject, deliver, warn};
+use super::deliver::{Made, deliver, warn};
+use super::delivery::{Delivery, Subject};
 use super::select::{Selection, read_lock};
 
 #[derive(Debug, clap::Args)]

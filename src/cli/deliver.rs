@@ -1,7 +1,5 @@
 //! Delivers what was built, to files and engines, and reports it. Shared by `minimg build` and `minimg shrink`.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -9,83 +7,16 @@ use anyhow::Context as _;
 use minimg::backend::Context;
 use minimg::board::Board;
 use minimg::closure::Severity;
-use minimg::engine::{Engine, Way};
-use minimg::export::{self, Output, Target};
-use minimg::image::{Compression, Image};
+use minimg::export;
+use minimg::image::Image;
 use minimg::outputs;
 use minimg::pipeline::{self, Built};
-use minimg::reference::Reference;
 use minimg::report::{Event, Phase, Reporter};
 
+use super::delivery::{Delivery, Subject};
 use super::progress::Progress;
 use super::summary::{Done, Summary};
 use super::{Session, style};
-
-/// Where images go and in which form.
-#[derive(Debug, clap::Args)]
-pub(super) struct Delivery {
-    /// Where to write the image, as FILE or FORMAT:FILE; can be repeated, `-` is standard output
-    ///
-    /// Without FORMAT, the file name decides; `minimg list formats` shows all formats. By default, unless --load or --import is given,
-    /// minimg writes one archive to the current directory, which docker, podman, ctr and skopeo accept.
-    #[arg(long, short, value_name = "[FORMAT:]FILE")]
-    output: Vec<String>,
-    /// Import the image's root file system into an engine, and add the metadata with a generated Dockerfile; can be repeated
-    #[arg(long, value_name = "ENGINE", value_parser = ["docker", "podman"])]
-    pub(super) import: Vec<String>,
-    /// Load the image into an engine, which keeps its layers and its id, the digest of the configuration; can be repeated
-    #[arg(long, value_name = "ENGINE", value_parser = ["docker", "podman"])]
-    pub(super) load: Vec<String>,
-    /// The image name [default: the profile's name, tagged `latest`]
-    #[arg(long, short, value_name = "NAME[:TAG]")]
-    tag: Option<String>,
-    /// How to compress layers
-    #[arg(long, value_enum, default_value = "gzip")]
-    compression: CompressionName,
-    /// Do not write a build record next to the image
-    #[arg(long)]
-    no_record: bool,
-}
-
-impl Delivery {
-    /// The image's name; it is `usual` when the command line gives none.
-    pub(super) fn reference(&self, usual: &str) -> anyhow::Result<String> {
-        let Some(tag) = &self.tag else { return Ok(format!("{usual}:latest")) };
-        match Reference::parse(tag) {
-            Ok(reference) if reference.tag().is_some() => Ok(reference.to_string()),
-            _ => Err(super::usage(format!(
-                "{tag:?} is not an image name; write it like team/{usual}:1.0, in lower case except for the tag"
-            ))),
-        }
-    }
-
-    /// The compression of layers.
-    pub(super) fn compression(&self) -> Compression {
-        self.compression.into()
-    }
-
-    /// Where to write; the usual archive when the command line asks for nothing at all.
-    fn outputs(&self, subject: &Subject<'_>) -> anyhow::Result<Vec<Output>> {
-        if self.output.is_empty() && self.import.is_empty() && self.load.is_empty() {
-            let name = match subject.foreign_board {
-                Some(board) => format!("{}-{board}.tar", subject.file),
-                None => format!("{}.tar", subject.file),
-            };
-            return Ok(vec![export::parse_output(&name)?]);
-        }
-        let outputs: Vec<Output> =
-            self.output.iter().map(|text| export::parse_output(text)).collect::<Result<_, _>>()?;
-        check_outputs(&outputs, subject.images)?;
-        Ok(outputs)
-    }
-
-    /// Finds the engines before anything is built: a build that cannot succeed need not start.
-    fn engines(&self) -> anyhow::Result<Vec<(Engine, Way)>> {
-        let imports = self.import.iter().map(|name| (name, Way::Dockerfile));
-        let loads = self.load.iter().map(|name| (name, Way::Load));
-        imports.chain(loads).map(|(name, way)| Ok((find_engine(name)?, way))).collect()
-    }
-}
 
 /// What was built.
 pub(super) struct Made {
@@ -93,38 +24,6 @@ pub(super) struct Made {
     pub(super) built: Vec<Built>,
     /// The bytes of the root file system's tar that the image was made of, where it is interesting to compare.
     pub(super) before: Option<u64>,
-}
-
-/// What is delivered, and its names.
-pub(super) struct Subject<'a> {
-    /// The profile's or the source's name.
-    pub(super) name: &'a str,
-    /// The name that the usual file and image get.
-    pub(super) file: &'a str,
-    /// How many images there will be at most.
-    pub(super) images: usize,
-    /// The one board when it is not this machine's own.
-    pub(super) foreign_board: Option<&'a str>,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum CompressionName {
-    /// Supported by every engine
-    Gzip,
-    /// Smaller; for engines from about 2020 or newer
-    Zstd,
-    /// No compression
-    None,
-}
-
-impl From<CompressionName> for Compression {
-    fn from(name: CompressionName) -> Self {
-        match name {
-            CompressionName::Gzip => Compression::Gzip,
-            CompressionName::Zstd => Compression::Zstd,
-            CompressionName::None => Compression::None,
-        }
-    }
 }
 
 /// Builds, and delivers what was built.
@@ -175,42 +74,6 @@ pub(super) fn deliver(
     Summary { session, subject, built: &built, before, written: &written, delivery, sums, took: start.elapsed() }
         .print()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Rejects outputs that cannot succeed, before any work is done.
-fn check_outputs(outputs: &[Output], images: usize) -> anyhow::Result<()> {
-    let mut places = BTreeSet::new();
-    for output in outputs {
-        let place = match &output.target {
-            Target::Path(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
-            Target::Stdout => PathBuf::from("-"),
-        };
-        if let Some(directory) =
-            place.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.is_dir())
-        {
-            return Err(super::usage(format!(
-                "there is no directory {} for {output}; create it first",
-                directory.display()
-            )));
-        }
-        if !places.insert(place) {
-            return Err(super::usage(format!("two outputs go to the same place; the second is {output}")));
-        }
-        let holds_several = export::EXPORTERS.iter().any(|e| e.name() == output.format() && e.holds_several());
-        if images > 1 && !holds_several {
-            let format = output.format();
-            return Err(super::usage(format!(
-                "the format {format} holds one image, but {images} boards were named; use oci or archive"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// An engine of the user's PATH.
-pub(super) fn find_engine(name: &str) -> anyhow::Result<Engine> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    Ok(Engine::find(name, &path).map_err(minimg::Error::from)?)
 }
 
 /// Warns of problems in a built image.

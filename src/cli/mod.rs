@@ -5,6 +5,7 @@ mod cache;
 mod check;
 mod closure;
 mod deliver;
+mod delivery;
 mod doctor;
 mod documentation;
 mod explain;

@@ -15,7 +15,8 @@ use minimg::profile::{Additions, Keep, Profile};
 use minimg::shrink::{self, Asked};
 
 use super::build::source_date_epoch;
-use super::deliver::{Delivery, Made, Subject, deliver, warn};
+use super::deliver::{Made, deliver, warn};
+use super::delivery::{Delivery, Subject};
 use super::select::{boards, rules};
 use super::{Session, usage};
 

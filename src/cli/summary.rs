@@ -6,7 +6,7 @@ use minimg::export::{self, Target, Written};
 use minimg::image::{Image, Layer};
 use minimg::pipeline::Built;
 
-use super::deliver::{Delivery, Subject};
+use super::delivery::{Delivery, Subject};
 use super::output::{pairs, print_json, say};
 use super::progress::Sums;
 use super::{Session, select, style};

@@ -11,7 +11,7 @@ use minimg::profile::Test;
 use minimg::report::{Event, Phase, Reporter};
 
 use super::Session;
-use super::deliver::find_engine;
+use super::delivery::find_engine;
 use super::explain::with_job;
 use super::output::{print_json, say};
 use super::progress::Progress;

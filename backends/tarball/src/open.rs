@@ -46,7 +46,7 @@ enum Place<'a> {
     File(File),
     Directory(&'a Path),
     Engine(Engine, &'a str),
-    Registry(Client<'a>, Digest),
+    Registry(Box<Client<'a>>, Digest),
 }
 
 /// Finds it, and makes sure that it is what it must be.
@@ -85,7 +85,7 @@ pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context:
             let mut registry = Client::new(remote, &[Action::Pull], context.clone());
             let found = registry.resolve()?;
             check(location, sha256, found)?;
-            Ok(Found { identity: Some(found), place: Place::Registry(registry, found) })
+            Ok(Found { identity: Some(found), place: Place::Registry(Box::new(registry), found) })
         }
         Location::Address(address) => {
             let (sha256, file) = fetch(address, expected, context)?;

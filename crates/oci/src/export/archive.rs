@@ -3,8 +3,8 @@
 //! same blobs, so nothing is in it twice.
 
 use super::documents;
-use super::parts::{Part, Parts, blob_name, write_archive};
-use super::{Destination, ExportError, Exporter, Sum, layout, place};
+use super::parts::{Part, archive, blob_name};
+use super::{Destination, ExportError, Exporter, Sum, layout};
 use crate::document::{DockerManifest, json};
 use crate::image::Image;
 use minimg_base::digest::Digest;
@@ -42,12 +42,6 @@ impl Exporter for Archive {
         parts.insert("manifest.json".into(), Part::Document(json(&manifests)));
         archive(&parts, images, destination, store)
     }
-}
-
-/// Writes parts as an archive that is as new as the newest image in it.
-pub(super) fn archive(parts: &Parts<'_>, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
-    let created = images.iter().map(|image| image.created).max().unwrap_or_default();
-    place::file(destination, |out| write_archive(parts, created, store, out))
 }
 
 /// What Docker calls each image. Docker's formats have no platforms, so images of one name get them into their tags.

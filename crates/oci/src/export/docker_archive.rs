@@ -1,9 +1,9 @@
 //! The format of `docker save` before it knew OCI: `<config>.json`, `<diff id>/layer.tar` uncompressed, `manifest.json`. Loaded from
 //! it, an image has the digest of its configuration for its id.
 
-use super::archive::{archive, tags};
+use super::archive::tags;
 use super::documents;
-use super::parts::{Part, Parts};
+use super::parts::{Part, Parts, archive};
 use super::{Destination, ExportError, Exporter, Sum};
 use crate::document::{DockerManifest, json};
 use crate::image::{Image, Layer};

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::archive::archive;
 use super::documents;
-use super::parts::{Part, Parts, blob_name, write_directory};
+use super::parts::{Part, Parts, archive, blob_name, write_directory};
 use super::{Destination, ExportError, Exporter, Sum, place};
 use crate::document::{Descriptor, Index, LAYOUT, json};
 use crate::image::Image;

@@ -5,8 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::ExportError;
-use crate::image::Layer;
+use super::place;
+use super::{Destination, ExportError, Sum};
+use crate::image::{Image, Layer};
 use crate::layer::{self, LayerError, tar};
 use minimg_base::digest::{Digest, HashingWriter};
 use minimg_base::error::Result;
@@ -119,4 +120,10 @@ pub(super) fn write_directory(parts: &Parts<'_>, directory: &Path, store: &Store
         file.persist(&path).map_err(|e| ExportError::at(&path)(e.error))?;
     }
     Ok(parts.values().map(Part::size).sum())
+}
+
+/// Writes parts as an archive that is as new as the newest image in it.
+pub(super) fn archive(parts: &Parts<'_>, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
+    let created = images.iter().map(|image| image.created).max().unwrap_or_default();
+    place::file(destination, |out| write_archive(parts, created, store, out))
 }
