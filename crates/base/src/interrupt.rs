@@ -22,7 +22,7 @@ pub enum Leftover {
     /// Process groups, all members of which are killed.
     Groups(Vec<Pid>),
     /// Something that another program keeps, and that this call takes out of it, within seconds. The call must not guard anything, nor
-    /// start anything by [`minimg_sandbox::process`], which does: it would wait forever.
+    /// start anything by the process runner of `minimg-sandbox`, which does: it would wait forever.
     Elsewhere(Box<dyn Fn() + Send>),
 }
 
