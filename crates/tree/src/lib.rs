@@ -4,6 +4,7 @@
 //! [`RootPath`] is a path that cannot leave its root, [`RootTree`] the sorted map from paths to nodes, and [`Root`] the small
 //! view that the closure walk needs, which a plain directory offers too.
 
+mod accounts;
 pub mod archive;
 mod content;
 mod directory;
@@ -16,6 +17,7 @@ mod root;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 
+pub use accounts::{Account, account_numbers, accounts};
 use content::map_open_file;
 pub use content::{Content, ContentSource, FileRegions, HostFiles, map_file, map_region, read_limited};
 pub use directory::{DirectoryRoot, read_directory};
