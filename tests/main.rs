@@ -20,6 +20,7 @@ mod export_layers;
 mod fuzz_targets;
 mod interrupts;
 mod locks;
+mod packages;
 mod packaging;
 mod profiles;
 mod profiles_in_docker;

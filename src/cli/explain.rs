@@ -11,7 +11,7 @@ use minimg::error::{Class, Error};
 use minimg::image::Compression;
 use minimg::pipeline::{self, Job};
 use minimg::record::{Kept, Record};
-use minimg::tree::RootPath;
+use minimg::tree::{MERGED, RootPath};
 
 use super::output::{print_json, say};
 use super::progress::Progress;
@@ -71,7 +71,7 @@ fn chain_through_links<'a>(record: &'a Record, path: &str) -> Vec<(&'a str, &'a 
     if !direct.is_empty() {
         return direct;
     }
-    ["bin", "sbin", "lib", "lib32", "lib64", "libx32"]
+    MERGED
         .iter()
         .filter(|link| record.files.contains_key(&format!("/{link}")))
         .filter_map(|link| path.strip_prefix(&format!("/{link}/")).map(|rest| format!("/usr/{link}/{rest}")))

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::profile::Account;
-use minimg_tree::{Kind, Node, RootPath, RootTree};
+use crate::profile;
+use minimg_tree::{Account, Kind, Node, RootPath, RootTree, account_numbers, accounts};
 
 use super::ComposeError;
 
@@ -34,7 +34,7 @@ const DYNAMIC: std::ops::Range<u32> = 100..1000;
 
 impl Accounts {
     /// Takes what the tree has, and adds what every image has and what the profile asks for.
-    pub(super) fn new(tree: &RootTree, wanted: &[Account]) -> Result<Self, ComposeError> {
+    pub(super) fn new(tree: &RootTree, wanted: &[profile::Account]) -> Result<Self, ComposeError> {
         let text = |path: &str, default: &str| match text_of(tree, path)? {
             Some(text) => Ok::<_, ComposeError>(text),
             None => Ok(default.to_owned()),
@@ -42,7 +42,7 @@ impl Accounts {
         let (passwd, group) = (text("etc/passwd", PASSWD)?, text("etc/group", GROUP)?);
         let mut accounts = Self {
             users: users(&passwd),
-            groups: groups(&group),
+            groups: account_numbers(&group),
             passwd,
             group,
             homes: vec![("/root".into(), 0, 0)],
@@ -60,7 +60,7 @@ impl Accounts {
         Ok(accounts)
     }
 
-    fn add(&mut self, account: &Account) -> Result<(), ComposeError> {
+    fn add(&mut self, account: &profile::Account) -> Result<(), ComposeError> {
         let group = if account.group.is_empty() { &account.name } else { &account.group };
         match self.groups.get(group) {
             Some(gid) if *gid != account.gid && DYNAMIC.contains(gid) => {
@@ -84,7 +84,7 @@ impl Accounts {
                     self.moved_users.insert(*uid, account.uid);
                     remove_line(&mut self.passwd, &account.name);
                 }
-                let Account { name, uid, gid, gecos, home, shell, .. } = account;
+                let profile::Account { name, uid, gid, gecos, home, shell, .. } = account;
                 self.add_user(name, *uid, *gid, gecos, home, shell);
                 Ok(())
             }
@@ -165,20 +165,8 @@ fn text_of(tree: &RootTree, path: &str) -> Result<Option<String>, ComposeError> 
     Ok(Some(text))
 }
 
+/// The numbers of each user and of its main group.
 fn users(passwd: &str) -> BTreeMap<String, (u32, u32)> {
-    let user = |line: &str| {
-        let mut fields = line.split(':');
-        let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        Some((name.to_owned(), (uid.parse().ok()?, gid.parse().ok()?)))
-    };
-    passwd.lines().filter_map(user).collect()
-}
-
-fn groups(group: &str) -> BTreeMap<String, u32> {
-    let group_of = |line: &str| {
-        let mut fields = line.split(':');
-        let (name, _, gid) = (fields.next()?, fields.next()?, fields.next()?);
-        Some((name.to_owned(), gid.parse().ok()?))
-    };
-    group.lines().filter_map(group_of).collect()
+    let gid = |user: &Account<'_>| user.fields.get(3)?.parse().ok();
+    accounts(passwd).filter_map(|user| Some((user.name.to_owned(), (user.id, gid(&user)?)))).collect()
 }

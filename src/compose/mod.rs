@@ -16,7 +16,7 @@ pub use metadata::{keep_package_metadata, trim_checksums};
 use crate::profile::Profile;
 use minimg_backend::HOSTS;
 use minimg_base::error::{Class, Error};
-use minimg_tree::{Kind, Node, PathError, RootPath, RootTree, resolve};
+use minimg_tree::{Kind, Node, PathError, RootPath, RootTree, is_merged, resolve};
 
 /// An error of completing a tree.
 #[derive(Debug, thiserror::Error)]
@@ -155,9 +155,6 @@ pub fn complete(tree: &mut RootTree, profile: &Profile, epoch: i64) -> Result<Ad
     Ok(added)
 }
 
-/// Directories that are links in a root with a merged /usr.
-const MERGED: [&str; 6] = ["bin", "lib", "lib32", "lib64", "libx32", "sbin"];
-
 fn kind_name(node: &Node) -> &'static str {
     match node.kind {
         Kind::Directory => "a directory",
@@ -205,7 +202,7 @@ impl Composer<'_> {
         let there = self.tree.get(path)?;
         let is_directory = |node: &Node| matches!(node.kind, Kind::Directory);
         let is_link = matches!(there.kind, Kind::Symlink(_));
-        if is_link && MERGED.iter().any(|name| path.as_bytes() == name.as_bytes()) {
+        if is_link && is_merged(path) {
             return Some("that is a link of the merged /usr, without which no path of a program or library holds");
         }
         match (is_directory(node), is_directory(there)) {

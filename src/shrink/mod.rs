@@ -9,7 +9,7 @@ mod places;
 use crate::profile::{ClosureSettings, Keep, Pattern, Policy, Rules};
 use minimg_oci::export::DEFAULT_PATH;
 use minimg_oci::image::Config;
-use minimg_tree::{Entry, Kind, Node, RootPath, RootTree, resolve};
+use minimg_tree::{Entry, Kind, Node, RootPath, RootTree, accounts, resolve};
 
 use places::Places;
 
@@ -110,9 +110,8 @@ fn home(config: &Config, tree: &RootTree) -> Option<RootPath> {
     };
     let passwd = content.map().ok()?;
     let text = String::from_utf8_lossy(&passwd);
-    let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let mut own = fields.filter(|fields| fields.first() == Some(&user) || fields.get(2) == Some(&user));
-    Some(RootPath::root().join_clamped(own.next()?.get(5)?))
+    let own = accounts(&text).find(|account| account.name == user || account.fields.get(2) == Some(&user))?;
+    Some(RootPath::root().join_clamped(own.fields.get(5)?))
 }
 
 /// A program or another file that the image starts with.

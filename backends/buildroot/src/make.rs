@@ -125,7 +125,7 @@ impl Make<'_> {
 /// The parts of a search path that Buildroot takes.
 fn search_path(path: &std::ffi::OsStr) -> OsString {
     let takes = |part: &PathBuf| part.is_absolute() && !part.to_string_lossy().contains(char::is_whitespace);
-    std::env::join_paths(std::env::split_paths(path).filter(takes)).unwrap_or_else(|_| path.to_owned())
+    std::env::join_paths(process::directories(path).filter(takes)).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The package, version and step of a line `>>> package version Step`, which has colors around it.

@@ -13,13 +13,14 @@ use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error, Result};
 use minimg_base::report::Event;
 use minimg_base::sync::lock;
+use minimg_base::threads::jobs;
 use minimg_tree::archive::Spilled;
 use minimg_tree::{Kind, RootTree};
 
 /// What follows the list of what scripts ask for and no rule can read.
 const UNDONE: &str = "what is left undone is known only to a shell that runs it: add what the image needs of it under [add], or build with \
     `--backend debootstrap`";
-/// More decoders than this only take memory.
+/// More decoders than this only take memory, also where the user asks for more threads.
 const MAX_DECODERS: usize = 4;
 
 /// Makes the root tree of exactly these packages. Packages that the store lacks and that are needed are had by `fetch`; some may have been
@@ -129,9 +130,7 @@ fn had_and_unpacked(
 }
 
 fn decoders(context: &Context) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = if context.settings.jobs == 0 { cores() } else { context.settings.jobs };
-    jobs.min(MAX_DECODERS)
+    jobs(context.settings.jobs).min(MAX_DECODERS)
 }
 
 /// Stores what was kept of each package.

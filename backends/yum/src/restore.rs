@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use minimg_backend::capabilities;
 use minimg_base::error::Result;
 use minimg_ownership::rpm::{self, File};
-use minimg_tree::{Kind, Node, RootPath, RootTree, resolve};
+use minimg_tree::{Kind, Node, RootPath, RootTree, account_numbers, resolve};
 
 /// The permission bits of a mode.
 const PERMISSIONS: u16 = 0o7777;
@@ -46,10 +46,5 @@ fn place(tree: &RootTree, file: &File) -> Option<RootPath> {
 fn numbers(tree: &RootTree, path: &str) -> BTreeMap<String, u32> {
     let path = RootPath::root().join_clamped(path);
     let Some((_, Node { kind: Kind::File(content), .. })) = tree.content_node(&path) else { return BTreeMap::new() };
-    let text = content.map().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let number = |line: &str| {
-        let mut fields = line.split(':');
-        Some((fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?))
-    };
-    text.lines().filter_map(number).collect()
+    content.map().map(|bytes| account_numbers(&String::from_utf8_lossy(&bytes))).unwrap_or_default()
 }

@@ -7,5 +7,6 @@ pub mod interrupt;
 pub mod report;
 pub mod suggest;
 pub mod sync;
+pub mod threads;
 
 pub use error::{Class, Error, Result};

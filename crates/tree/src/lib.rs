@@ -4,10 +4,12 @@
 //! [`RootPath`] is a path that cannot leave its root, [`RootTree`] the sorted map from paths to nodes, and [`Root`] the small
 //! view that the closure walk needs, which a plain directory offers too.
 
+mod accounts;
 pub mod archive;
 mod content;
 mod directory;
 mod dump;
+mod merged;
 mod node;
 mod path;
 mod root;
@@ -15,9 +17,11 @@ mod root;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 
+pub use accounts::{Account, account_numbers, accounts};
 use content::map_open_file;
 pub use content::{Content, ContentSource, FileRegions, HostFiles, map_file, map_region, read_limited};
 pub use directory::{DirectoryRoot, read_directory};
+pub use merged::{MERGED, is_merged};
 pub use node::{Kind, Meta, Node, Xattrs};
 pub use path::{PATH_MAX, PathError, RootPath};
 pub use root::{Entry, FileId, MAX_LINKS, ResolveError, Resolved, Root, resolve};

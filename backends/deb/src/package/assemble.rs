@@ -13,7 +13,7 @@ use super::files::PackageFiles;
 use super::listing::Listing;
 use minimg_backend::PinnedPackage;
 use minimg_tree::archive::{Member, MemberKind};
-use minimg_tree::{ContentSource, Kind, MAX_LINKS, Node, Package, PackageId, RootPath, RootTree};
+use minimg_tree::{ContentSource, Kind, MAX_LINKS, MERGED, Node, Package, PackageId, RootPath, RootTree, is_merged};
 
 /// A package that is ready to be put in a tree.
 pub struct Loaded {
@@ -25,9 +25,7 @@ pub struct Loaded {
     pub files: Arc<PackageFiles>,
 }
 
-/// The directories that are links into `/usr` on a merged system (Debian's usrmerge; `lib*` by architecture).
-pub const MERGED: [&str; 7] = ["bin", "lib", "lib32", "lib64", "libo32", "libx32", "sbin"];
-/// Those that are there on every architecture.
+/// The merged directories that are there on every architecture.
 const ALWAYS_MERGED: [&str; 3] = ["bin", "lib", "sbin"];
 
 /// Sorts packages in the order in which [`assemble`] wants them.
@@ -250,10 +248,6 @@ enum Winner {
     NewAt(RootPath),
     /// The new one, and the old one is diverted to another path.
     OldTo(RootPath),
-}
-
-fn is_merged(path: &RootPath) -> bool {
-    MERGED.iter().any(|name| path.as_bytes() == name.as_bytes())
 }
 
 /// Moves a path from `/bin`, `/lib` and the like to below `/usr`.

@@ -16,7 +16,7 @@ mod reach;
 pub(crate) mod unpacker;
 
 pub(crate) use assemble::merge;
-pub use assemble::{Diversions, Loaded, MERGED, assemble, sort};
+pub use assemble::{Diversions, Loaded, assemble, sort};
 pub use deb::{Data, Metadata, read};
 pub use error::{PackageError, Problem};
 pub use files::{Fetch, PackageFiles};

@@ -1,6 +1,8 @@
 //! Accounts: passwd(5), group(5), shadow(5) and gshadow(5) as base-passwd, `adduser`, `useradd` and systemd-sysusers would have
 //! written them. Numbers are given out in the order of the packages, so the same packages always give the same numbers.
 
+use minimg_tree::{Account, accounts};
+
 /// The users and groups of a root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Accounts {
@@ -71,19 +73,20 @@ const NOLOGIN: &str = "/usr/sbin/nologin";
 impl Accounts {
     /// Reads passwd(5) and group(5); lines that are none are left out.
     pub(super) fn parse(passwd: &str, group: &str) -> Self {
-        let user = |line: &str| {
-            let fields: Vec<&str> = line.split(':').collect();
-            let [name, _, uid, gid, gecos, home, shell] = fields[..] else { return None };
+        let user = |user: Account<'_>| {
+            let [name, _, _, gid, gecos, home, shell] = user.fields[..] else { return None };
             let [name, gecos, home, shell] = [name, gecos, home, shell].map(str::to_owned);
-            Some(User { name, uid: uid.parse().ok()?, gid: gid.parse().ok()?, gecos, home, shell })
+            Some(User { name, uid: user.id, gid: gid.parse().ok()?, gecos, home, shell })
         };
-        let group_of = |line: &str| {
-            let fields: Vec<&str> = line.split(':').collect();
-            let [name, _, gid, members] = fields[..] else { return None };
+        let group_of = |group: Account<'_>| {
+            let [name, _, _, members] = group.fields[..] else { return None };
             let members = members.split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect();
-            Some(Group { name: name.to_owned(), gid: gid.parse().ok()?, members })
+            Some(Group { name: name.to_owned(), gid: group.id, members })
         };
-        Self { users: passwd.lines().filter_map(user).collect(), groups: group.lines().filter_map(group_of).collect() }
+        Self {
+            users: accounts(passwd).filter_map(user).collect(),
+            groups: accounts(group).filter_map(group_of).collect(),
+        }
     }
 
     pub(super) fn user(&self, name: &str) -> Option<&User> {

@@ -7,6 +7,7 @@ use super::{Destination, ExportError, Exporter, Sum, place};
 use crate::image::{Compression, Image};
 use crate::layer::{self, CompressedWriter};
 use minimg_base::error::Result;
+use minimg_base::threads::jobs;
 use minimg_store::Store;
 
 /// A tarball of the root file system.
@@ -70,7 +71,7 @@ fn compressed(
     out: &mut dyn Write,
     write: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let mut out = CompressedWriter::new(out, compression, layer::jobs(0)).map_err(ExportError::Write)?;
+    let mut out = CompressedWriter::new(out, compression, jobs(0)).map_err(ExportError::Write)?;
     write(&mut out)?;
     out.finish().map_err(ExportError::Write)?;
     Ok(())

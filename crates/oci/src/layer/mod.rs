@@ -27,6 +27,7 @@ use crate::image::{Compression, Layer};
 use minimg_base::digest::{Digest, HashingWriter};
 use minimg_base::error::{Class, Error, Result};
 use minimg_base::report::{Event, Reporter, Reused};
+use minimg_base::threads::jobs;
 use minimg_store::{Store, StoreError};
 use minimg_tree::{RootPath, RootTree};
 
@@ -188,14 +189,6 @@ fn find_blob(diff_id: &Digest, compression: Compression, store: &Store) -> Resul
 
 fn blob_key(diff_id: &Digest, compression: Compression) -> Digest {
     Digest::of(format!("{diff_id} {}", compressor(compression)))
-}
-
-/// How many threads compress when nobody says: more than four only take memory.
-pub(crate) fn jobs(wanted: usize) -> usize {
-    match wanted {
-        0 => std::thread::available_parallelism().map_or(1, usize::from).min(4),
-        wanted => wanted,
-    }
 }
 
 /// Streams the tar to `out`; returns `out`, the tar's digest and its length.
