@@ -60,6 +60,14 @@ pub struct Built {
     pub locked: bool,
 }
 
+impl Built {
+    /// How many bytes the compressed layers take beyond the size budget of the board; `None` within it, and for a board without one.
+    pub fn over_budget(&self, board: &Board) -> Option<u64> {
+        let size: u64 = self.image.layers.iter().map(|layer| layer.size).sum();
+        size.checked_sub(board.size_budget?).filter(|over| *over > 0)
+    }
+}
+
 /// What the store holds of a layer under its recipe: enough for a build in which nothing changed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Made {
@@ -345,3 +353,6 @@ fn image(job: &Job<'_>, made: &Made) -> Image {
         annotations: BTreeMap::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
