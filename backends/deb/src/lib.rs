@@ -3,6 +3,15 @@
 //!
 //! [`archive`] chooses packages and brings them, verified, into the store; [`package`] reads them into a root tree; [`rules`] does what
 //! their maintainer scripts would have done.
+//!
+//! ```
+//! use minimg_backend::{Backend, Settings};
+//! use minimg_deb::Deb;
+//!
+//! let mirrors = [("debian".to_owned(), "https://deb.example/debian".to_owned())];
+//! let settings = Settings { mirrors: mirrors.into(), ..Settings::default() };
+//! assert_eq!(Deb.survey(&settings)[0].found.as_deref(), Some("https://deb.example/debian"));
+//! ```
 
 pub mod package;
 mod produce;

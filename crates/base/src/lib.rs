@@ -1,4 +1,14 @@
 //! What every part of minimg shares: digests, error classes, events, cancellation and the names of machines.
+//!
+//! ```
+//! use minimg_base::digest::Digest;
+//! use minimg_base::suggest;
+//!
+//! let digest = Digest::of("hello\n");
+//! assert_eq!(digest.short(), "5891b5b522d5");
+//! assert_eq!(digest.to_string().parse(), Ok(digest));
+//! assert_eq!(suggest::nearest("ngnix", ["nginx", "redis"]), Some("nginx"));
+//! ```
 
 pub mod board;
 pub mod digest;

@@ -1,4 +1,20 @@
 //! What every step of a build may use: the store, the user's settings, and somebody to tell.
+//!
+//! ```
+//! use minimg_context::{Context, Settings};
+//! use minimg_store::Store;
+//!
+//! let directory = tempfile::tempdir()?;
+//! let environment = [("PATH".into(), "/opt/tools/bin".into())];
+//! let context = Context::new(Store::open(directory.path())?)
+//!     .with_settings(Settings::of_this_machine(environment))
+//!     .with_offline(true);
+//! assert_eq!(context.settings.path, "/opt/tools/bin");
+//!
+//! let digest = context.store.put_blob(b"hello")?;
+//! assert!(context.clone().store.has_blob(&digest, Some(5)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod settings;
 
