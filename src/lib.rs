@@ -36,6 +36,7 @@ pub mod shrink;
 
 pub use builder::Builder;
 pub use minimg_backend as backend;
+pub use minimg_base::cancel::{Cancellation, Cancelled};
 #[doc(inline)]
 pub use minimg_base::error::{Class, Error, Result};
 pub use minimg_base::{digest, error, interrupt, report, suggest};

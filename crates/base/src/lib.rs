@@ -11,6 +11,7 @@
 //! ```
 
 pub mod board;
+pub mod cancel;
 pub mod digest;
 pub mod error;
 pub mod interrupt;
@@ -18,4 +19,5 @@ pub mod report;
 pub mod suggest;
 pub mod sync;
 
+pub use cancel::{Cancellation, Cancelled};
 pub use error::{Class, Error, Result};

@@ -20,6 +20,7 @@ mod settings;
 
 use std::sync::Arc;
 
+use minimg_base::cancel::Cancellation;
 use minimg_base::report::{Reporter, Silent};
 use minimg_store::Store;
 use serde::Serialize;
@@ -38,12 +39,20 @@ pub struct Context {
     pub offline: bool,
     /// The user's settings for finding mirrors and tools.
     pub settings: Arc<Settings>,
+    /// Cancels what is done with this context.
+    pub cancellation: Cancellation,
 }
 
 impl Context {
     /// A context that tells nobody, may use the network, and has the default settings, which know nothing of the machine.
     pub fn new(store: Store) -> Self {
-        Self { store, reporter: Arc::new(Silent), offline: false, settings: Arc::default() }
+        Self {
+            store,
+            reporter: Arc::new(Silent),
+            offline: false,
+            settings: Arc::default(),
+            cancellation: Cancellation::new(),
+        }
     }
 
     /// The same with these settings.
@@ -59,6 +68,11 @@ impl Context {
     /// The same, with the network or without it.
     pub fn with_offline(self, offline: bool) -> Self {
         Self { offline, ..self }
+    }
+
+    /// The same, cancelled by this token: downloads end, and no further step of a build begins.
+    pub fn with_cancellation(self, cancellation: Cancellation) -> Self {
+        Self { cancellation, ..self }
     }
 }
 

@@ -169,7 +169,8 @@ impl Fetcher {
     }
 
     fn is_stopped(&self) -> bool {
-        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
+        let is_unwanted = self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
+        is_unwanted || self.context.cancellation.is_cancelled()
     }
 
     /// Begins to fetch something of at most `limit` bytes; where `size` is known, exactly that many must come.
