@@ -118,7 +118,7 @@ impl Builder {
     /// in the store is made anew.
     ///
     /// # Errors
-    /// When the profile is wrong, and those of [`pipeline::build`].
+    /// When the profile is wrong, and those of [`pipeline::build`], also between two boards when the context's token is cancelled.
     pub fn build(&self, context: &Context) -> Result<Vec<Built>> {
         let own = if self.boards.is_empty() { vec![Boards::built_in().host()?] } else { Vec::new() };
         let build = || self.boards.iter().chain(&own).map(|board| self.build_for(board, context)).collect();

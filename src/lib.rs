@@ -1,4 +1,25 @@
 //! Builds minimal container images: only the files your programs need, each with a reason.
+//!
+//! ```
+//! use minimg::backend::Context;
+//! use minimg::store::Store;
+//! use minimg::tree::RootPath;
+//! use minimg::{Builder, layer};
+//!
+//! let directory = tempfile::tempdir()?;
+//! let root = directory.path().join("root");
+//! std::fs::create_dir_all(root.join("srv"))?;
+//! std::fs::write(root.join("srv/hello"), "hello\n")?;
+//!
+//! let context = Context::new(Store::open(&directory.path().join("store"))?).with_offline(true);
+//! let profile = format!(
+//!     "backend = 'tarball'\nsource.options.tarball.root = '{}'\nkeep.globs.'/srv/**' = 'what it serves'\n",
+//!     root.display()
+//! );
+//! let built = Builder::from_text("hello", profile).board_named("arm64")?.build(&context)?;
+//! assert!(layer::flatten(&built[0].image.layers, &context.store)?.contains(&RootPath::new("srv/hello")?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
@@ -15,6 +36,7 @@ pub mod shrink;
 
 pub use builder::Builder;
 pub use minimg_backend as backend;
+pub use minimg_base::cancel::{Cancellation, Cancelled};
 #[doc(inline)]
 pub use minimg_base::error::{Class, Error, Result};
 pub use minimg_base::{digest, error, interrupt, report, suggest};

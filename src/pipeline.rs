@@ -11,6 +11,7 @@ use crate::recipe::Recipe;
 use crate::record::Record;
 use minimg_backend::{Backend, Context, Pinned, Pins, Produced, Request, Resolution};
 use minimg_base::board::Board;
+use minimg_base::cancel::Cancelled;
 use minimg_base::digest::{Digest, digest_of};
 use minimg_base::error::{Class, Error, Result};
 use minimg_base::report::{Event, Phase, Reused};
@@ -60,6 +61,14 @@ pub struct Built {
     pub locked: bool,
 }
 
+impl Built {
+    /// How many bytes the compressed layers take beyond the size budget of the board; `None` within it, and for a board without one.
+    pub fn over_budget(&self, board: &Board) -> Option<u64> {
+        let size: u64 = self.image.layers.iter().map(|layer| layer.size).sum();
+        size.checked_sub(board.size_budget?).filter(|over| *over > 0)
+    }
+}
+
 /// What the store holds of a layer under its recipe: enough for a build in which nothing changed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Made {
@@ -71,10 +80,20 @@ struct Made {
 /// Builds an image.
 ///
 /// # Errors
-/// Those of every step, each with its class.
+/// Those of every step, each with its class; [`Cancelled`] alone once the context's token was cancelled.
 pub fn build(job: &Job<'_>, context: &Context) -> Result<Built> {
+    build_in_steps(job, context).map_err(|error| match context.cancellation.is_cancelled() {
+        // What failed because of it is of no interest.
+        true => Cancelled.into(),
+        false => error,
+    })
+}
+
+fn build_in_steps(job: &Job<'_>, context: &Context) -> Result<Built> {
+    context.cancellation.check()?;
     let request = request(job)?;
     let (resolution, locked) = resolve(job, &request, context)?;
+    context.cancellation.check()?;
     let recipe = Recipe::new(job.profile, &request, resolution.pins(), job.epoch, job.compression);
     let (made, reused) = match stored(&recipe, context)? {
         Some(made) => (made, true),
@@ -190,10 +209,12 @@ fn stored(recipe: &Recipe, context: &Context) -> Result<Option<Made>> {
 
 fn make(job: &Job<'_>, resolution: Box<dyn Resolution + '_>, recipe: &Recipe, context: &Context) -> Result<Made> {
     let Produced { mut tree, retain } = produce(resolution, context)?;
+    context.cancellation.check()?;
     context.reporter.event(Event::Phase(Phase::Prune));
     let (closure, epoch) = prune(job, &mut tree)?;
     let kept = kept_tree(&tree, &closure, epoch)?;
     let findings = check(job, &kept, &closure)?;
+    context.cancellation.check()?;
     context.reporter.event(Event::Phase(Phase::WriteLayer));
     // Before the layer is written, since it then reads what was just stored, and nothing is unpacked twice.
     if let Some(retain) = retain {
@@ -345,3 +366,6 @@ fn image(job: &Job<'_>, made: &Made) -> Image {
         annotations: BTreeMap::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,9 +81,8 @@ pub(super) fn warn(board: &Board, built: &Built, reporter: &dyn Reporter) {
     for finding in built.findings.iter().filter(|finding| finding.severity == Severity::Warning) {
         reporter.event(Event::Warning(&format!("{}: {}", finding.path, finding.message)));
     }
-    let size: u64 = built.image.layers.iter().map(|layer| layer.size).sum();
-    if let Some(budget) = board.size_budget.filter(|budget| size > *budget) {
-        let over = style::bytes(size - budget);
+    if let Some(over) = built.over_budget(board) {
+        let over = style::bytes(over);
         reporter.event(Event::Warning(&format!("the image is {over} over the size budget of {}", board.name)));
     }
 }

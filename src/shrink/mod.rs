@@ -5,15 +5,18 @@
 
 mod named;
 mod places;
+mod prepare;
 
 use crate::profile::{ClosureSettings, Keep, Pattern, Policy, Rules};
 use minimg_oci::export::DEFAULT_PATH;
 use minimg_oci::image::Config;
 use minimg_tree::{Entry, Kind, Node, RootPath, RootTree, accounts, resolve};
 
+pub use prepare::{NothingStarts, Prepared, name_of, prepare};
+
 use places::Places;
 
-/// What the command line asks for in addition to what the image says.
+/// What is asked for in addition to what the image says.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     /// Programs by path or by name, besides the one that the image starts.

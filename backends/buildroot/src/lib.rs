@@ -3,6 +3,15 @@
 //! `project` is what is to be built: `sources` are the trees that it comes from, `wanted` and `config` say what is wanted and see what kconfig
 //! dropped, `make` runs the build in an output directory (`out`), `output` takes the root in. Each configuration builds in a directory of its
 //! own, since Buildroot leaves in a root what an earlier configuration put there.
+//!
+//! ```
+//! use minimg_backend::{Backend, Settings};
+//! use minimg_buildroot::Buildroot;
+//!
+//! let tree = &Buildroot.survey(&Settings::default())[0];
+//! assert_eq!(tree.found, None);
+//! assert!(tree.remedy.contains("MINIMG_BUILDROOT_DIR"));
+//! ```
 
 mod config;
 mod error;

@@ -3,6 +3,17 @@
 //!
 //! [`archive`] chooses packages and brings them, verified, into the store; [`package`] reads them into a root tree; [`rules`] does what
 //! their maintainer scripts would have done.
+//!
+//! ```
+//! use minimg_backend::{Backend, Settings};
+//! use minimg_deb::Deb;
+//!
+//! let mirror = |name: &str| (name.to_owned(), format!("https://deb.example/{name}"));
+//! let mirrors = ["debian", "debian-security"].map(mirror);
+//! let settings = Settings { mirrors: mirrors.into(), ..Settings::default() };
+//! let mirrors = Deb.survey(&settings)[0].found.clone();
+//! assert!(mirrors.is_some_and(|mirrors| mirrors.starts_with("https://deb.example/debian")));
+//! ```
 
 pub mod package;
 mod produce;

@@ -3,6 +3,23 @@
 //!
 //! Which archives are read, by whose keys, is decided and checked as in the `deb` backend; `command` makes the tool's command line, which
 //! runs in a namespace and writes a tar; that becomes the tree.
+//!
+//! ```
+//! use std::os::unix::fs::PermissionsExt;
+//!
+//! use minimg_backend::{Backend, Settings};
+//! use minimg_debootstrap::Debootstrap;
+//!
+//! let directory = tempfile::tempdir()?;
+//! let program = directory.path().join("mmdebstrap");
+//! std::fs::write(&program, "#!/bin/sh\n")?;
+//! std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
+//!
+//! let settings = Settings { path: directory.path().into(), ..Settings::default() };
+//! let tool = &Debootstrap.survey(&settings)[0];
+//! assert_eq!(tool.found.as_deref(), program.to_str());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod command;
 mod options;

@@ -2,6 +2,23 @@
 //!
 //! It is asked three things, each by one start of the program with the verb as its argument: `describe`, `resolve`, `produce`. The
 //! [`protocol`] is described for those who write one in `backends/README.md`.
+//!
+//! ```
+//! use std::os::unix::fs::PermissionsExt;
+//!
+//! use minimg_backend::{Backend, Settings};
+//! use minimg_exec::Exec;
+//!
+//! let directory = tempfile::tempdir()?;
+//! let program = directory.path().join("minimg-backend-hello");
+//! std::fs::write(&program, "#!/bin/sh\necho '{\"protocol\": 1, \"description\": \"a greeting\"}'\n")?;
+//! std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
+//!
+//! let settings = Settings { path: directory.path().into(), ..Settings::default() };
+//! let backend = Exec::find("hello", &settings)?.expect("the program is there");
+//! assert_eq!(backend.description(), "a greeting");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod error;
 mod program;

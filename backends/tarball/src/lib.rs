@@ -2,6 +2,27 @@
 //! local engine or in a registry.
 //!
 //! [`location`] reads where it is, `open` opens it, and [`take()`] makes it pins: from then on the store has it.
+//!
+//! ```
+//! use minimg_backend::{Backend, Context, Request, Source};
+//! use minimg_board::Boards;
+//! use minimg_store::Store;
+//! use minimg_tarball::{Tarball, set_root};
+//! use minimg_tree::RootPath;
+//!
+//! let directory = tempfile::tempdir()?;
+//! let root = directory.path().join("root");
+//! std::fs::create_dir_all(root.join("srv"))?;
+//! std::fs::write(root.join("srv/hello"), "hello\n")?;
+//!
+//! let context = Context::new(Store::open(&directory.path().join("store"))?).with_offline(true);
+//! let mut source = Source::default();
+//! set_root(&mut source, &root.display().to_string());
+//! let request = Request { board: Boards::built_in().get("amd64")?, source, packages: Vec::new() };
+//! let pins = Tarball.pin(&request, &context)?;
+//! assert!(Tarball.produce(&request, &pins, &context)?.tree.contains(&RootPath::new("srv/hello")?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod digests;
 mod error;

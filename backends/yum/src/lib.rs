@@ -1,6 +1,23 @@
 //! The yum backend: Fedora, the distributions that come from Red Hat's, and SUSE's relatives, by dnf, microdnf or yum. The packages' scripts run.
 //!
 //! The tool installs into a directory inside a namespace; the tar of that becomes the tree.
+//!
+//! ```
+//! use std::os::unix::fs::PermissionsExt;
+//!
+//! use minimg_backend::{Backend, Settings};
+//! use minimg_yum::Yum;
+//!
+//! let directory = tempfile::tempdir()?;
+//! let program = directory.path().join("dnf5");
+//! std::fs::write(&program, "#!/bin/sh\n")?;
+//! std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
+//!
+//! let settings = Settings { path: directory.path().into(), ..Settings::default() };
+//! let tool = &Yum.survey(&settings)[0];
+//! assert_eq!(tool.found.as_deref(), program.to_str());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod command;
 mod options;

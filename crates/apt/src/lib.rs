@@ -2,6 +2,17 @@
 //!
 //! `plan` says which suites are read from where; `signed` gets their Release files and checks signatures; `indexes` gets the lists of packages
 //! into a compact form in the store (`packages` reads, `index` stores); `universe` joins them, and `solve` chooses.
+//!
+//! ```
+//! use minimg_apt::sources;
+//!
+//! let line = "deb [arch=arm64] https://deb.example/debian trixie main contrib";
+//! let entries = sources::parse(line)?;
+//! assert_eq!(entries[0].suites, ["trixie"]);
+//! assert_eq!(entries[0].components, ["main", "contrib"]);
+//! assert_eq!(entries[0].architectures, ["arm64"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod ahead;
 pub mod apt;

@@ -6,6 +6,22 @@
 //!
 //! A backend that drives an outside tool cannot choose without unpacking: it makes the tree when it resolves, and pins the tree itself
 //! ([`fixed`]). From then on nothing is left to chance: what it produces are the bytes that it pinned.
+//!
+//! ```
+//! use minimg_backend::{Context, fixed};
+//! use minimg_store::Store;
+//! use minimg_tree::{Node, RootPath, RootTree};
+//!
+//! let directory = tempfile::tempdir()?;
+//! let context = Context::new(Store::open(directory.path())?);
+//! let mut tree = RootTree::new();
+//! tree.insert(RootPath::new("srv/hello")?, Node::file(0o644, "hello\n"));
+//!
+//! let pins = fixed::fix(tree, "an example", &context)?;
+//! let again = fixed::produce(&pins, &context)?.tree;
+//! assert!(again.contains(&RootPath::new("srv/hello")?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod capabilities;
 pub mod driven;

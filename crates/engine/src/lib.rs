@@ -3,6 +3,15 @@
 //! There are two ways. [`Way::Load`] loads an archive, which keeps the layers and gives an id equal to the digest of the
 //! configuration. [`Way::Dockerfile`] imports the bare files and lets a generated Dockerfile add the configuration; the engine stamps
 //! its own time on that, so the id differs from run to run. Both give the same files and the same configuration.
+//!
+//! ```
+//! use minimg_engine::Engine;
+//!
+//! let error = Engine::find("dokcer", "/usr/bin".as_ref()).map(drop).unwrap_err();
+//! assert_eq!(error.to_string(), "there is no engine `dokcer`; there are docker and podman");
+//! let error = Engine::find("podman", "".as_ref()).map(drop).unwrap_err();
+//! assert!(error.to_string().starts_with("cannot find podman in PATH, which is empty; install it"));
+//! ```
 
 mod error;
 mod kind;

@@ -2,6 +2,35 @@
 //!
 //! What has a digest goes into the store, and is looked for there first. A connection that is cut is taken up again where it ended; a server
 //! that fails, or sends less than 16 KiB in a minute, is asked again after a pause that doubles; one that sends more than was promised is cut off.
+//!
+//! ```
+//! use std::io::Read;
+//!
+//! use minimg_base::digest::Digest;
+//! use minimg_context::Context;
+//! use minimg_fetch::{Fetcher, Wanted};
+//! use minimg_store::Store;
+//!
+//! let directory = tempfile::tempdir()?;
+//! let file = directory.path().join("hello.txt");
+//! std::fs::write(&file, "hello\n")?;
+//!
+//! let fetcher = Fetcher::new(Context::new(Store::open(&directory.path().join("store"))?));
+//! let wanted = Wanted {
+//!     name: "hello".into(),
+//!     url: format!("file://{}", file.display()),
+//!     size: 6,
+//!     sha256: Digest::of("hello\n"),
+//! };
+//! let mut text = String::new();
+//! fetcher.blob(&wanted)?.read_to_string(&mut text)?;
+//! assert_eq!(text, "hello\n");
+//!
+//! // It is in the store now, and its source is no longer needed.
+//! std::fs::remove_file(&file)?;
+//! assert!(fetcher.has(&wanted) && fetcher.blob(&wanted).is_ok());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod agent;
 mod blobs;
@@ -140,7 +169,8 @@ impl Fetcher {
     }
 
     fn is_stopped(&self) -> bool {
-        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
+        let is_unwanted = self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
+        is_unwanted || self.context.cancellation.is_cancelled()
     }
 
     /// Begins to fetch something of at most `limit` bytes; where `size` is known, exactly that many must come.

@@ -1,4 +1,14 @@
 //! Checks OpenPGP signatures of archives and of lists of digests against keyrings.
+//!
+//! ```
+//! use minimg_openpgp::Keyring;
+//!
+//! // Without a certificate, no signature is good.
+//! let keyring = Keyring::new(vec![b"not a certificate".to_vec()], Vec::new());
+//! assert_eq!(keyring.count(), 0);
+//! assert!(keyring.verify_inline(b"Suite: trixie\n").is_err());
+//! assert!(keyring.verify_detached(b"not a signature", b"Suite: trixie\n").is_err());
+//! ```
 
 use std::fs;
 use std::io::{self, Read};

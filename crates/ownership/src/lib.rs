@@ -3,6 +3,26 @@
 //! A root tree that minimg did not put together itself (a root tarball, an image, what an installer left behind) brings the database of
 //! its package manager along. The databases are only read, within limits, and never believed beyond naming an owner: a path that the
 //! tree does not have is passed over. Directories get no owner, since many packages share them.
+//!
+//! ```
+//! use minimg_tree::{Node, RootPath, RootTree};
+//!
+//! let status = "Package: hello\nStatus: install ok installed\nVersion: 2.10-3\nArchitecture: all\n";
+//! let mut tree = RootTree::new();
+//! for (path, content) in [
+//!     ("usr/bin/hello", "#!/bin/sh\n"),
+//!     ("var/lib/dpkg/status", status),
+//!     ("var/lib/dpkg/info/hello.list", "/usr/bin/hello\n"),
+//! ] {
+//!     tree.insert(RootPath::new(path)?, Node::file(0o644, content));
+//! }
+//! tree.add_missing_parents();
+//!
+//! minimg_ownership::assign(&mut tree)?;
+//! let owner = tree.get(&RootPath::new("usr/bin/hello")?).and_then(|node| tree.package_of(node));
+//! assert_eq!(owner.map(|package| package.version.as_str()), Some("2.10-3"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod apk;
 pub mod dpkg;

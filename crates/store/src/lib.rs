@@ -6,6 +6,21 @@
 //! that does not fit its name is dropped and counts as absent. Nothing in the store is needed: all of it can be fetched or made again.
 //!
 //! Several processes may use one store. They agree by file locks, which the kernel releases when a process dies.
+//!
+//! ```
+//! use minimg_store::Store;
+//!
+//! let directory = tempfile::tempdir()?;
+//! let store = Store::open(directory.path())?;
+//! let digest = store.put_blob(b"hello")?;
+//! assert_eq!(store.blob(&digest)?.as_deref(), Some(&b"hello"[..]));
+//!
+//! // A damaged blob counts as absent.
+//! # std::fs::remove_file(store.blob_path(&digest))?;
+//! std::fs::write(store.blob_path(&digest), "jello")?;
+//! assert_eq!(store.blob(&digest)?, None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod entry;
 mod housekeeping;

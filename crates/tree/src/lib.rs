@@ -3,6 +3,19 @@
 //! Nothing is unpacked to obtain one, so owners, device nodes and capabilities need no privilege. Three parts:
 //! [`RootPath`] is a path that cannot leave its root, [`RootTree`] the sorted map from paths to nodes, and [`Root`] the small
 //! view that the closure walk needs, which a plain directory offers too.
+//!
+//! ```
+//! use minimg_tree::{Node, RootPath, RootTree, resolve};
+//!
+//! let mut tree = RootTree::new();
+//! tree.insert(RootPath::new("usr/bin/hello")?, Node::file(0o755, "#!/bin/sh\necho hello\n"));
+//! tree.insert(RootPath::new("bin")?, Node::symlink("usr/bin"));
+//! tree.add_missing_parents();
+//! let found = resolve(&tree, &RootPath::root(), b"/bin/hello")?;
+//! assert_eq!(found.path, RootPath::new("usr/bin/hello")?);
+//! assert!(RootPath::new("../etc/shadow").is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod accounts;
 pub mod archive;
