@@ -159,6 +159,32 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
+/// Passes on what is read from another reader and keeps its digest on the way.
+pub struct HashingReader<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> HashingReader<R> {
+    /// Hashes what is read from `inner`.
+    pub fn new(inner: R) -> Self {
+        Self { inner, hasher: Hasher::default() }
+    }
+
+    /// The digest of what was read; what is left in the inner reader is not part of it.
+    pub fn finish(self) -> Digest {
+        self.hasher.finish()
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hasher.write_all(&buffer[..read])?;
+        Ok(read)
+    }
+}
+
 /// The digest of a value's JSON: maps are ordered, so equal values give equal bytes.
 pub fn digest_of(value: &impl serde::Serialize) -> Digest {
     // The only failures are maps whose keys are not text, and writers that fail: neither exists here.
@@ -176,6 +202,15 @@ mod tests {
         assert_eq!(Digest::of(b"").to_string(), EMPTY);
         assert_eq!(EMPTY.parse::<Digest>(), Ok(Digest::of(b"")));
         assert_eq!(EMPTY["sha256:".len()..].parse::<Digest>(), Ok(Digest::of(b"")));
+    }
+
+    #[test]
+    fn what_is_read_or_written_on_the_way_is_hashed() {
+        let mut reader = HashingReader::new(&b"some text"[..]);
+        let mut writer = HashingWriter::new(Vec::new());
+        io::copy(&mut reader, &mut writer).unwrap();
+        assert_eq!(reader.finish(), Digest::of(b"some text"));
+        assert_eq!(writer.finish(), (b"some text".to_vec(), Digest::of(b"some text"), 9));
     }
 
     #[test]

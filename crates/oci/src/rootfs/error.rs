@@ -72,6 +72,34 @@ pub enum RootfsError {
         /// What it has.
         found: u64,
     },
+    /// A layer is not the one that the image's configuration names.
+    #[error(
+        "layer {number} of the image {image} ({layer:?}) has the uncompressed digest {found} instead of {expected:?}, which the configuration names: the image is damaged or was tampered with; fetch or save it again"
+    )]
+    DiffId {
+        /// The image's id: the digest of its configuration.
+        image: Digest,
+        /// The layer's place, the lowest being 1.
+        number: usize,
+        /// The layer's file in the image.
+        layer: String,
+        /// What the configuration says.
+        expected: String,
+        /// What the layer has.
+        found: Digest,
+    },
+    /// An image has more or fewer layers than its configuration names.
+    #[error(
+        "the image {image} has {found} layers instead of the {expected} that its configuration names: the image is damaged or was tampered with; fetch or save it again"
+    )]
+    LayerCount {
+        /// The image's id: the digest of its configuration.
+        image: Digest,
+        /// How many layers the configuration names.
+        expected: usize,
+        /// How many layers there are.
+        found: usize,
+    },
     /// The image has nothing for the wanted platform.
     #[error("the image has no {wanted}; it has: {there}")]
     Platform {
@@ -101,7 +129,9 @@ impl RootfsError {
             Self::Within { source, .. } => source.class(),
             Self::Tar(error) => error.class(),
             Self::Document { .. } | Self::Missing { .. } | Self::NotADirectory(_) => Class::Malformed,
-            Self::Digest { .. } | Self::Size { .. } => Class::Verification,
+            Self::Digest { .. } | Self::Size { .. } | Self::DiffId { .. } | Self::LayerCount { .. } => {
+                Class::Verification
+            }
             Self::Platform { .. } => Class::Unsatisfiable,
         }
     }

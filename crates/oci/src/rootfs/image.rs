@@ -31,7 +31,7 @@ pub(super) fn of_layout(files: &Files, platform: Option<&Platform>, store: &Stor
         }
         let manifest: Manifest = parse(&chosen.digest, &bytes)?;
         let config = blob(files, &manifest.config)?;
-        let layers = manifest.layers.iter().map(|layer| blob(files, layer));
+        let layers = manifest.layers.iter().map(|layer| (layer.digest.as_str(), blob(files, layer)));
         return assemble(&config, layers, store);
     }
     Err(RootfsError::Document { name: "index.json".into(), message: "indexes are nested too deeply".into() })
@@ -131,7 +131,7 @@ pub(super) fn of_docker_archive(files: &Files, store: &Store) -> Result<Rootfs, 
     let manifests: Vec<DockerManifest> = parse("manifest.json", &files.bytes("manifest.json")?)?;
     let Some(manifest) = manifests.first() else { return Err(RootfsError::Missing { name: "image".into() }) };
     let config = files.bytes(&manifest.config)?;
-    assemble(&config, manifest.layers.iter().map(|layer| files.bytes(layer)), store)
+    assemble(&config, manifest.layers.iter().map(|layer| (layer.as_str(), files.bytes(layer))), store)
 }
 
 fn choose<'a>(manifests: &'a [Descriptor], wanted: Option<&Platform>) -> Result<&'a Descriptor, RootfsError> {
@@ -152,15 +152,26 @@ fn choose<'a>(manifests: &'a [Descriptor], wanted: Option<&Platform>) -> Result<
     })
 }
 
-fn assemble(
+/// Puts the layers, each with its name in the image, over one another. Engines refuse layers other than those that the configuration
+/// names by their digests, and so does this: in a docker-archive nothing else says that a layer is the right one.
+fn assemble<'a>(
     config: &Bytes,
-    layers: impl Iterator<Item = Result<Bytes, RootfsError>>,
+    layers: impl ExactSizeIterator<Item = (&'a str, Result<Bytes, RootfsError>)>,
     store: &Store,
 ) -> Result<Rootfs, RootfsError> {
     let document: Configuration = parse("configuration", config)?;
+    let (image, expected) = (Digest::of(config), &document.rootfs.diff_ids);
+    if layers.len() != expected.len() {
+        return Err(RootfsError::LayerCount { image, expected: expected.len(), found: layers.len() });
+    }
     let mut tree = RootTree::new();
-    for layer in layers {
-        apply_layer(&mut tree, read_layer(&layer?, store)?)?;
+    for (at, ((name, bytes), expected)) in layers.zip(expected).enumerate() {
+        let (layer, found) = read_layer(&bytes?, store)?;
+        if expected.parse() != Ok(found) {
+            let (layer, expected) = (name.to_owned(), expected.clone());
+            return Err(RootfsError::DiffId { image, number: at + 1, layer, expected, found });
+        }
+        apply_layer(&mut tree, layer)?;
     }
     let platform = Some(document.platform());
     Ok(Rootfs { tree, config: Some(document.config.into()), platform })

@@ -18,6 +18,7 @@ pub use overlay::apply_layer;
 
 use crate::image::Config;
 use minimg_base::board::Platform;
+use minimg_base::digest::Digest;
 use minimg_store::Store;
 use minimg_tree::archive::{Limits, Scratch, read_entries, read_tree};
 use minimg_tree::{Kind, Node, RootPath, RootTree, read_directory, resolve};
@@ -160,8 +161,8 @@ impl Files {
     }
 }
 
-/// Decodes one layer into a tree of its own, with the entries that it has.
-fn read_layer(bytes: &Bytes, store: &Store) -> Result<RootTree, RootfsError> {
+/// Decodes one layer into a tree of its own, with the entries that it has, and returns the digest of the uncompressed layer with it.
+fn read_layer(bytes: &Bytes, store: &Store) -> Result<(RootTree, Digest), RootfsError> {
     let scratch = Scratch::new(store.temporary(), IN_MEMORY);
     Ok(read_entries(std::io::Cursor::new(bytes.clone()), Limits::PACKAGE, &scratch)?)
 }

@@ -106,23 +106,49 @@ fn a_whiteout_reaches_through_links_to_directories() {
     assert_eq!(found, Ok(vec!["/bin".into(), "/usr".into(), "/usr/bin".into(), "/usr/bin/b".into()]));
 }
 
-/// The files of a layout with one empty layer, to be spoilt.
-fn layout() -> BTreeMap<String, Vec<u8>> {
+/// The configuration of an image of layers with these digests.
+fn configuration(diff_ids: &[Digest]) -> Vec<u8> {
+    let rootfs = crate::document::LayerIds::new(diff_ids.iter().copied());
+    let config =
+        serde_json::json!({"os": "linux", "architecture": "amd64", "config": {"Cmd": ["x"]}, "rootfs": rootfs});
+    config.to_string().into_bytes()
+}
+
+/// The files of a docker-archive of these layers, whose configuration names these digests.
+fn docker_archive(layers: &[Vec<u8>], diff_ids: &[Digest]) -> BTreeMap<String, Vec<u8>> {
+    let names: Vec<String> = (1..=layers.len()).map(|number| format!("{number}/layer.tar")).collect();
+    let manifest = serde_json::json!([{"Config": "c.json", "Layers": names}]);
+    let documents = [("manifest.json", manifest.to_string().into_bytes()), ("c.json", configuration(diff_ids))];
+    let documents = documents.into_iter().map(|(name, bytes)| (name.to_owned(), bytes));
+    documents.chain(names.into_iter().zip(layers.iter().cloned())).collect()
+}
+
+/// The files of a layout of these layers, whose configuration names these digests.
+fn layout_of(layers: &[Vec<u8>], diff_ids: &[Digest]) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut blob = |bytes: &[u8]| {
         let digest = Digest::of(bytes);
         files.insert(format!("blobs/sha256/{}", digest.hex()), bytes.to_vec());
         format!(r#"{{"mediaType":"x","digest":"{digest}","size":{}}}"#, bytes.len())
     };
-    let layer = blob(&[0; 1024]);
-    let config = blob(br#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#);
-    let manifest = blob(format!(r#"{{"config":{config},"layers":[{layer}]}}"#).as_bytes());
+    let layers = layers.iter().map(|layer| blob(layer)).collect::<Vec<_>>().join(",");
+    let config = blob(&configuration(diff_ids));
+    let manifest = blob(format!(r#"{{"config":{config},"layers":[{layers}]}}"#).as_bytes());
     files.insert("index.json".into(), format!(r#"{{"manifests":[{manifest}]}}"#).into_bytes());
     files.insert("oci-layout".into(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec());
     files
 }
 
+/// The files of a layout with one empty layer, to be spoilt.
+fn layout() -> BTreeMap<String, Vec<u8>> {
+    layout_of(&[vec![0; 1024]], &[Digest::of([0; 1024])])
+}
+
 fn opened(files: &BTreeMap<String, Vec<u8>>) -> Result<Rootfs, String> {
+    try_open(files).map_err(|error| error.to_string())
+}
+
+fn try_open(files: &BTreeMap<String, Vec<u8>>) -> Result<Rootfs, RootfsError> {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("layout");
     for (name, bytes) in files {
@@ -131,7 +157,54 @@ fn opened(files: &BTreeMap<String, Vec<u8>>) -> Result<Rootfs, String> {
         std::fs::write(path, bytes).unwrap();
     }
     let store = Store::open(&directory.path().join("store")).unwrap();
-    open(&root, None, &store).map_err(|error| error.to_string())
+    open(&root, None, &store)
+}
+
+#[test]
+fn the_layers_must_be_those_that_the_configuration_names() {
+    let tar = |name: &str| {
+        let mut bytes = Vec::new();
+        crate::layer::write_tar_to(&tree(&[name]), 0, &mut bytes).unwrap();
+        bytes
+    };
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    // What follows the end mark belongs to the digest.
+    let trailed = |name: &str| [tar(name), b"more".to_vec()].concat();
+    let [a, b, other] = ["a", "b", "other"].map(|name| Digest::of(tar(name)));
+    let plain = || vec![tar("a"), tar("b")];
+    let packed = || plain().iter().map(|layer| gzip(layer)).collect::<Vec<_>>();
+    let cases: [(Vec<Vec<u8>>, Vec<Digest>, Option<&str>); 12] = [
+        (plain(), vec![a, b], None),
+        (packed(), vec![a, b], None),
+        (vec![tar("a"), tar("a")], vec![a, a], None),
+        (vec![trailed("a")], vec![Digest::of(trailed("a"))], None),
+        (vec![gzip(&trailed("a"))], vec![Digest::of(trailed("a"))], None),
+        (vec![trailed("a")], vec![a], Some("layer 1 of")),
+        (plain(), vec![a, other], Some("layer 2 of")),
+        (packed(), vec![a, Digest::of(gzip(&tar("b")))], Some("layer 2 of")),
+        (plain(), vec![b, a], Some("layer 1 of")),
+        (plain(), vec![a], Some("has 2 layers instead of the 1 ")),
+        (plain(), vec![a, b, other], Some("has 2 layers instead of the 3 ")),
+        (plain(), vec![], Some("has 2 layers instead of the 0 ")),
+    ];
+    for (layers, diff_ids, wrong) in cases {
+        let image = Digest::of(configuration(&diff_ids)).to_string();
+        for files in [docker_archive(&layers, &diff_ids), layout_of(&layers, &diff_ids)] {
+            match (try_open(&files), wrong) {
+                (Ok(rootfs), None) => assert!(rootfs.tree.contains(&RootPath::new("a").unwrap())),
+                (Err(error), Some(wrong)) => {
+                    let said = error.to_string();
+                    assert!(said.contains(wrong) && said.contains(&image), "{wrong}: {said}");
+                    assert_eq!(error.class(), minimg_base::error::Class::Verification, "{said}");
+                }
+                (result, wrong) => panic!("{wrong:?} expected: {:?}", result.map(|rootfs| rootfs.tree.len())),
+            }
+        }
+    }
 }
 
 /// Spoils a layout.
@@ -196,12 +269,7 @@ fn of_an_index_the_best_that_fits_is_taken() {
 
 #[test]
 fn an_unpacked_docker_archive_is_an_image_and_no_root() {
-    let config =
-        br#"{"os":"linux","architecture":"amd64","config":{"Cmd":["x"]},"rootfs":{"type":"layers","diff_ids":[]}}"#;
-    let manifest = br#"[{"Config":"c.json","Layers":["1/layer.tar"]}]"#;
-    let files = [("manifest.json", &manifest[..]), ("c.json", config), ("1/layer.tar", &[0; 1024])];
-    let files = files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
-    let rootfs = opened(&files).unwrap();
+    let rootfs = opened(&docker_archive(&[vec![0; 1024]], &[Digest::of([0; 1024])])).unwrap();
     assert_eq!((rootfs.config.unwrap().cmd, rootfs.tree.len()), (vec!["x".to_owned()], 0));
 }
 

@@ -95,12 +95,13 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Reads to the end of the stream after the end mark, so that a decoder checks its last checksum.
+    /// Reads to the end of the stream after the end mark, so that a decoder checks its last checksum, and returns the stream.
     ///
     /// # Errors
     /// When what follows cannot be decoded.
-    pub fn finish(mut self) -> Result<(), TarError> {
-        io::copy(&mut self.inner, &mut io::sink()).map(drop).map_err(TarError::Io)
+    pub fn finish(mut self) -> Result<R, TarError> {
+        io::copy(&mut self.inner, &mut io::sink()).map_err(TarError::Io)?;
+        Ok(self.inner)
     }
 
     fn entry(
