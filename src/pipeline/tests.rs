@@ -54,8 +54,10 @@ fn a_cancelled_build_ends_at_the_next_step() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("root");
     std::fs::create_dir_all(root.join("srv")).unwrap();
-    let text =
-        format!("backend = 'tarball'\nsource.options.tarball.root = '{}'\nkeep.globs.'/srv' = ''\n", root.display());
+    let text = format!(
+        "backend = 'tarball'\nsource.options.tarball.root = '{}'\nkeep.globs.'/srv' = 'what it serves'\n",
+        root.display()
+    );
     let builder = Builder::from_text("hello", text).board_named("amd64").unwrap();
     let context = Context::new(Store::open(&directory.path().join("store")).unwrap()).with_offline(true);
 

@@ -238,7 +238,7 @@ impl<'f> Download<'f> {
         let Patience { attempts, first_pause, .. } = self.fetcher.patience;
         self.failures += 1;
         self.pace = Pace::default();
-        if self.failures >= attempts {
+        if self.failures >= attempts || self.fetcher.is_stopped() {
             return Err(self.network(&message));
         }
         let text = format!("{}: {message}; trying again", self.url);
