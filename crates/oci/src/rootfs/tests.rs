@@ -160,6 +160,9 @@ fn try_open(files: &BTreeMap<String, Vec<u8>>) -> Result<Rootfs, RootfsError> {
     open(&root, None, &store)
 }
 
+/// The layers, the digests that the configuration names, and what is said of them.
+type Case<'a> = (Vec<Vec<u8>>, Vec<Digest>, Option<&'a str>);
+
 #[test]
 fn the_layers_must_be_those_that_the_configuration_names() {
     let tar = |name: &str| {
@@ -177,7 +180,7 @@ fn the_layers_must_be_those_that_the_configuration_names() {
     let [a, b, other] = ["a", "b", "other"].map(|name| Digest::of(tar(name)));
     let plain = || vec![tar("a"), tar("b")];
     let packed = || plain().iter().map(|layer| gzip(layer)).collect::<Vec<_>>();
-    let cases: [(Vec<Vec<u8>>, Vec<Digest>, Option<&str>); 12] = [
+    let cases: [Case; 12] = [
         (plain(), vec![a, b], None),
         (packed(), vec![a, b], None),
         (vec![tar("a"), tar("a")], vec![a, a], None),
