@@ -47,12 +47,8 @@ fn busybox_runs_on_every_board() {
     let mut failures = Vec::new();
     for (board, suite, emulator) in BOARDS {
         let tar = format!("{board}.rootfs.tar");
-        let output = sandbox
-            .minimg(&["build", profile.to_str().unwrap(), "--board", board, "--suite", suite, "-q", "-o", &tar])
-            .output()
-            .unwrap();
-        if !output.status.success() {
-            failures.push(format!("{board}: {}", String::from_utf8_lossy(&output.stderr)));
+        if let Err(said) = sandbox.root_for_board(&profile, board, suite, &tar) {
+            failures.push(format!("{board}: {said}"));
             continue;
         }
         let root = sandbox.path(board);

@@ -5,6 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// The release before the one that most tests build from.
+const OLDER_SUITE: &str = "bookworm";
+
 /// A directory for one test: the store inside it is empty unless the test asks for the shared one.
 pub(crate) struct Sandbox {
     pub(crate) directory: tempfile::TempDir,
@@ -66,6 +69,28 @@ impl Sandbox {
     /// Runs it and expects success.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
         text(succeed(&mut self.minimg(arguments)))
+    }
+
+    /// Builds the root of a profile for a board from the machine's live mirror. Where the mirror lacks packages that its own index lists, as
+    /// mirrors do for small architectures during a point release, this says so and takes the release before.
+    ///
+    /// # Errors
+    /// What the program said when it failed for another reason, or for both releases.
+    pub(crate) fn root_for_board(&self, profile: &Path, board: &str, suite: &str, tar: &str) -> Result<(), String> {
+        let profile = profile.to_str().expect("a path in UTF-8");
+        let build = |suite: &str| {
+            let arguments = ["build", profile, "--board", board, "--suite", suite, "-q", "-o", tar];
+            let output = self.minimg(&arguments).output().expect("minimg starts");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            if output.status.success() { Ok(()) } else { Err(said) }
+        };
+        match build(suite) {
+            Err(said) if suite != OLDER_SUITE && said.contains(".deb does not exist") => {
+                eprintln!("THE MIRROR IS AT FAULT, {OLDER_SUITE} is tested for {board} in place of {suite}: {said}");
+                build(OLDER_SUITE)
+            }
+            built => built,
+        }
     }
 
     /// Runs it and expects failure with this exit code; returns what it said.

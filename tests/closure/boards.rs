@@ -39,7 +39,7 @@ fn real_ldconfig_and_real_loader_of_every_machine() {
     let profile = sandbox.write("cached.toml", PROFILE);
     for (board, suite, emulator, machine) in BOARDS {
         let tar = format!("{board}.rootfs.tar");
-        sandbox.run(&["build", profile.to_str().unwrap(), "--board", board, "--suite", suite, "-q", "-o", &tar]);
+        sandbox.root_for_board(&profile, board, suite, &tar).unwrap();
         let root = sandbox.path(board);
         std::fs::create_dir(&root).unwrap();
         succeed(tool("tar", "tar").arg("xpf").arg(sandbox.path(&tar)).arg("-C").arg(&root));
