@@ -1,7 +1,5 @@
 //! What the end-to-end tests share: running the real program in a clean environment, against the machine's own Debian mirror.
 
-#![allow(dead_code, reason = "every test binary uses its own part of this")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

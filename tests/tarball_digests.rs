@@ -1,6 +1,5 @@
 //! Root tarballs whose digests somebody signed, as Gentoo signs those of its stages.
 
-#[allow(dead_code, reason = "a server that behaves is enough here")]
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -6,11 +6,11 @@ use super::daemon::Daemon;
 use super::{command, run, tool};
 
 /// A private containerd.
-pub struct Containerd(Daemon);
+pub(crate) struct Containerd(Daemon);
 
 impl Containerd {
     /// Starts the daemon.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (program, client) = (tool("containerd", "containerd"), tool("ctr", "containerd"));
         let daemon = Daemon::start(
             "containerd",
@@ -36,14 +36,14 @@ impl Containerd {
     }
 
     /// A command of the client.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(tool("ctr", "containerd"), &["--address"]);
         command.arg(self.0.directory().join("socket")).args(arguments);
         command
     }
 
     /// Runs a command of the client and returns what it printed.
-    pub fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         run(&mut self.command(arguments))
     }
 }

@@ -24,7 +24,7 @@ rm -rf "$directory"
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A daemon and the directory that is all its own.
-pub struct Daemon {
+pub(crate) struct Daemon {
     keeper: Child,
     directory: PathBuf,
 }
@@ -34,7 +34,7 @@ impl Daemon {
     ///
     /// # Panics
     /// When it does not get ready; the message has the end of its log.
-    pub fn start(name: &str, command: impl FnOnce(&Path) -> Command, ready: impl Fn(&Path) -> bool) -> Self {
+    pub(crate) fn start(name: &str, command: impl FnOnce(&Path) -> Command, ready: impl Fn(&Path) -> bool) -> Self {
         let directory = tempfile::Builder::new().prefix(&format!("minimg-{name}-")).tempdir().unwrap().keep();
         let log = directory.join("log");
         let command = command(&directory);
@@ -54,7 +54,7 @@ impl Daemon {
     }
 
     /// Its directory.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 }

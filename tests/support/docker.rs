@@ -10,10 +10,10 @@ use super::daemon::Daemon;
 use super::{command, run, tool};
 
 /// The daemon that the tests of one process share.
-pub static DOCKER: LazyLock<Docker> = LazyLock::new(Docker::start);
+pub(crate) static DOCKER: LazyLock<Docker> = LazyLock::new(Docker::start);
 
 /// A private Docker daemon.
-pub struct Docker {
+pub(crate) struct Docker {
     daemon: Daemon,
     /// The client that is used.
     client: PathBuf,
@@ -21,7 +21,7 @@ pub struct Docker {
 
 impl Docker {
     /// Starts a daemon. Containers have `--network host` or `none`.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let program = tool("dockerd", "docker.io");
         let client = tool("docker", "docker.io");
         let daemon = Daemon::start(
@@ -43,24 +43,24 @@ impl Docker {
     }
 
     /// The daemon's address.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("unix://{}/socket", self.daemon.directory().display())
     }
 
     /// A command of the client.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(&self.client, &["--host", &self.host()]);
         command.args(arguments);
         command
     }
 
     /// Runs a command of the client and returns what it printed.
-    pub fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         run(&mut self.command(arguments))
     }
 
     /// The engine as the library drives it, through a client of the caller's choice.
-    pub fn engine(&self, client: &std::path::Path) -> Engine {
+    pub(crate) fn engine(&self, client: &std::path::Path) -> Engine {
         let directory = client.parent().unwrap();
         Engine::find("docker", directory.as_os_str()).unwrap().with_arguments(["--host", &self.host()])
     }

@@ -8,24 +8,24 @@ use tempfile::TempDir;
 use super::{command, run, tool, unmount_below};
 
 /// A private Podman.
-pub struct Podman {
+pub(crate) struct Podman {
     directory: TempDir,
 }
 
 impl Podman {
     /// Makes the storage.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         tool("podman", "podman");
         Self { directory: tempfile::Builder::new().prefix("minimg-podman-").tempdir().unwrap() }
     }
 
     /// Where the storage is, for every command of podman and of buildah.
-    pub fn storage(&self) -> [String; 4] {
+    pub(crate) fn storage(&self) -> [String; 4] {
         ["--root".into(), self.below("root"), "--runroot".into(), self.below("run")]
     }
 
     /// What stands before every command of podman: besides the storage a place for its own state, which it else shares.
-    pub fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         [&self.storage()[..], &["--tmpdir".into(), self.below("tmp")]].concat()
     }
 
@@ -34,19 +34,19 @@ impl Podman {
     }
 
     /// A command of the client.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(tool("podman", "podman"), &[]);
         command.args(self.arguments()).args(arguments);
         command
     }
 
     /// Runs a command of the client and returns what it printed.
-    pub fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         run(&mut self.command(arguments))
     }
 
     /// The engine as the library drives it.
-    pub fn engine(&self) -> Engine {
+    pub(crate) fn engine(&self) -> Engine {
         let program = tool("podman", "podman");
         Engine::find("podman", program.parent().unwrap().as_os_str()).unwrap().with_arguments(self.arguments())
     }

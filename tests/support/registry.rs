@@ -8,11 +8,11 @@ use super::daemon::Daemon;
 use super::{command, run, tool};
 
 /// The user of registries that want to know who asks, and how basic authentication says so.
-pub const LOGIN: (&str, &str) = ("me:secret", "bWU6c2VjcmV0");
+pub(crate) const LOGIN: (&str, &str) = ("me:secret", "bWU6c2VjcmV0");
 
 /// Who may use a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doors {
+pub(crate) enum Doors {
     /// Everybody.
     Open,
     /// Who knows the password.
@@ -22,14 +22,14 @@ pub enum Doors {
 }
 
 /// A private registry on the loopback.
-pub struct Registry {
+pub(crate) struct Registry {
     daemon: Daemon,
     doors: Doors,
 }
 
 impl Registry {
     /// Starts one that is empty.
-    pub fn start(doors: Doors) -> Self {
+    pub(crate) fn start(doors: Doors) -> Self {
         let program = tool("docker-registry", "docker-registry");
         let make = |directory: &Path| {
             let auth = match doors {
@@ -55,12 +55,12 @@ impl Registry {
     }
 
     /// Its host with its port.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         address(self.daemon.directory()).unwrap()
     }
 
     /// Pushes an image that skopeo can read, with all its platforms.
-    pub fn push(&self, source: &str, name: &str, options: &[&str]) {
+    pub(crate) fn push(&self, source: &str, name: &str, options: &[&str]) {
         let mut push = command(tool("skopeo", "skopeo"), &["--insecure-policy", "copy", "--all"]);
         push.arg("--dest-tls-verify=false").args(options);
         if self.doors != Doors::Open {
@@ -70,7 +70,7 @@ impl Registry {
     }
 
     /// Puts a manifest of the OCI's kind there, of blobs that it has.
-    pub fn push_manifest(&self, name: &str, tag: &str, manifest: &str) {
+    pub(crate) fn push_manifest(&self, name: &str, tag: &str, manifest: &str) {
         let kind = "Content-Type: application/vnd.oci.image.manifest.v1+json";
         let put = ["-fsS", "-X", "PUT", "-H", kind, "-d", manifest];
         let address = format!("http://{}/v2/{name}/manifests/{tag}", self.host());
@@ -78,7 +78,7 @@ impl Registry {
     }
 
     /// The files of all blobs that it has.
-    pub fn blobs(&self) -> Vec<PathBuf> {
+    pub(crate) fn blobs(&self) -> Vec<PathBuf> {
         let blobs = self.daemon.directory().join("data/docker/registry/v2/blobs/sha256");
         let below = |directory: &Path| {
             std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>()

@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 use super::{command, run, tool};
 
 /// The repositories of this test process: plain, and signed with the key beside it.
-pub struct Repositories(tempfile::TempDir);
+pub(crate) struct Repositories(tempfile::TempDir);
 
 /// Made when they are first wanted.
-pub static REPOSITORIES: LazyLock<Repositories> = LazyLock::new(|| {
+pub(crate) static REPOSITORIES: LazyLock<Repositories> = LazyLock::new(|| {
     for (name, package) in [("rpmbuild", "rpm"), ("createrepo_c", "createrepo-c"), ("dnf", "dnf"), ("gpg", "gpg")] {
         tool(name, package);
     }
@@ -40,7 +40,7 @@ pub static REPOSITORIES: LazyLock<Repositories> = LazyLock::new(|| {
 
 impl Repositories {
     /// Where one of them is, or the key `key.asc`.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 }

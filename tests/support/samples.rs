@@ -12,16 +12,16 @@ use minimg::tree::{Content, Kind, Node, RootPath, RootTree};
 use super::{command, run};
 
 /// 2023-11-14T22:13:20Z, the date of all samples.
-pub const EPOCH: i64 = 1_700_000_000;
+pub(crate) const EPOCH: i64 = 1_700_000_000;
 
 /// A path of a tree.
-pub fn path(name: impl AsRef<[u8]>) -> RootPath {
+pub(crate) fn path(name: impl AsRef<[u8]>) -> RootPath {
     RootPath::new(name).unwrap()
 }
 
 /// A tree with everything that formats and engines get wrong: owners, set-id modes, hard links, capabilities, long and odd names,
 /// links that dangle, empty directories.
-pub fn odd_tree() -> RootTree {
+pub(crate) fn odd_tree() -> RootTree {
     let mut tree = RootTree::new();
     let mut add = |name: &[u8], node: Node| {
         tree.insert(path(name), node.at(EPOCH - 5));
@@ -54,7 +54,7 @@ pub fn odd_tree() -> RootTree {
 }
 
 /// The odd tree with some of this machine's own programs and the libraries that they need, so that it runs.
-pub fn runnable_tree() -> RootTree {
+pub(crate) fn runnable_tree() -> RootTree {
     let mut tree = odd_tree();
     for program in ["/bin/sh", "/usr/bin/stat", "/usr/bin/id", "/usr/bin/env", "/usr/bin/sleep"] {
         add_program(&mut tree, program);
@@ -65,7 +65,7 @@ pub fn runnable_tree() -> RootTree {
 }
 
 /// Adds one of this machine's own programs with the libraries that it needs.
-pub fn add_program(tree: &mut RootTree, program: &str) {
+pub(crate) fn add_program(tree: &mut RootTree, program: &str) {
     add_host_file(tree, program);
     for word in run(&mut command("ldd", &[program])).split_whitespace().filter(|word| word.starts_with('/')) {
         add_host_file(tree, word);
@@ -78,13 +78,13 @@ fn add_host_file(tree: &mut RootTree, name: &str) {
 }
 
 /// The tree as a layer.
-pub fn layer_of(tree: &RootTree, compression: Compression, store: &Store) -> Layer {
+pub(crate) fn layer_of(tree: &RootTree, compression: Compression, store: &Store) -> Layer {
     let options = layer::Options { epoch: EPOCH, compression, created_by: "a test", jobs: 2, reporter: &Silent };
     layer::write(tree, &options, store).unwrap()
 }
 
 /// The machine that the tests run on.
-pub fn this_machine() -> Platform {
+pub(crate) fn this_machine() -> Platform {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -95,7 +95,7 @@ pub fn this_machine() -> Platform {
 }
 
 /// An image of one layer whose configuration says all that can be said.
-pub fn image_of(tree: &RootTree, compression: Compression, store: &Store) -> Image {
+pub(crate) fn image_of(tree: &RootTree, compression: Compression, store: &Store) -> Image {
     Image {
         reference: "minimg-sample:1.0".into(),
         platform: this_machine(),
@@ -107,7 +107,7 @@ pub fn image_of(tree: &RootTree, compression: Compression, store: &Store) -> Ima
 }
 
 /// A configuration that says all that can be said, with everything that a shell or a Dockerfile would take apart.
-pub fn full_config() -> Config {
+pub(crate) fn full_config() -> Config {
     let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
     Config {
         entrypoint: words(&["/bin/sh", "-c", "test \"$#\" = 2 && exec stat -c '%A %u:%g %h %s' \"$@\"", "a $0 \"x\""]),

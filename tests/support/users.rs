@@ -6,16 +6,16 @@ use std::process::Command;
 use super::{command, run, tool};
 
 /// An ordinary user of this machine.
-pub struct User(&'static str);
+pub(crate) struct User(&'static str);
 
 /// With subordinate ids in /etc/subuid and /etc/subgid.
-pub const WITH_IDS: User = User("minimg-test-ids");
+pub(crate) const WITH_IDS: User = User("minimg-test-ids");
 /// Without any.
-pub const PLAIN: User = User("minimg-test");
+pub(crate) const PLAIN: User = User("minimg-test");
 
 impl User {
     /// Makes the user where it is missing, and gives it the directory with all that is in it.
-    pub fn own(&self, directory: &Path) {
+    pub(crate) fn own(&self, directory: &Path) {
         let User(name) = self;
         // Tests run beside each other, and another one may be making the same user.
         let made = || command("id", &["-u", name]).output().is_ok_and(|output| output.status.success());
@@ -32,7 +32,7 @@ impl User {
     }
 
     /// The command, run by this user.
-    pub fn run_as(&self, inner: &Command) -> Command {
+    pub(crate) fn run_as(&self, inner: &Command) -> Command {
         let User(name) = self;
         let as_user = ["--reuid", name, "--regid", name, "--init-groups", "--"];
         let mut outer = command(tool("setpriv", "util-linux"), &as_user);

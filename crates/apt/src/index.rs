@@ -307,5 +307,4 @@ fn hash(name: &str) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "index_tests.rs"]
 mod tests;

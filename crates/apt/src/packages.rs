@@ -172,5 +172,4 @@ fn shortened(text: &str) -> &str {
 }
 
 #[cfg(test)]
-#[path = "packages_tests.rs"]
 mod tests;

@@ -228,5 +228,4 @@ fn serves<'e>(entry: &'e Entry, name: &str, suite: &str) -> Option<&'e str> {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

@@ -148,5 +148,4 @@ fn find_conflict<'a, 's>(
 }
 
 #[cfg(test)]
-#[path = "solve_tests.rs"]
 mod tests;

@@ -279,5 +279,4 @@ fn conf_tokens(text: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "sources_tests.rs"]
 mod tests;

@@ -45,7 +45,6 @@ pub const TARGETS: &[(&str, Target)] = &[
 ];
 
 /// Runs the target of this name.
-#[allow(dead_code, reason = "the tests go through the table")]
 pub fn run(name: &str, data: &[u8]) {
     match TARGETS.iter().find(|(known, _)| *known == name) {
         Some((_, target)) => target(data),

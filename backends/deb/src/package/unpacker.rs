@@ -276,5 +276,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-#[path = "unpacker_tests.rs"]
 mod tests;
