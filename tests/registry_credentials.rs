@@ -118,7 +118,7 @@ fn a_realm_is_an_address_of_its_host_alone() {
     for (realm, code, words) in [
         (format!("http://localhost:1@127.0.0.1:{port}/t"), 7, "it has a user before its host"),
         (format!("http://127.0.0.1:{port}\\@reg.example/t"), 7, "it is not an address"),
-        ("http://reg.example/t".to_owned(), 5, "which is no address with encryption"),
+        ("http://reg.example/t".to_owned(), 5, "which is not an https address"),
     ] {
         let shown = realm.clone();
         let registry = Server::start(move |_, _, _| {

@@ -183,7 +183,7 @@ fn what_a_damaged_registry_sends_is_refused() {
     lying["layers"][0]["size"] = 5.into();
     registry.push_manifest("a", "2", &lying.to_string());
     let (class, said) = failure(sample.take(&format!("registry:{}/a:2", registry.host()), "amd64", false));
-    assert!(class == Class::Verification && said.contains("and not 5"), "{class:?}: {said}");
+    assert!(class == Class::Verification && said.contains("instead of 5"), "{class:?}: {said}");
 }
 
 #[test]
