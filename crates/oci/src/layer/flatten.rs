@@ -9,7 +9,7 @@ use minimg_store::Store;
 use minimg_tree::{Kind, Node, RootPath, RootTree};
 
 /// The prefix of a whiteout: the rest of the name is gone (OCI image-spec, `layer.md`).
-const WHITEOUT: &[u8] = b".wh.";
+pub(super) const WHITEOUT: &[u8] = b".wh.";
 /// The whiteout of all that lower layers have in its directory.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 

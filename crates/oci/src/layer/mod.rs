@@ -3,8 +3,11 @@
 //! [`write()`] turns a root tree into a blob of the store. The same tree and epoch give the same bytes on every machine: paths sorted by
 //! their bytes, owners as numbers, whole seconds that are never later than the epoch, ustar headers with PAX records only where they
 //! are needed, and compressors pinned to one set of parameters. Content streams through; memory does not grow with the tree's size.
+//!
+//! [`diff()`] makes the tree of a layer that goes over another one.
 
 mod compress;
+mod diff;
 mod flatten;
 mod members;
 mod parse;
@@ -17,6 +20,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 pub use compress::{compressor, decompress};
+pub use diff::diff;
 pub use flatten::flatten;
 pub(crate) use members::CompressedWriter;
 pub use read::{open, read, read_tar};
@@ -87,6 +91,12 @@ pub enum LayerError {
         /// What is above it.
         parent: RootPath,
     },
+    /// A name that a reader of the layer would take for a removal.
+    #[error("{path} cannot be in a layer: a name that begins with .wh. marks a removed path; rename it")]
+    Whiteout {
+        /// The path.
+        path: RootPath,
+    },
     /// The tar cannot be compressed, hashed or stored.
     #[error("cannot store the layer: {0}; free some space or name another store with --store")]
     Write(io::Error),
@@ -108,7 +118,10 @@ impl From<LayerError> for Error {
         let class = match &error {
             LayerError::Content { source, .. } => class_of(source).unwrap_or(Class::Machine),
             LayerError::Write(_) => Class::Machine,
-            LayerError::Tar { .. } | LayerError::Hardlink { .. } | LayerError::NotADirectory { .. } => Class::Malformed,
+            LayerError::Tar { .. }
+            | LayerError::Hardlink { .. }
+            | LayerError::NotADirectory { .. }
+            | LayerError::Whiteout { .. } => Class::Malformed,
             LayerError::Missing(_) => Class::Verification,
             LayerError::Malformed { .. } => Class::Malformed,
         };
