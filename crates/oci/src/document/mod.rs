@@ -175,11 +175,8 @@ fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializ
 }
 
 /// A document as JSON.
-#[allow(
-    clippy::expect_used,
-    reason = "documents are made of strings, numbers and ordered maps, which always can be written"
-)]
 pub fn json(document: &impl Serialize) -> Vec<u8> {
+    // Documents are made of strings, numbers and ordered maps, which can always be written.
     serde_json::to_vec(document).expect("documents have nothing that JSON lacks")
 }
 
