@@ -103,38 +103,30 @@ const TABLE: [(&str, &str); 30] = table![
     "tzdata",
 ];
 
-static BUILT_IN: LazyLock<Rules> = LazyLock::new(|| {
+/// Read when the first of them is looked into: a build that finds its layer in the store needs their names at most.
+static BUILT_IN: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     // The files are part of the program and read by a test, so none of them is left out here.
-    let all = TABLE.iter().filter_map(|(_, text)| toml::from_str(text).ok()).collect();
-    Rules { all: Arc::new(all), own: Vec::new() }
+    TABLE.iter().filter_map(|(_, text)| toml::from_str(text).ok()).collect()
 });
 
 /// Rule sets by name: the built-in ones, and a user's own, which add to them or hide them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
-    /// Sorted by name.
-    all: Arc<Vec<Rule>>,
-    /// The names of those that are not built in.
-    own: Vec<String>,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self::built_in()
-    }
+    /// A user's own, sorted by name.
+    own: Arc<Vec<Rule>>,
 }
 
 /// A user's own rule sets are written down: the others are known wherever this is read.
 impl Serialize for Rules {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.own.iter().filter_map(|name| self.named(name)))
+        self.own.serialize(serializer)
     }
 }
 
 impl Rules {
     /// The rule sets in this library.
     pub fn built_in() -> Self {
-        BUILT_IN.clone()
+        Self::default()
     }
 
     /// Adds every `*.toml` of a directory. One of a known name hides the known one.
@@ -154,13 +146,10 @@ impl Rules {
     }
 
     fn put(&mut self, rule: Rule) {
-        if !self.own.contains(&rule.name) {
-            self.own.push(rule.name.clone());
-        }
-        let all = Arc::make_mut(&mut self.all);
-        match all.binary_search_by(|known| known.name.cmp(&rule.name)) {
-            Ok(known) => all[known] = rule,
-            Err(place) => all.insert(place, rule),
+        let own = Arc::make_mut(&mut self.own);
+        match own.binary_search_by(|known| known.name.cmp(&rule.name)) {
+            Ok(known) => own[known] = rule,
+            Err(place) => own.insert(place, rule),
         }
     }
 
@@ -170,18 +159,23 @@ impl Rules {
     }
 
     /// All rule sets, sorted by name.
-    pub fn all(&self) -> &[Rule] {
-        &self.all
+    pub fn all(&self) -> impl Iterator<Item = &Rule> {
+        self.names().filter_map(|name| self.named(name))
     }
 
     /// The names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.all.iter().map(|rule| rule.name.as_str())
+        let built_in = TABLE.iter().map(|(name, _)| *name);
+        let mut all: Vec<&str> = built_in.chain(self.own.iter().map(|rule| rule.name.as_str())).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.into_iter()
     }
 
     /// The rule set of this name.
     pub fn named(&self, name: &str) -> Option<&Rule> {
-        self.all.iter().find(|rule| rule.name == name)
+        let own = self.own.binary_search_by(|rule| rule.name.as_str().cmp(name)).ok().map(|place| &self.own[place]);
+        own.or_else(|| BUILT_IN.iter().find(|rule| rule.name == name))
     }
 
     /// The named rule sets and all that they require, each once.
@@ -211,9 +205,9 @@ mod tests {
         for (name, text) in TABLE {
             let path = format!("{name}.toml");
             let rule = read::parse(Path::new(&path), text).unwrap_or_else(|error| panic!("{error}"));
-            read::check_required(Path::new(&path), &rule, &BUILT_IN).unwrap_or_else(|error| panic!("{error}"));
+            read::check_required(Path::new(&path), &rule, &Rules::built_in()).unwrap_or_else(|error| panic!("{error}"));
         }
-        assert_eq!(BUILT_IN.all().len(), TABLE.len());
-        assert!(BUILT_IN.all().is_sorted_by_key(|rule| &rule.name));
+        assert_eq!(Rules::built_in().all().count(), TABLE.len());
+        assert!(BUILT_IN.is_sorted_by_key(|rule| &rule.name));
     }
 }
