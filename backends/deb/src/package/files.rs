@@ -218,16 +218,6 @@ impl PackageFiles {
         Ok(self.pack.get_or_init(|| pack.map(Arc::new)).as_ref())
     }
 
-    /// Whether some contents can be had without decoding.
-    pub(crate) fn is_at_hand(&self) -> bool {
-        !self.unpacked().is_empty() || self.pack().is_ok_and(|pack| pack.is_some())
-    }
-
-    /// Decodes the files around this member unless they are at hand: for who comes after.
-    pub(crate) fn prepare(&self, key: u64) -> io::Result<()> {
-        self.holder(key, None).map(drop)
-    }
-
     /// Who has the content of this member. When nobody has, the package is decoded: only the members `only`, or else as far as this one
     /// reaches; all of it where it must be begun again.
     fn holder(&self, key: u64, only: Option<&BTreeSet<u64>>) -> io::Result<Arc<dyn ContentSource>> {
