@@ -8,8 +8,8 @@ mod places;
 mod prepare;
 
 use crate::profile::{ClosureSettings, Keep, Pattern, Policy, Rules};
-use minimg_oci::export::DEFAULT_PATH;
 use minimg_oci::image::Config;
+use minimg_tree::search::places_of_program;
 use minimg_tree::{Entry, Kind, Node, RootPath, RootTree, accounts, resolve};
 
 pub use prepare::{NothingStarts, Prepared, name_of, prepare};
@@ -126,12 +126,8 @@ struct Started {
 }
 
 fn find(config: &Config, tree: &RootTree, program: &str) -> Option<Started> {
-    let directories = config.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-    let places: Vec<RootPath> = match program.contains('/') {
-        true => vec![RootPath::root().join_clamped(program)],
-        false => directories.split(':').map(|d| RootPath::root().join_clamped(d).join_clamped(program)).collect(),
-    };
-    places.into_iter().find_map(|path| {
+    let places = places_of_program(program, &config.env, &config.workdir);
+    places.into_iter().map(|place| RootPath::root().join_clamped(place)).find_map(|path| {
         let found = resolve(tree, &RootPath::root(), path.as_bytes()).ok()?;
         matches!(found.entry, Some(Entry::File { .. })).then_some(Started { path, file: found.path })
     })

@@ -26,6 +26,7 @@ mod merged;
 mod node;
 mod path;
 mod root;
+pub mod search;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
