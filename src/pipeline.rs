@@ -8,7 +8,7 @@ use crate::compose;
 use crate::lock::{Found, Lock};
 use crate::profile::{Keep, Profile};
 use crate::recipe::Recipe;
-use crate::record::Record;
+use crate::record::{Pruned, Record};
 use minimg_backend::{Backend, Context, Pinned, Pins, Produced, Request, Resolution};
 use minimg_base::board::Board;
 use minimg_base::cancel::Cancelled;
@@ -17,10 +17,10 @@ use minimg_base::error::{Class, Error, Result};
 use minimg_base::report::{Event, Phase, Reused};
 use minimg_elf::check::CheckSettings;
 use minimg_elf::{self as closure, Closure, ClosureOptions, Finding, Severity};
-use minimg_oci::export::DEFAULT_PATH;
 use minimg_oci::image::{Compression, Config, Image, Layer};
 use minimg_oci::layer;
 use minimg_store::Store;
+use minimg_tree::search::places_of_program;
 use minimg_tree::{self as tree, Entry, Kind, Node, RootPath, RootTree};
 
 /// One image to be built.
@@ -48,12 +48,13 @@ pub struct Job<'a> {
 
 /// An image that was built.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Built {
     /// What exporters need.
     pub image: Image,
-    /// What identifies the plan of its layer; [`Record::load`] finds the whole record by it.
+    /// What identifies the plan of its layers; [`Record::load`] finds the whole record by it.
     pub recipe: Digest,
-    /// Whether the layer came from the store.
+    /// Whether the layers came from the store.
     pub reused: bool,
     /// What people should know of.
     pub findings: Vec<Finding>,
@@ -69,10 +70,14 @@ impl Built {
     }
 }
 
-/// What the store holds of a layer under its recipe: enough for a build in which nothing changed.
+/// The kind of the store's entries that hold what a recipe gave.
+const MADE: &str = "layers";
+
+/// What the store holds of an image under its recipe: enough for a build in which nothing changed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Made {
-    layer: Layer,
+    /// From the lowest up.
+    layers: Vec<Layer>,
     epoch: i64,
     findings: Vec<Finding>,
 }
@@ -194,16 +199,18 @@ fn resolve<'j>(job: &Job<'j>, request: &Request, context: &Context) -> Result<(B
     Ok((job.backend.resolve(request, context)?, false))
 }
 
-/// The layer that the store holds for this recipe, if its blob is there too.
+/// The layers that the store holds for this recipe, if all their blobs are there too.
 fn stored(recipe: &Recipe, context: &Context) -> Result<Option<Made>> {
-    let Some(bytes) = context.store.entry("layer", &recipe.digest())? else { return Ok(None) };
+    let Some(bytes) = context.store.entry(MADE, &recipe.digest())? else { return Ok(None) };
     let made: Option<Made> = serde_json::from_slice(&bytes).ok();
     let Some(made) = made else { return Ok(None) };
-    // Only looked at: when no output needs the blob, nobody reads it. Who needs it asks `is_whole`.
-    if !context.store.has_blob(&made.layer.digest, Some(made.layer.size)) {
+    // Only looked at: when no output needs the blobs, nobody reads them. Who needs them asks `is_whole`.
+    if !made.layers.iter().all(|layer| context.store.has_blob(&layer.digest, Some(layer.size))) {
         return Ok(None);
     }
-    context.reporter.event(Event::Reused { what: Reused::Layer, bytes: made.layer.size });
+    for layer in &made.layers {
+        context.reporter.event(Event::Reused { what: Reused::Layer, bytes: layer.size });
+    }
     Ok(Some(made))
 }
 
@@ -227,11 +234,12 @@ fn make(job: &Job<'_>, resolution: Box<dyn Resolution + '_>, recipe: &Recipe, co
         jobs: context.settings.jobs,
         reporter: &*context.reporter,
     };
-    let layer = layer::write(&kept, &options, &context.store)?;
-    let made = Made { layer, epoch, findings };
-    Record::new(job.profile, job.board, recipe, &tree, &kept, &closure, &made.findings).save(&context.store)?;
+    let layers = vec![layer::write(&kept, &options, &context.store)?];
+    let made = Made { layers, epoch, findings };
+    let pruned = Pruned { tree: &tree, kept: &kept, closure: &closure };
+    Record::new(job.profile, job.board, recipe, &made.layers, pruned, &made.findings).save(&context.store)?;
     let bytes = serde_json::to_vec(&made).map_err(|error| Error::new(Class::Machine, error))?;
-    context.store.put_entry("layer", &recipe.digest(), &bytes)?;
+    context.store.put_entry(MADE, &recipe.digest(), &bytes)?;
     Ok(made)
 }
 
@@ -311,11 +319,7 @@ fn check(job: &Job<'_>, kept: &RootTree, closure: &Closure) -> Result<Vec<Findin
 /// The program that the image starts, where it is not in it.
 fn missing_start(config: &Config, kept: &RootTree) -> Option<Finding> {
     let program = config.entrypoint.first().or(config.cmd.first())?;
-    let path = config.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-    let places: Vec<String> = match program.contains('/') {
-        true => vec![format!("/{}/{program}", if program.starts_with('/') { "" } else { config.workdir.as_str() })],
-        false => path.split(':').map(|directory| format!("{directory}/{program}")).collect(),
-    };
+    let places = places_of_program(program, &config.env, &config.workdir);
     let is_there = |place: &String| {
         tree::resolve(kept, &RootPath::root(), place.as_bytes())
             .is_ok_and(|found| matches!(found.entry, Some(Entry::File { .. })))
@@ -354,14 +358,14 @@ fn created_by(job: &Job<'_>) -> String {
     format!("minimg {} {} --board {}", job.command, job.profile.name, job.board.name)
 }
 
-/// The image. What it says of how it was made comes from this job: the layer may have been made by another one.
+/// The image. What it says of how it was made comes from this job: the layers may have been made by another one.
 fn image(job: &Job<'_>, made: &Made) -> Image {
-    let layer = Layer { created_by: created_by(job), ..made.layer.clone() };
+    let own = |layer: &Layer| Layer { created_by: created_by(job), ..layer.clone() };
     Image {
         reference: job.reference.to_owned(),
         platform: job.board.platform.clone(),
         config: job.profile.image.clone(),
-        layers: vec![layer],
+        layers: made.layers.iter().map(own).collect(),
         created: made.epoch,
         annotations: BTreeMap::new(),
     }

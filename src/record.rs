@@ -11,6 +11,7 @@ use minimg_base::board::{Board, Platform};
 use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error, Result};
 use minimg_elf::{Closure, Finding, Reason, Why};
+use minimg_oci::image::Layer;
 use minimg_store::Store;
 use minimg_tree::{Package, RootPath, RootTree, read_limited};
 
@@ -22,6 +23,7 @@ const LARGEST: u64 = 512 << 20;
 
 /// What went into an image and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Record {
     /// The version of the format.
     pub version: u32,
@@ -33,6 +35,9 @@ pub struct Record {
     pub platform: Platform,
     /// The digest of the plan.
     pub recipe: Digest,
+    /// The uncompressed layers from the lowest up, as the image's configuration names them; empty in records from before there were several.
+    #[serde(default)]
+    pub layers: Vec<Digest>,
     /// The packages of which something is kept.
     pub packages: Vec<Package>,
     /// Every path of the image, with a leading slash, and why it is there.
@@ -55,17 +60,28 @@ pub struct Kept {
     pub package: Option<String>,
 }
 
+/// A root tree, the part of it that stays, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Pruned<'a> {
+    /// The whole tree.
+    pub tree: &'a RootTree,
+    /// What is in the image.
+    pub kept: &'a RootTree,
+    /// Why it is kept.
+    pub closure: &'a Closure,
+}
+
 impl Record {
     /// The record of a build.
     pub fn new(
         profile: &Profile,
         board: &Board,
         recipe: &Recipe,
-        tree: &RootTree,
-        kept: &RootTree,
-        closure: &Closure,
+        layers: &[Layer],
+        pruned: Pruned<'_>,
         findings: &[Finding],
     ) -> Self {
+        let Pruned { tree, kept, closure } = pruned;
         let package_of = |path: &RootPath| tree.get(path).and_then(|node| tree.package_of(node));
         let files: BTreeMap<String, Kept> = kept
             .iter()
@@ -81,6 +97,7 @@ impl Record {
             board: board.name.clone(),
             platform: board.platform.clone(),
             recipe: recipe.digest(),
+            layers: layers.iter().map(|layer| layer.diff_id).collect(),
             packages: packages.into_iter().collect(),
             files,
             findings: findings.to_vec(),
