@@ -24,6 +24,7 @@ mod packages;
 mod packaging;
 mod profiles;
 mod profiles_in_docker;
+mod profiles_in_sandbox;
 mod registry;
 mod registry_credentials;
 mod registry_images;

@@ -101,6 +101,18 @@ pub enum ToolError {
         /// What is missing.
         reason: String,
     },
+    /// A root file system cannot be unpacked to run programs in it.
+    #[error("cannot unpack the root file system to run programs in it: {source}")]
+    Unpack {
+        /// What happened.
+        source: ProcessError,
+    },
+    /// A program in a root file system did not end, or wrote too much.
+    #[error(transparent)]
+    Program {
+        /// What happened.
+        source: ProcessError,
+    },
     /// Its directory cannot be made.
     #[error("cannot make a working directory at {path}: {source}; free some space or name another store with --store")]
     Workspace {
