@@ -358,13 +358,13 @@ pub(crate) struct HealthcheckTable {
     #[schemars(example = ["/usr/bin/redis-cli", "ping"], length(min = 1))]
     pub(crate) command: At<Vec<String>>,
     /// The time between two checks.
-    #[schemars(example = &"30s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    #[schemars(example = &"30s", regex(pattern = r"^[P0-9]"))]
     pub(crate) interval: Option<At<String>>,
     /// The time after which a check counts as failed.
-    #[schemars(example = &"3s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    #[schemars(example = &"3s", regex(pattern = r"^[P0-9]"))]
     pub(crate) timeout: Option<At<String>>,
     /// The time after the start during which failures do not count.
-    #[schemars(example = &"10s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    #[schemars(example = &"10s", regex(pattern = r"^[P0-9]"))]
     pub(crate) start_period: Option<At<String>>,
     /// The number of consecutive failures after which the container is unhealthy.
     #[schemars(example = 3, extend("maximum" = 2_147_483_647_u64))]
