@@ -15,7 +15,7 @@ fn wrong_profiles_are_told_with_line_column_and_the_right_name() {
 
 #[test]
 fn exit_codes_tell_failures_apart() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     sandbox.write("none.toml", "[packages]\ndeb = [\"no-such-package-at-all\"]\n");
     sandbox.write(
         "missing.toml",
@@ -309,7 +309,7 @@ fn looking_at_the_store_makes_none() {
 
 #[test]
 fn of_several_boards_a_miss_says_which_one() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     sandbox.write(
         "mine.toml",
         &format!(

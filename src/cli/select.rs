@@ -41,7 +41,7 @@ pub(super) struct Selection {
     #[arg(long, value_name = "URL", env = "MINIMG_SECURITY_MIRROR", hide_env_values = true)]
     security_mirror: Option<String>,
     /// The keyring to check signatures against, instead of the distribution's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "MINIMG_KEYRING")]
     keyring: Option<PathBuf>,
     /// Also install recommended packages
     #[arg(long)]
