@@ -220,6 +220,7 @@ fn make(job: &Job<'_>, resolution: Box<dyn Resolution + '_>, recipe: &Recipe, co
     context.reporter.event(Event::Phase(Phase::Prune));
     let (closure, epoch) = prune(job, &mut tree)?;
     let kept = kept_tree(&tree, &closure, epoch)?;
+    layer::refuse_whiteouts(&kept)?;
     let findings = check(job, &kept, &closure)?;
     context.cancellation.check()?;
     context.reporter.event(Event::Phase(Phase::WriteLayer));

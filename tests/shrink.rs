@@ -379,9 +379,12 @@ fn mistakes_are_named() {
     fs::create_dir(sandbox.path("sparse")).unwrap();
     fs::File::create(sandbox.path("sparse/lastlog")).unwrap().set_len(100 << 30).unwrap();
     sandbox.write("bad.tar", "this is not a tar archive, though its name says so");
+    for whiteout in ["srv/.wh.x", "opt/.wh..wh..opq"] {
+        Root(sandbox.path("gentoo")).write(whiteout, "");
+    }
     for (code, arguments, expected) in [
         (
-            1,
+            2,
             &["shrink", "nginx:latest", "-p", "x"][..],
             "there is no nginx:latest; an image of an engine on this machine is written docker:NAME",
         ),
@@ -392,6 +395,8 @@ fn mistakes_are_named() {
         (7, &["shrink", "sparse", "-p", "x"], "the largest is /lastlog with 107374182400 bytes"),
         (7, &["shrink", "empty", "-p", "x"], "empty has no files"),
         (7, &["shrink", "bad.tar", "-p", "x"], "bad.tar"),
+        (7, &["shrink", "gentoo", "-p", "hello", "--keep", "/srv/**"], "/srv/.wh.x cannot be in a layer"),
+        (7, &["shrink", "gentoo", "-p", "hello", "--keep", "/opt/**"], "/opt/.wh..wh..opq cannot be in a layer"),
         (3, &["shrink", "docker:--help", "-p", "x"], "does not name a root file system"),
         (3, &["build", "busybox-glibc", "--backend", "tarball"], "needs a root file system: name one with --root"),
     ] {

@@ -61,7 +61,7 @@ impl Prepared {
 /// What an image is called while it is shrunk. Never the name of a profile, so that nobody takes one for the other.
 pub fn name_of(location: &Location) -> String {
     match location {
-        Location::Path(_) => format!("./{location}"),
+        Location::Path { .. } => format!("./{location}"),
         _ => location.to_string(),
     }
 }

@@ -116,7 +116,10 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
     /// # Errors
     /// When the root cannot be read.
     pub fn content(&self, name: &[u8]) -> io::Result<Option<Bytes>> {
-        self.file(name)?.map(|place| self.root.read(&place.path)).transpose()
+        match self.file(name)? {
+            Some(place) => self.read(&place.path),
+            None => Ok(None),
+        }
     }
 
     /// The ELF file at a place; `None` when that is not a regular file.
@@ -128,7 +131,15 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
         if let Some(object) = self.objects.borrow().get(&id) {
             return Ok(Some(object.clone()));
         }
-        Ok(Some(self.adopt(id, self.root.read(&place.path)?)))
+        Ok(self.read(&place.path)?.map(|bytes| self.adopt(id, bytes)))
+    }
+
+    /// The content of a file; `None` when something has removed it since it was found.
+    fn read(&self, path: &RootPath) -> io::Result<Option<Bytes>> {
+        match self.root.read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            bytes => bytes.map(Some),
+        }
     }
 
     /// The content of the regular file at a place, and the ELF file that it is, if it is one; read and parsed once.
@@ -140,7 +151,7 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
         if let Some(object) = self.objects.borrow().get(&id) {
             return Ok((object.bytes.clone(), Some(object.clone()).filter(|object| is_elf(&object.bytes))));
         }
-        let bytes = self.root.read(&place.path)?;
+        let Some(bytes) = self.read(&place.path)? else { return Ok((Bytes::new(), None)) };
         let object = is_elf(&bytes).then(|| self.adopt(id, bytes.clone()));
         Ok((bytes, object))
     }

@@ -107,7 +107,7 @@ impl RootPath {
     }
 
     /// Every directory above this path, from the first below the root down to the parent.
-    pub fn ancestors(&self) -> impl Iterator<Item = RootPath> + '_ {
+    pub fn ancestors(&self) -> impl DoubleEndedIterator<Item = RootPath> + '_ {
         self.0.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| Self(self.0[..at].into()))
     }
 

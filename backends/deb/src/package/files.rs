@@ -142,7 +142,10 @@ impl Reading {
         let wrong = |source| Problem::Archive { member: "data.tar", source };
         let mut spill = Spill::new(scratch);
         while last.is_none_or(|last| self.next <= last) {
-            let Some(entry) = self.data.next_entry().map_err(wrong)? else { break };
+            let Some(entry) = self.data.next_entry().map_err(wrong)? else {
+                self.data.drain().map_err(wrong)?;
+                break;
+            };
             let (path, size) = (entry.path.clone(), entry.size);
             let Some(key) = self.collector.add(entry).map_err(wrong)? else { continue };
             // A file that is there twice would have another content for whoever stops before the second one.

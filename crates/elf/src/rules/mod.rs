@@ -8,6 +8,7 @@
 mod baked;
 mod read;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -174,23 +175,25 @@ impl Rules {
 
     /// The rule set of this name.
     pub fn named(&self, name: &str) -> Option<&Rule> {
-        let own = self.own.binary_search_by(|rule| rule.name.as_str().cmp(name)).ok().map(|place| &self.own[place]);
-        own.or_else(|| BUILT_IN.iter().find(|rule| rule.name == name))
+        let at = |rules: &[Rule]| rules.binary_search_by(|rule| rule.name.as_str().cmp(name)).ok();
+        let own = at(&self.own).and_then(|place| self.own.get(place));
+        own.or_else(|| at(&BUILT_IN).and_then(|place| BUILT_IN.get(place)))
     }
 
     /// The named rule sets and all that they require, each once.
     pub(crate) fn with_required<'a>(&'a self, names: &'a [String]) -> Result<Vec<&'a Rule>, ClosureError> {
-        let mut found: Vec<&Rule> = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
         let mut pending: Vec<&str> = names.iter().rev().map(String::as_str).collect();
         while let Some(name) = pending.pop() {
+            if !seen.insert(name) {
+                continue;
+            }
             let rule = self.named(name).ok_or_else(|| {
                 let nearest = suggest::nearest(name, self.names()).map(str::to_owned);
                 ClosureError::Rule { name: name.to_owned(), nearest }
             })?;
-            if !found.contains(&rule) {
-                found.push(rule);
-                pending.extend(rule.requires.iter().rev().map(String::as_str));
-            }
+            found.push(rule);
+            pending.extend(rule.requires.iter().rev().map(String::as_str));
         }
         Ok(found)
     }

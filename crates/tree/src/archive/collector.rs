@@ -126,7 +126,8 @@ impl Collector {
         Ok(at)
     }
 
-    fn count(&mut self, bytes: usize) -> Result<(), TarError> {
+    /// Lets so many bytes count as those of paths.
+    pub(super) fn count(&mut self, bytes: usize) -> Result<(), TarError> {
         self.bytes += bytes;
         match self.bytes <= MOST_BYTES {
             true => Ok(()),
@@ -148,22 +149,21 @@ impl Collector {
         if path.components().count() > MOST_NESTED {
             return Err(TarError::TooLarge { what: "directories in one another", limit: MOST_NESTED as u64 });
         }
-        for above in path.ancestors() {
+        for above in path.ancestors().rev() {
             match self.places.get(&above) {
                 Some(&at) if self.members[at].kind != MemberKind::Directory => {
                     return Err(TarError::NotADirectory { path: path.clone(), above });
                 }
-                Some(_) => {}
-                None if self.implied.contains(&above) => {}
+                // What is above that was looked at when it was, and nothing else can have come there.
+                Some(_) => break,
+                None if self.implied.contains(&above) => break,
                 None => {
                     self.count(above.as_bytes().len())?;
                     self.implied.insert(above);
                 }
             }
         }
-        // An undeclared directory may still become something else, so only declared ones are remembered.
-        let declared = parent.is_root() || self.places.contains_key(&parent);
-        self.last_parent = declared.then_some(parent);
+        self.last_parent = Some(parent);
         Ok(())
     }
 
