@@ -1,4 +1,4 @@
-//! `/etc/ld.so.conf`: the directories that `ldconfig` searches besides the built-in ones.
+//! `ld.so.conf`: the directories that `ldconfig` searches besides the built-in ones.
 
 use std::io;
 
@@ -10,10 +10,10 @@ const MAX_DEPTH: usize = 8;
 /// More directories than this are a mistake.
 const MAX_DIRECTORIES: usize = 4096;
 
-/// The directories in the order of the file, each as it is written.
-pub(super) fn directories<R: Root + ?Sized>(view: &View<'_, R>) -> io::Result<Vec<Box<[u8]>>> {
+/// The directories in the order of the file at `path`, each as it is written.
+pub(super) fn directories<R: Root + ?Sized>(view: &View<'_, R>, path: &[u8]) -> io::Result<Vec<Box<[u8]>>> {
     let mut found = Vec::new();
-    read(view, b"/etc/ld.so.conf", MAX_DEPTH, &mut found)?;
+    read(view, path, MAX_DEPTH, &mut found)?;
     Ok(found)
 }
 
