@@ -279,7 +279,7 @@ fn programs(job: &Job<'_>, tree: &RootTree, added: &compose::Added) -> Vec<Strin
 /// The part of the tree that stays, with the loaders' caches written for exactly that part.
 fn kept_tree(tree: &RootTree, closure: &Closure, epoch: i64) -> Result<RootTree> {
     let mut kept = tree.subset(|path, _| closure.kept.contains_key(path));
-    compose::trim_checksums(&mut kept)?;
+    compose::trim_metadata(&mut kept)?;
     for (path, cache) in closure::ldcache::for_tree(&kept, tree)? {
         kept.insert(path, Node::file(0o644, cache).at(epoch));
     }
