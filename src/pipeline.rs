@@ -285,15 +285,14 @@ fn programs(job: &Job<'_>, tree: &RootTree, added: &compose::Added) -> Vec<Strin
     job.profile.keep.programs.iter().cloned().chain(added).collect()
 }
 
-/// The part of the tree that stays, with the loader's cache written for exactly that part.
+/// The part of the tree that stays, with the loaders' caches written for exactly that part.
 fn kept_tree(tree: &RootTree, closure: &Closure, epoch: i64) -> Result<RootTree> {
     let mut kept = tree.subset(|path, _| closure.kept.contains_key(path));
-    compose::trim_checksums(&mut kept)?;
-    if let Some(cache) = closure::ldcache::for_tree(&kept, tree)? {
-        let path = RootPath::new("etc/ld.so.cache").map_err(|error| Error::new(Class::Machine, error))?;
+    compose::trim_metadata(&mut kept)?;
+    for (path, cache) in closure::ldcache::for_tree(&kept, tree)? {
         kept.insert(path, Node::file(0o644, cache).at(epoch));
-        kept.add_parents_from(tree);
     }
+    kept.add_parents_from(tree);
     Ok(kept)
 }
 

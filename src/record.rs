@@ -40,7 +40,7 @@ pub struct Record {
     pub layers: Vec<Digest>,
     /// The packages of which something is kept.
     pub packages: Vec<Package>,
-    /// Every path of the image, with a leading slash, and why it is there.
+    /// Every path of the image, as [`RootPath::text`] writes it, and why it is there.
     pub files: BTreeMap<String, Kept>,
     /// What people should know.
     pub findings: Vec<Finding>,
@@ -87,7 +87,7 @@ impl Record {
             .iter()
             .map(|(path, _)| {
                 let package = package_of(path).map(|package| package.name.clone());
-                (path.to_string(), Kept::new(closure.kept.get(path), package))
+                (path.text(), Kept::new(closure.kept.get(path), package))
             })
             .collect();
         let packages: BTreeSet<Package> = kept.iter().filter_map(|(path, _)| package_of(path).cloned()).collect();
@@ -156,7 +156,7 @@ impl Record {
 impl Kept {
     fn new(reason: Option<&Reason>, package: Option<String>) -> Self {
         match reason {
-            Some(Reason { why, via }) => Self { why: why.clone(), via: via.as_ref().map(ToString::to_string), package },
+            Some(Reason { why, via }) => Self { why: why.clone(), via: via.as_ref().map(RootPath::text), package },
             None => {
                 Self { why: Why::Added("something in it is kept, or minimg wrote it".to_owned()), via: None, package }
             }

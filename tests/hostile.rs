@@ -139,7 +139,8 @@ fn layouts() {
     let mut tar = Tar::default();
     (0..2000).for_each(|at| tar.file(&format!("usr/share/{at}"), b"x"));
     let layer = layout.layer(&tar.finish());
-    let images: Vec<Value> = (0..2000).map(|at| layout.image(&format!("m{at}"), &[layer.clone()])).collect();
+    let images: Vec<Value> =
+        (0..2000).map(|at| layout.image(&format!("m{at}"), std::slice::from_ref(&layer))).collect();
     Layout(layout.0.clone()).write(&sandbox, "machines", &images);
     let (code, said) = measured(&sandbox, "an image for 2,000 machines", &["check", "machines"]);
     assert!(code == 7 && said.contains("for 2000 machines, more than the limit of 64"), "{code}: {said}");

@@ -210,7 +210,8 @@ fn change_configuration(layout: &Path, change: impl Fn(&mut Vec<Value>)) {
 #[test]
 fn layers_that_the_configuration_does_not_name_are_refused() {
     let registry = Registry::start(Doors::Open);
-    let cases: [(&str, fn(&mut Vec<Value>), &str); 4] = [
+    type Change = fn(&mut Vec<Value>);
+    let cases: [(&str, Change, &str); 4] = [
         ("other", |ids| ids[1] = Digest::of("other").to_string().into(), "layer 2 of the image"),
         ("order", |ids| ids.swap(0, 1), "layer 1 of the image"),
         ("fewer", |ids| drop(ids.pop()), "has 2 layers instead of the 1"),

@@ -1,6 +1,8 @@
 //! `minimg shrink` and the backend tarball as users run them: roots of several distributions' kinds, in every form that one can have.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -188,6 +190,8 @@ fn an_alpine_root_becomes_one_program_with_its_musl_and_a_database_that_says_so(
     );
     let said = sandbox.fail(2, &["why-not", "small.tar", "/usr/share/other"]);
     assert!(said.contains("`--keep /usr/share/other` keeps it"), "{said}");
+    let said = sandbox.fail(2, &["why-not", "small.tar", "/usr/share/none"]);
+    assert!(said.contains("does not have it either") && !said.contains("--keep"), "{said}");
     sandbox.run(&[
         "shrink",
         "alpine-minirootfs.tar.gz",
@@ -199,6 +203,31 @@ fn an_alpine_root_becomes_one_program_with_its_musl_and_a_database_that_says_so(
         "rootfs:small.tar",
     ]);
     assert_members(&small, &["usr/bin/hello", "usr/share/other"], &[]);
+}
+
+#[test]
+fn a_name_that_is_not_utf8_is_explained() {
+    let sandbox = Sandbox::cold();
+    let root = alpine(&sandbox);
+    fs::create_dir_all(root.0.join("srv")).unwrap();
+    for name in [&b"caf\xe9"[..], b"caf\xe8", b"back\\slash", "caf\u{e9}".as_bytes()] {
+        fs::write(root.0.join("srv").join(OsStr::from_bytes(name)), "c").unwrap();
+    }
+    sandbox.run(&["shrink", "alpine", "--program", "hello", "--keep", "/srv/**", "-o", "rootfs:small.tar"]);
+    for (name, shown) in [
+        (&b"/srv/caf\xe9"[..], "/srv/caf\\xe9 is kept"),
+        (b"/srv/caf\xe8", "/srv/caf\\xe8 is kept"),
+        (b"/srv/back\\slash", "/srv/back\\slash is kept"),
+        ("/srv/caf\u{e9}".as_bytes(), "/srv/caf\u{e9} is kept"),
+        (b"/srv/caf\\xe9", "/srv/caf\\xe9 is kept"),
+    ] {
+        let said = text(succeed(sandbox.minimg(&["why", "small.tar"]).arg(OsStr::from_bytes(name))));
+        assert!(said.starts_with(shown), "{said}");
+    }
+    let mut why_not = sandbox.minimg(&["why-not", "small.tar"]);
+    let output = why_not.arg(OsStr::from_bytes(b"/srv/none\xff")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("/srv/none\\xff is not in small.tar") && said.contains("does not have it either"), "{said}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use accounts::Accounts;
-pub use metadata::{keep_package_metadata, trim_checksums};
+pub use metadata::{keep_package_metadata, trim_metadata};
 
 use crate::profile::Profile;
 use minimg_backend::HOSTS;
@@ -275,12 +275,8 @@ impl Composer<'_> {
             Node::file(0o444, ""),
             "every image has it; empty, for each machine to have its own",
         )?;
-        for path in ["etc/os-release", "usr/lib/os-release"] {
-            let path = RootPath::new(path)?;
-            if self.tree.contains(&path) {
-                self.added.insert(path, "tells what the image was made of".to_owned());
-            }
-        }
+        let identity = metadata::identity(self.tree);
+        self.added.extend(identity.into_iter().map(|path| (path, "tells what the image was made of".to_owned())));
         Ok(())
     }
 

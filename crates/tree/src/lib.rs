@@ -19,6 +19,7 @@
 
 mod accounts;
 pub mod archive;
+mod attributes;
 mod content;
 mod directory;
 mod dump;
@@ -84,11 +85,13 @@ impl RootTree {
         node.package.and_then(|id| self.packages.get(id.0 as usize))
     }
 
-    /// Puts a node at a path, replacing what was there. The root itself cannot be replaced: that is ignored.
-    pub fn insert(&mut self, path: RootPath, node: Node) -> Option<Node> {
+    /// Puts a node at a path, replacing what was there. The root itself cannot be replaced: that is ignored. Extended attributes that say
+    /// something of the machine and not of the file, such as labels of SELinux, do not enter a tree.
+    pub fn insert(&mut self, path: RootPath, mut node: Node) -> Option<Node> {
         if path.is_root() {
             return None;
         }
+        attributes::forget_machine(&mut node.meta.xattrs);
         self.nodes.insert(path, node)
     }
 

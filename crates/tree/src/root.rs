@@ -67,6 +67,8 @@ pub struct Resolved {
     pub path: RootPath,
     /// Every link that was followed, in order: links to directories on the way as well as the last.
     pub hops: Vec<RootPath>,
+    /// Every directory that the way goes into and leaves by `..`, in order: without it the way is no way, although nothing is there.
+    pub left: Vec<RootPath>,
     /// What is there; `None` when the way is good but nothing has that name.
     pub entry: Option<Entry>,
 }
@@ -98,7 +100,7 @@ pub fn resolve<R: Root + ?Sized>(root: &R, from: &RootPath, name: &[u8]) -> Resu
     let mut pending: Vec<Box<[u8]>> = Vec::new();
     let mut at = if name.first() == Some(&b'/') { RootPath::root() } else { from.clone() };
     push_components(&mut pending, name);
-    let mut hops = Vec::new();
+    let (mut hops, mut left) = (Vec::new(), Vec::new());
     let mut entry = Some(Entry::Directory);
     let mut names = 0;
     while let Some(component) = pending.pop() {
@@ -112,7 +114,8 @@ pub fn resolve<R: Root + ?Sized>(root: &R, from: &RootPath, name: &[u8]) -> Resu
             Some(_) => return Err(ResolveError::NotADirectory(at)),
         }
         if &*component == b".." {
-            at = at.parent().unwrap_or_default();
+            let parent = at.parent().unwrap_or_default();
+            left.push(std::mem::replace(&mut at, parent));
             continue;
         }
         let next = at.child(&component);
@@ -131,7 +134,8 @@ pub fn resolve<R: Root + ?Sized>(root: &R, from: &RootPath, name: &[u8]) -> Resu
         push_components(&mut pending, target);
         entry = Some(Entry::Directory);
     }
-    Ok(Resolved { path: at, hops, entry })
+    left.retain(|directory| !directory.is_root());
+    Ok(Resolved { path: at, hops, left, entry })
 }
 
 /// Pushes the components so that the first one is popped first.
@@ -253,5 +257,28 @@ mod tests {
         let hops: Vec<String> = resolved.hops.iter().map(ToString::to_string).collect();
         assert_eq!(hops, ["/lib", "/usr/lib/l.so", "/usr/lib/l.so.1", "/lib"]);
         assert_eq!(resolved.path.to_string(), "/usr/lib/l.so.1.2");
+    }
+
+    #[test]
+    fn a_way_up_starts_where_the_link_leads_and_needs_the_directory() {
+        let tree = tree(
+            &[("cur", "opt/v1/bin"), ("conf", "/cur/../data/../etc/c"), ("etc/up", "../../opt")],
+            &["opt/v1/bin/x", "opt/v1/data/x", "opt/v1/etc/c", "data/x", "etc/c"],
+        );
+        // The name, where it leads, and what the way leaves by `..`.
+        for (name, path, left) in [
+            ("/cur/../etc/c", "/opt/v1/etc/c", "/opt/v1/bin"),
+            ("/conf", "/opt/v1/etc/c", "/opt/v1/bin /opt/v1/data"),
+            ("/data/../etc/c", "/etc/c", "/data"),
+            ("/data/./../etc//up/v1/etc/c", "/opt/v1/etc/c", "/data /etc"),
+            ("/cur/..", "/opt/v1", "/opt/v1/bin"),
+            ("/../etc/c", "/etc/c", ""),
+        ] {
+            let resolved = resolve(&tree, &RootPath::root(), name.as_bytes()).unwrap();
+            let found: Vec<String> = resolved.left.iter().map(ToString::to_string).collect();
+            assert_eq!((&*resolved.path.to_string(), &*found.join(" ")), (path, left), "{name}");
+        }
+        assert_eq!(follow(&tree, "/etc/c/../c"), Err("/etc/c is not a directory".into()));
+        assert_eq!(follow(&tree, "/none/../etc/c"), Err("/none does not exist".into()));
     }
 }

@@ -1,4 +1,4 @@
-//! `/etc/ld.so.conf`: the directories that `ldconfig` searches besides the built-in ones.
+//! `ld.so.conf`: the directories that `ldconfig` searches besides the built-in ones.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,11 +13,11 @@ const MAX_DIRECTORIES: usize = 4096;
 /// More files, or patterns that name some, are one too.
 const MAX_INCLUDES: usize = 1024;
 
-/// The directories in the order of the files, each as it is written. A file that several others include is read once: its directories
+/// The directories in the order of the file at `path`, each as it is written. A file that several others include is read once: its directories
 /// are known from then on.
-pub(super) fn directories<R: Root + ?Sized>(view: &View<'_, R>) -> io::Result<Vec<Box<[u8]>>> {
+pub(super) fn directories<R: Root + ?Sized>(view: &View<'_, R>, path: &[u8]) -> io::Result<Vec<Box<[u8]>>> {
     let mut reading = Reading { view, found: Vec::new(), files: BTreeSet::new(), patterns: BTreeSet::new() };
-    reading.read(b"/etc/ld.so.conf", MAX_DEPTH)?;
+    reading.read(path, MAX_DEPTH)?;
     Ok(reading.found)
 }
 

@@ -71,10 +71,11 @@ macro_rules! table {
 }
 
 /// The table of rule sets: one line for each.
-const TABLE: [(&str, &str); 30] = table![
+const TABLE: [(&str, &str); 31] = table![
     "accounts",
     "ca-certificates",
     "copyright",
+    "ctypes",
     "debian-metadata",
     "fontconfig",
     "gconv",
