@@ -259,7 +259,11 @@ fn prune(job: &Job<'_>, tree: &mut RootTree) -> Result<(Closure, i64)> {
     let added = compose::complete(tree, job.profile, epoch)?;
     let keep = Keep { programs: programs(job, tree, &added), ..job.profile.keep.clone() };
     let image = &job.profile.image;
-    let options = ClosureOptions { env: image.env.clone(), working_directory: working_directory(job) };
+    let options = ClosureOptions {
+        env: image.env.clone(),
+        working_directory: working_directory(job),
+        added: objects(tree, &added),
+    };
     let mut closure = closure::closure_of(tree, &keep, options)?;
     for (path, why) in added {
         closure.kept.entry(path).or_insert_with(|| closure::Reason { why: closure::Why::Added(why), via: None });
@@ -271,6 +275,16 @@ fn prune(job: &Job<'_>, tree: &mut RootTree) -> Result<(Closure, i64)> {
 /// The directory that the image's program starts in.
 fn working_directory(job: &Job<'_>) -> RootPath {
     RootPath::root().join_clamped(&job.profile.image.workdir)
+}
+
+/// What the profile adds that a program may load, such as the modules of an interpreter: it is no program, but needs libraries.
+fn objects(tree: &RootTree, added: &compose::Added) -> compose::Added {
+    let is_object = |path: &&RootPath| match tree.get(path) {
+        Some(Node { kind: Kind::File(content), .. }) => content.map().is_ok_and(|bytes| bytes.starts_with(b"\x7fELF")),
+        _ => false,
+    };
+    let objects = added.keys().filter(is_object);
+    objects.filter_map(|path| Some((path.clone(), added.get(path)?.clone()))).collect()
 }
 
 /// The profile's programs, and what it adds that can be run itself.

@@ -21,6 +21,7 @@ mod fuzz_targets;
 mod hostile;
 mod interrupts;
 mod locks;
+mod own_content;
 mod packages;
 mod packaging;
 mod profiles;
