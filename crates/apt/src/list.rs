@@ -8,9 +8,10 @@ use bytes::Bytes;
 use super::packages::Watch;
 use super::plan::Suite;
 use super::reading::{self, DECODED_LIMIT};
+use super::sum::{Sum, SumHasher};
 use super::wanted::Wanted;
 use minimg_backend::Source;
-use minimg_base::digest::Digest;
+use minimg_base::digest::Hasher;
 use minimg_base::sync::lock;
 use minimg_fetch::Fetcher;
 
@@ -35,7 +36,7 @@ pub(super) struct List {
 enum Outcome {
     Awaited,
     /// The digest of what came, and the index that it was read into.
-    Here(Digest, Bytes),
+    Here(Sum, Bytes),
     Nothing,
 }
 
@@ -73,10 +74,11 @@ impl List {
         self.changed.notify_all();
     }
 
-    fn read(&self, fetcher: &Fetcher, watch: Watch<'_>) -> Option<(Digest, Bytes)> {
+    fn read(&self, fetcher: &Fetcher, watch: Watch<'_>) -> Option<(Sum, Bytes)> {
         let url = format!("{}/{}", self.directory, self.path);
         let download = fetcher.open(&self.name, &url, None, COMPRESSED_LIMIT).ok()?;
-        let read = reading::read(download, self.form, &self.limit, watch);
+        let hasher = SumHasher::Sha256(Hasher::default());
+        let read = reading::read(download, hasher, self.form, &self.limit, watch);
         read.drained.ok()?;
         Some((read.found, read.result.ok()?.finish()?.into()))
     }
@@ -97,7 +99,7 @@ impl List {
     }
 
     /// Waits until it is there: the digest of what came, and the index; `None` when it could not be had.
-    pub(super) fn wait(&self) -> Option<(Digest, Bytes)> {
+    pub(super) fn wait(&self) -> Option<(Sum, Bytes)> {
         let mut outcome = lock(&self.outcome);
         loop {
             match &*outcome {
