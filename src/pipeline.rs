@@ -194,13 +194,17 @@ fn resolve<'j>(job: &Job<'j>, request: &Request, context: &Context) -> Result<(B
     Ok((job.backend.resolve(request, context)?, false))
 }
 
-/// The layer that the store holds for this recipe, if its blob is there too.
+/// The layer that the store holds for this recipe, if its blob and its record are there too.
 fn stored(recipe: &Recipe, context: &Context) -> Result<Option<Made>> {
     let Some(bytes) = context.store.entry("layer", &recipe.digest())? else { return Ok(None) };
     let made: Option<Made> = serde_json::from_slice(&bytes).ok();
     let Some(made) = made else { return Ok(None) };
     // Only looked at: when no output needs the blob, nobody reads it. Who needs it asks `is_whole`.
     if !context.store.has_blob(&made.layer.digest, Some(made.layer.size)) {
+        return Ok(None);
+    }
+    // A layer that nobody could explain is made anew with its record.
+    if Record::load(&context.store, &recipe.digest())?.is_none() {
         return Ok(None);
     }
     context.reporter.event(Event::Reused { what: Reused::Layer, bytes: made.layer.size });

@@ -102,7 +102,8 @@ impl Record {
     /// When it cannot be read.
     pub fn load(store: &Store, recipe: &Digest) -> Result<Option<Self>> {
         let bytes = store.entry("record", recipe)?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let record: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(record.filter(|record| record.version == VERSION))
     }
 
     /// Reads a record's file.
