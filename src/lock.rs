@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use minimg_backend::{PinnedPackage, Pins, Request, Source};
+use minimg_backend::{Pins, Request, Source};
 use minimg_base::digest::Digest;
 use minimg_base::digest::digest_of;
 use minimg_base::error::{Class, Error, is_wrong_path};
-use minimg_base::interrupt::{self, Leftover};
+use minimg_base::partial;
 use minimg_tree::read_limited;
+
+mod check;
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
@@ -40,6 +42,9 @@ struct Target {
     /// The same in words, to tell what is different now.
     #[serde(default)]
     asked: Asked,
+    /// How many packages there are, to notice when one is lost; the first release did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    count: Option<usize>,
     pins: Pins,
 }
 
@@ -130,37 +135,8 @@ impl Lock {
         if lock.version != VERSION {
             return Err(format!("it has version {}, but this program supports {VERSION}", lock.version));
         }
-        lock.refuse_twice()?;
-        let outside = |target: &Target| target.pins.packages.iter().any(|p| p.archive >= target.pins.archives.len());
-        if let Some(target) = lock.targets.iter().find(|target| outside(target)) {
-            return Err(format!("a package for {} names an archive that is not listed", target.board));
-        }
-        let leads_out = |path: &str| {
-            path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains(['?', '#', '\\'])
-        };
-        if let Some(package) =
-            lock.targets.iter().flat_map(|t| &t.pins.packages).find(|package| leads_out(&package.path))
-        {
-            return Err(format!("the path {:?} of {} leads out of the archive", package.path, package.name));
-        }
+        check::refuse_inconsistent(&lock)?;
         Ok(lock)
-    }
-
-    /// Nothing may be said twice: there is no telling which is meant.
-    fn refuse_twice(&self) -> Result<(), String> {
-        let mut seen = BTreeSet::new();
-        for target in &self.targets {
-            if !seen.insert((&target.board, &target.backend)) {
-                return Err(format!("it has the board {} on the backend {} twice", target.board, target.backend));
-            }
-            let mut packages = BTreeSet::new();
-            let twice = |p: &&PinnedPackage| !packages.insert((p.name.clone(), p.architecture.clone()));
-            if let Some(package) = target.pins.packages.iter().find(twice) {
-                let PinnedPackage { name, architecture, .. } = package;
-                return Err(format!("the package {name} ({architecture}) appears twice for {}", target.board));
-            }
-        }
-        Ok(())
     }
 
     /// The text of the file: the same pins give the same bytes.
@@ -178,10 +154,7 @@ impl Lock {
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), LockError> {
         let wrong = |source| LockError::Io { path: path.to_owned(), source };
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let permissions: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        let make = || tempfile::Builder::new().permissions(permissions).tempfile_in(directory).map_err(wrong);
-        let (mut file, _guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
+        let (mut file, _guard) = partial::file_beside(path, 0o644).map_err(wrong)?;
         io::Write::write_all(&mut file, self.to_text().as_bytes()).map_err(wrong)?;
         file.persist(path).map_err(|error| wrong(error.error))?;
         Ok(())
@@ -199,6 +172,7 @@ impl Lock {
             backend: backend.to_owned(),
             request: request_digest(request),
             asked: Asked::of(request),
+            count: Some(pins.packages.len()),
             pins,
         });
         self.targets.sort_by(|a, b| (&a.board, &a.backend).cmp(&(&b.board, &b.backend)));
@@ -216,7 +190,10 @@ impl Lock {
             Some(target) if target.request != request_digest(request) => {
                 Found::Stale(target.asked.difference(&Asked::of(request)))
             }
-            Some(target) => Found::Pins(&target.pins),
+            Some(target) => match check::contradiction(request, &target.pins) {
+                Some(why) => Found::Stale(why),
+                None => Found::Pins(&target.pins),
+            },
         }
     }
 }
@@ -277,7 +254,14 @@ fn collect(prefix: &str, table: &serde_json::Value, into: &mut BTreeMap<String, 
 
 /// What of a source decides which packages are chosen: not where they are fetched from.
 fn deciding(source: &Source) -> Source {
-    Source { mirror: None, security_mirror: None, keyring: None, allow_expired: false, ..source.clone() }
+    Source {
+        mirror: None,
+        security_mirror: None,
+        keyring: None,
+        allow_expired: false,
+        allow_other_suite: false,
+        ..source.clone()
+    }
 }
 
 fn request_digest(request: &Request) -> Digest {
@@ -287,10 +271,10 @@ fn request_digest(request: &Request) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minimg_backend::Archive;
+    use minimg_backend::{Archive, PinnedPackage};
     use minimg_base::board::{ArchNames, Board, Platform};
 
-    fn request(packages: &[&str], mirror: Option<&str>) -> Request {
+    pub(super) fn request(packages: &[&str], mirror: Option<&str>) -> Request {
         Request {
             board: Board {
                 name: "amd64".into(),
@@ -307,7 +291,7 @@ mod tests {
         }
     }
 
-    fn pins() -> Pins {
+    pub(super) fn pins() -> Pins {
         Pins {
             archives: vec![Archive {
                 name: "Debian trixie".into(),

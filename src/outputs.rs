@@ -1,6 +1,8 @@
 //! Outputs: which need not be written again, because the existing file has the same content, and the records next to them.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +12,7 @@ use crate::pipeline::Built;
 use crate::record::Record;
 use minimg_base::digest::{Digest, digest_of};
 use minimg_base::error::{Class, Error, Result};
-use minimg_base::interrupt::{self, Leftover};
+use minimg_base::partial;
 use minimg_oci::export::{self, Output, Target, Written};
 use minimg_oci::image::Image;
 use minimg_store::Store;
@@ -61,9 +63,9 @@ pub fn write(images: &[Image], output: &Output, store: &Store) -> Result<Written
     Ok(written)
 }
 
-/// A build record could not be written.
+/// A build record could not be written or removed.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to write the build record {path}: {source}")]
+#[error("failed to replace the build record {path}: {source}")]
 pub struct RecordError {
     /// Which one.
     pub path: PathBuf,
@@ -83,30 +85,83 @@ impl From<RecordError> for Error {
 /// When the store fails or a record cannot be written.
 pub fn write_records(built: &[Built], written: &Written, store: &Store) -> Result<()> {
     let Target::Path(path) = &written.target else { return Ok(()) };
-    for each in built {
-        let Some(record) = Record::load(store, &each.recipe)? else { continue };
-        let board = if built.len() > 1 { format!(".{}", record.board) } else { String::new() };
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!("{board}.record.json"));
-        write_record(&record, Path::new(&name))?;
+    for (path, record) in records(built, path, store)? {
+        if fs::read(&path).is_ok_and(|there| there == record) {
+            continue;
+        }
+        replace(&path, &record).map_err(|source| RecordError { path, source })?;
     }
     Ok(())
 }
 
-fn write_record(record: &Record, path: &Path) -> Result<()> {
-    let bytes = serde_json::to_vec(record).map_err(|error| Error::new(Class::Machine, error))?;
-    if std::fs::read(path).is_ok_and(|there| there == bytes) {
-        return Ok(());
+/// Removes the build records beside an output that are not those of these images. It is called before the output is replaced, so that a record is
+/// never beside an image that it does not describe.
+///
+/// # Errors
+/// When the store fails or a record cannot be removed.
+pub fn remove_stale_records(built: &[Built], output: &Output, store: &Store) -> Result<()> {
+    let Target::Path(path) = &output.target else { return Ok(()) };
+    let right = records(built, path, store)?;
+    for beside in records_beside(path) {
+        if right.get(&beside).is_none_or(|right| fs::read(&beside).is_ok_and(|there| there != *right)) {
+            fs::remove_file(&beside).map_err(|source| RecordError { path: beside, source })?;
+        }
     }
-    Ok(replace(path, &bytes).map_err(|source| RecordError { path: path.to_owned(), source })?)
+    Ok(())
+}
+
+/// The records of these images by their paths beside an output.
+fn records(built: &[Built], output: &Path, store: &Store) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut records = BTreeMap::new();
+    for each in built {
+        let Some(record) = Record::load(store, &each.recipe)? else { continue };
+        let board = (built.len() > 1).then_some(record.board.as_str());
+        let bytes = serde_json::to_vec(&record).map_err(|error| Error::new(Class::Machine, error))?;
+        records.insert(record_path(output, board), bytes);
+    }
+    Ok(records)
+}
+
+/// The end of the name of every record.
+const RECORD: &str = ".record.json";
+
+fn record_path(output: &Path, board: Option<&str>) -> PathBuf {
+    // Without a slash at the end, which would lead into the directory.
+    let mut name = output.components().as_path().as_os_str().to_owned();
+    name.push(board.map(|board| format!(".{board}")).unwrap_or_default() + RECORD);
+    name.into()
+}
+
+/// The records that are beside an output, whatever build they are of.
+fn records_beside(output: &Path) -> Vec<PathBuf> {
+    let directory = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(own) = output.file_name() else { return Vec::new() };
+    let board_of = |name: &OsStr| {
+        let rest = name.as_encoded_bytes().strip_prefix(own.as_encoded_bytes())?;
+        let board = std::str::from_utf8(rest.strip_suffix(RECORD.as_bytes())?).ok()?;
+        if board.is_empty() { Some(None) } else { Some(Some(board.strip_prefix('.')?.to_owned())) }
+    };
+    let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let is_record = |path: &PathBuf, board: &Option<String>| {
+        let of_another_output = board.as_ref().is_some_and(|board| {
+            let mut other = own.to_owned();
+            other.push(format!(".{board}"));
+            directory.join(other).exists()
+        });
+        !of_another_output
+            && Record::read(path).is_ok_and(|record| board.as_ref().is_none_or(|board| *board == record.board))
+    };
+    names
+        .filter_map(|name| board_of(&name))
+        .map(|board| (record_path(output, board.as_deref()), board))
+        .filter(|(path, board)| is_record(path, board))
+        .map(|(path, _)| path)
+        .collect()
 }
 
 /// Puts a whole file in the place of another.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    let make = || tempfile::Builder::new().permissions(permissions).tempfile_in(directory);
-    let (mut file, _guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
+    let (mut file, _guard) = partial::file_beside(path, 0o644)?;
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
@@ -127,6 +182,10 @@ fn holds(path: &Path, seen: &Seen) -> bool {
 const WINDOW: u64 = 16 << 20;
 
 fn fast_hash(path: &Path) -> Option<String> {
+    // A pipe that was written to would be waited for.
+    if !path.metadata().ok()?.is_file() {
+        return None;
+    }
     let file = File::open(path).ok()?;
     let size = file.metadata().ok()?.len();
     let mut hasher = blake3::Hasher::new();

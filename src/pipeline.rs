@@ -199,13 +199,17 @@ fn resolve<'j>(job: &Job<'j>, request: &Request, context: &Context) -> Result<(B
     Ok((job.backend.resolve(request, context)?, false))
 }
 
-/// The layers that the store holds for this recipe, if all their blobs are there too.
+/// The layers that the store holds for this recipe, if all their blobs and the record are there too.
 fn stored(recipe: &Recipe, context: &Context) -> Result<Option<Made>> {
     let Some(bytes) = context.store.entry(MADE, &recipe.digest())? else { return Ok(None) };
     let made: Option<Made> = serde_json::from_slice(&bytes).ok();
     let Some(made) = made else { return Ok(None) };
     // Only looked at: when no output needs the blobs, nobody reads them. Who needs them asks `is_whole`.
     if !made.layers.iter().all(|layer| context.store.has_blob(&layer.digest, Some(layer.size))) {
+        return Ok(None);
+    }
+    // Layers that nobody could explain are made anew with their record.
+    if !Record::is_there(&context.store, &recipe.digest())? {
         return Ok(None);
     }
     for layer in &made.layers {

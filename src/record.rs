@@ -119,7 +119,16 @@ impl Record {
     /// When it cannot be read.
     pub fn load(store: &Store, recipe: &Digest) -> Result<Option<Self>> {
         let bytes = store.entry("record", recipe)?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let record: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(record.filter(|record| record.version == VERSION))
+    }
+
+    /// Whether the store has an undamaged record for a recipe.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_there(store: &Store, recipe: &Digest) -> Result<bool> {
+        Ok(store.entry("record", recipe)?.is_some())
     }
 
     /// Reads a record's file.

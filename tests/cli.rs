@@ -354,3 +354,46 @@ fn of_several_boards_a_miss_says_which_one() {
         assert!(misses.iter().any(|miss| miss.starts_with(&format!("layer for {board}: "))), "{misses:?}");
     }
 }
+
+#[test]
+fn an_empty_variable_counts_as_one_that_is_not_set() {
+    let sandbox = Sandbox::cold();
+    let usual = sandbox.directory.path().join(".cache/minimg");
+    for name in [
+        "MINIMG_STORE",
+        "MINIMG_CONFIG",
+        "MINIMG_MIRROR",
+        "MINIMG_SECURITY_MIRROR",
+        "MINIMG_OFFLINE",
+        "MINIMG_BUILDROOT_DIR",
+    ] {
+        let mut command = sandbox.minimg(&["cache", "--json"]);
+        let shown: serde_json::Value =
+            serde_json::from_slice(&succeed(command.env_remove("MINIMG_STORE").env(name, "")).stdout).unwrap();
+        assert_eq!(shown["path"], usual.to_str().unwrap(), "{name}");
+    }
+    let shared = Sandbox::shared();
+    let mut build = shared.minimg(&["build", "busybox-glibc", "-q", "-o", "a.tar"]);
+    succeed(build.envs([
+        ("MINIMG_MIRROR", ""),
+        ("MINIMG_SECURITY_MIRROR", ""),
+        ("MINIMG_OFFLINE", ""),
+        ("MINIMG_CONFIG", ""),
+    ]));
+}
+
+#[test]
+fn show_reads_files_of_boards_and_profiles() {
+    let sandbox = Sandbox::cold();
+    let board = sandbox.write(
+        "board.toml",
+        "description = \"ours\"\n[platform]\narchitecture = \"amd64\"\n[names]\ndeb = \"amd64\"\n",
+    );
+    sandbox.write("mine.toml", "extends = \"busybox-glibc\"\ndescription = \"ours too\"\n");
+    for name in ["./board.toml", "board.toml", board.to_str().unwrap()] {
+        assert_eq!(sandbox.json(&["show", name])["platform"]["architecture"], "amd64", "{name}");
+    }
+    assert_eq!(sandbox.json(&["show", "./mine.toml"])["description"], "ours too");
+    sandbox.write("wrong.toml", "description = \"ours\"\n[platform]\narchitecture = \"a b\"\n");
+    assert!(sandbox.fail(3, &["show", "./wrong.toml"]).contains("wrong.toml:"));
+}

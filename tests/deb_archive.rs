@@ -1,5 +1,6 @@
 //! Resolving and fetching from a small signed archive on a server that may misbehave.
 
+mod forms;
 mod guess;
 mod packages;
 mod redirects;

@@ -90,6 +90,49 @@ fn outputs_are_pinned() {
     assert_eq!(lines.join("\n"), include_str!("export_digests.txt").trim_end());
 }
 
+/// A reader that knows one gzip member gets all of every layer, and of every gzip file that is written.
+#[test]
+fn every_gzip_stream_is_one_member() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let mut tree = odd_tree();
+    // Several pieces.
+    tree.insert(path("large"), Node::file(0o644, (0..5_000_000_u32).map(|n| (n >> 7) as u8).collect::<Vec<_>>()));
+    let image = image_of(&tree, Compression::Gzip, &store);
+    let mut seen = 0;
+    for format in ["archive", "oci", "oci-archive", "docker-archive", "dockerfile", "rootfs"] {
+        let out = directory.path().join(format!("{format}.tar.gz"));
+        export::write(std::slice::from_ref(&image), format, Destination::Path(&out), &store).unwrap();
+        for (name, bytes) in gzip_streams(&out) {
+            let mut reader = flate2::bufread::GzDecoder::new(&bytes[..]);
+            let sum = Digest::of_reader(&mut reader).unwrap();
+            assert_eq!(sum, (image.layers[0].diff_id, image.layers[0].diff_size), "{format}: {name}");
+            assert!(reader.into_inner().is_empty(), "{format}: nothing comes behind {name}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "archive, oci, oci-archive and rootfs have one each: {seen}");
+}
+
+/// What begins like gzip in an output: itself, or its files.
+fn gzip_streams(out: &Path) -> Vec<(String, Vec<u8>)> {
+    let is_gzip = |bytes: &[u8]| bytes.starts_with(&[0x1f, 0x8b]);
+    let whole = fs::read(out).ok();
+    if let Some(bytes) = whole.clone().filter(|bytes| is_gzip(bytes)) {
+        return vec![(out.display().to_string(), bytes)];
+    }
+    let tree = match whole {
+        Some(_) => layer::read_tar(fs::File::open(out).unwrap(), out).unwrap(),
+        None => read_directory(out).unwrap(),
+    };
+    let content = |node: &Node| match &node.kind {
+        minimg::tree::Kind::File(content) => Some(content.map().unwrap().to_vec()),
+        _ => None,
+    };
+    let files = tree.iter().filter_map(|(path, node)| Some((path.to_string(), content(node)?)));
+    files.filter(|(_, bytes)| is_gzip(bytes)).collect()
+}
+
 /// The lines of a directory without what the user and the umask decide, as for every program.
 fn bare_dump(directory: &Path) -> String {
     let mut tree = read_directory(directory).unwrap();

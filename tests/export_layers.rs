@@ -181,7 +181,7 @@ fn digests_are_pinned() {
         .into();
     let expected = [
         ("none", "0c9448234de9"),
-        ("libdeflate 1.26 level 8, 6 from member 3 on, gzip members of 1703936 bytes", "fb2c652ccb26"),
+        ("libdeflate 1.26 level 8, 6 from piece 3 on, one gzip member of pieces of 1703936 bytes", "3b2a8faa6300"),
         ("libzstd 1.5.7 level 19, frames of 4194304 bytes", "75e45b734f48"),
         ("liblzma preset 6, streams of 4194304 bytes", "fac19136cea7"),
     ];

@@ -29,3 +29,28 @@ fn a_stale_lock_says_what_is_different() {
     let said = sandbox.fail(10, &["build", "./mine.toml", "--locked", "-o", "b.tar"]);
     assert!(said.contains("the profile also asks for netbase"), "{said}");
 }
+
+#[test]
+fn a_lock_that_lost_a_package_or_has_a_wrong_date_is_refused() {
+    let sandbox = Sandbox::shared();
+    sandbox.run(&["lock", "busybox-glibc"]);
+    let lock = std::fs::read_to_string(sandbox.path("busybox-glibc.lock")).unwrap();
+    let stanzas: Vec<&str> = lock.split("[[target.pins.packages]]").collect();
+    let without = |package: &str| {
+        let kept = stanzas.iter().filter(|stanza| !stanza.contains(&format!("name = \"{package}\"\n")));
+        kept.copied().collect::<Vec<_>>().join("[[target.pins.packages]]")
+    };
+    let date = lock.lines().find(|line| line.starts_with("date = ")).unwrap();
+    for (text, message) in [
+        (without("busybox"), "packages for"),
+        (without("libc6"), "packages for"),
+        (lock.replacen(date, "date = \"garbage\"", 1), "\"garbage\" of the archive"),
+    ] {
+        assert_ne!(text, lock);
+        sandbox.write("busybox-glibc.lock", &text);
+        let said = sandbox.fail(3, &["build", "busybox-glibc", "--locked", "-o", "a.tar"]);
+        assert!(said.contains(message) && said.contains("write it again with `minimg lock`"), "{said}");
+    }
+    sandbox.write("busybox-glibc.lock", &lock);
+    sandbox.run(&["build", "busybox-glibc", "--locked", "-q", "-o", "a.tar"]);
+}

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use minimg::backend::options;
 use minimg::error::{Class, Error};
-use minimg::store::{Store, Usage, UsageOf};
+use minimg::store::{Pruned, Store, Usage};
 
 use super::output::{print_json, print_table, say};
 use super::{Session, style, usage};
@@ -41,15 +41,17 @@ fn show(session: &Session) -> anyhow::Result<ExitCode> {
     let store = session.user.existing_store()?;
     let path = store.as_ref().map_or(session.user.store.as_path(), Store::path);
     let usage = store.as_ref().map_or_else(|| Ok(Usage::new()), Store::usage).map_err(Error::from)?;
+    let limit = session.user.store_limit;
     if session.global.json {
-        print_json(&serde_json::json!({ "path": path, "usage": usage }))?;
+        print_json(&serde_json::json!({ "path": path, "usage": usage, "limit": limit }))?;
         return Ok(ExitCode::SUCCESS);
     }
     say!("{}", session.style.name(&path.display().to_string()));
     let total: u64 = usage.values().map(|of| of.bytes).sum();
     let rows = usage.iter().map(|(kind, of)| [kind.clone(), of.count.to_string(), style::bytes(of.bytes)]);
     print_table(&["kind", "files", "size"], rows)?;
-    say!("{} in total", style::bytes(total));
+    let at_most = limit.map(|limit| format!(", kept below {}", style::bytes(limit))).unwrap_or_default();
+    say!("{} in total{at_most}", style::bytes(total));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,11 +72,15 @@ fn verify(session: &Session) -> anyhow::Result<ExitCode> {
 fn prune(session: &Session, unused_for: &str) -> anyhow::Result<ExitCode> {
     let age = options::span(unused_for).map_err(|message| usage(format!("--unused-for: {message}")))?;
     let store = session.user.existing_store()?;
-    let freed = store.map_or_else(|| Ok(UsageOf::default()), |store| store.prune(age)).map_err(Error::from)?;
+    let pruned = store.map_or_else(|| Ok(Pruned::default()), |store| store.prune(age)).map_err(Error::from)?;
     if session.global.json {
-        print_json(&freed)?;
-    } else {
-        say!("removed {} files, {}", freed.count, style::bytes(freed.bytes));
+        print_json(&pruned)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Pruned { freed, in_use } = pruned;
+    say!("removed {} files, {}", freed.count, style::bytes(freed.bytes));
+    if in_use.count > 0 {
+        say!("kept {} files, {}, that running builds may use", in_use.count, style::bytes(in_use.bytes));
     }
     Ok(ExitCode::SUCCESS)
 }

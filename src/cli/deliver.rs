@@ -7,16 +7,18 @@ use anyhow::Context as _;
 use minimg::backend::Context;
 use minimg::board::Board;
 use minimg::closure::Severity;
+use minimg::engine::{Engine, Way};
 use minimg::export;
 use minimg::image::Image;
 use minimg::outputs;
 use minimg::pipeline::{self, Built};
 use minimg::report::{Event, Phase, Reporter};
+use minimg::store::{Pruned, Store};
 
 use super::delivery::{Delivery, Subject};
 use super::progress::Progress;
 use super::summary::{Done, Summary};
-use super::{Session, style};
+use super::{Session, select, style};
 
 /// What was built.
 pub(super) struct Made {
@@ -52,6 +54,7 @@ pub(super) fn deliver(
     let mut written = Vec::new();
     for (output, there) in outputs.iter().zip(there) {
         let unchanged = there.is_some();
+        outputs::remove_stale_records(&built, output, &store)?;
         let done = match there {
             Some(done) => done,
             None => outputs::write(&images, output, &store).with_context(|| format!("failed to write {output}"))?,
@@ -61,19 +64,74 @@ pub(super) fn deliver(
         }
         written.push(Done { written: done, unchanged });
     }
+    let mut in_engines = Vec::new();
     for (engine, way) in engines {
         progress.event(Event::Phase(Phase::LoadIntoEngine));
-        for (image, name) in images.iter().zip(export::tags(&images).map_err(minimg::Error::from)?) {
-            let image = Image { reference: name, ..image.clone() };
-            engine
-                .import(&image, &store, way)
-                .with_context(|| format!("failed to put {} into {}", image.reference, engine.name()))?;
-        }
+        in_engines.push((engine.name(), put_into(&engine, way, &images, session, &context)?));
+    }
+    if let Some(limit) = session.user.store_limit {
+        keep_below(limit, &store, &*progress);
     }
     let sums = progress.finish();
-    Summary { session, subject, built: &built, before, written: &written, delivery, sums, took: start.elapsed() }
-        .print()?;
+    Summary {
+        session,
+        subject,
+        built: &built,
+        before,
+        written: &written,
+        in_engines: &in_engines,
+        sums,
+        took: start.elapsed(),
+    }
+    .print()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts the images into an engine, and returns the names that it knows them by: one for each image, in their order. Engines have no images for several
+/// machines, so several get their machines into their names; the one for this machine gets the plain name besides, which an older image may have.
+fn put_into(
+    engine: &Engine,
+    way: Way,
+    images: &[Image],
+    session: &Session,
+    context: &Context,
+) -> anyhow::Result<Vec<String>> {
+    let names = export::tags(images).map_err(minimg::Error::from)?;
+    let store = &context.store;
+    for (image, name) in images.iter().zip(&names) {
+        let image = Image { reference: name.clone(), ..image.clone() };
+        engine.import(&image, store, way).with_context(|| format!("failed to put {name} into {}", engine.name()))?;
+    }
+    if let [first, _, ..] = images {
+        let plain = &first.reference;
+        let own = select::boards(session)?.host().ok().map(|board| board.platform);
+        match images.iter().zip(&names).find(|(image, _)| Some(&image.platform) == own.as_ref()) {
+            Some((_, name)) => engine.tag(name, plain, store)?,
+            None if engine.id(plain, store).is_ok() => {
+                let told =
+                    format!("{plain} in {} is an older image; the new ones are {}", engine.name(), names.join(", "));
+                context.reporter.event(Event::Warning(&told));
+            }
+            None => {}
+        }
+    }
+    Ok(names)
+}
+
+/// Makes the store smaller if it has become too large, and says so. A build that is done does not fail by it.
+fn keep_below(limit: u64, store: &Store, reporter: &dyn Reporter) {
+    let told = match store.keep_below(limit) {
+        Ok(None) => return,
+        Ok(Some(Pruned { freed, .. })) => format!(
+            "the store was larger than {}: minimg removed the {} files that were unused for the longest time, {}; `store-limit` in the \
+             configuration changes the limit",
+            style::bytes(limit),
+            freed.count,
+            style::bytes(freed.bytes)
+        ),
+        Err(error) => error.to_string(),
+    };
+    reporter.event(Event::Warning(&told));
 }
 
 /// Warns of problems in a built image.

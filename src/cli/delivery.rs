@@ -1,6 +1,7 @@
 //! Where images go, as the command line says it. Shared by `minimg build` and `minimg shrink`.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use minimg::engine::{Engine, Way};
@@ -63,6 +64,11 @@ impl Delivery {
         let outputs: Vec<Output> =
             self.output.iter().map(|text| export::parse_output(text)).collect::<Result<_, _>>()?;
         check_outputs(&outputs, subject.images)?;
+        if outputs.iter().any(|output| output.target == Target::Stdout) && std::io::stdout().is_terminal() {
+            return Err(super::usage(
+                "an image is not written to a terminal; redirect the output, or name a file in place of `-`",
+            ));
+        }
         Ok(outputs)
     }
 

@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use minimg::backend::Context;
 use minimg::error::{Class, Error};
@@ -76,10 +77,10 @@ struct Global {
     #[arg(long, global = true, env = "MINIMG_OFFLINE", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Global options")]
     offline: bool,
     /// The directory of the store [default: minimg in the user's cache directory]
-    #[arg(long, global = true, value_name = "DIR", env = "MINIMG_STORE", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "DIR", env = "MINIMG_STORE", value_parser = any_path(), help_heading = "Global options")]
     store: Option<PathBuf>,
     /// The configuration file [default: minimg/config.toml in the user's configuration directory]
-    #[arg(long, global = true, value_name = "FILE", env = "MINIMG_CONFIG", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "FILE", env = "MINIMG_CONFIG", value_parser = any_path(), help_heading = "Global options")]
     config: Option<PathBuf>,
     /// A directory with additional profiles, which override built-in ones; can be repeated
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
@@ -93,6 +94,11 @@ struct Global {
     /// How many downloads and unpacking jobs to run in parallel [default: one per core]
     #[arg(long, short, global = true, value_name = "N", help_heading = "Global options")]
     jobs: Option<usize>,
+}
+
+/// Reads paths, the empty one of an empty variable too, which counts as one that is not set.
+fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 #[derive(Debug, Subcommand)]

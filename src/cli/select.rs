@@ -49,6 +49,9 @@ pub(super) struct Selection {
     /// Accept expired package indexes
     #[arg(long)]
     allow_expired: bool,
+    /// Accept package indexes that name another suite
+    #[arg(long)]
+    allow_other_suite: bool,
 }
 
 /// Where a profile was found, which determines the place of its lock.
@@ -137,14 +140,17 @@ impl Selection {
             tarball::set_root(&mut profile.source, root);
         }
         let source = &mut profile.source;
-        source.mirror = self.mirror.clone().or(source.mirror.take());
-        source.security_mirror = self.security_mirror.clone().or(source.security_mirror.take());
+        // A variable that is empty counts as one that is not set.
+        let named = |mirror: &Option<String>| mirror.clone().filter(|mirror| !mirror.is_empty());
+        source.mirror = named(&self.mirror).or(source.mirror.take());
+        source.security_mirror = named(&self.security_mirror).or(source.security_mirror.take());
         source.keyring = self.keyring.clone().or(source.keyring.take());
         if !self.extra_suites.is_empty() {
             source.extra_suites = Some(self.extra_suites.iter().filter(|name| *name != "none").cloned().collect());
         }
         source.recommends |= self.recommends;
         source.allow_expired |= self.allow_expired;
+        source.allow_other_suite |= self.allow_other_suite;
         profile
     }
 }

@@ -20,6 +20,8 @@ use super::Global;
 struct File {
     /// The directory of the store.
     store: Option<PathBuf>,
+    /// The most bytes that the store may have; 0 for any number.
+    store_limit: Option<u64>,
     /// Directories with the user's own profiles.
     #[serde(default)]
     profiles: Vec<PathBuf>,
@@ -50,7 +52,12 @@ pub(super) struct UserSettings {
     pub(super) boards: Vec<PathBuf>,
     pub(super) rules: Vec<PathBuf>,
     pub(super) store: PathBuf,
+    /// The most bytes that the store may have.
+    pub(super) store_limit: Option<u64>,
 }
+
+/// The most bytes that the store may have when the configuration does not say: enough for dozens of images with all their packages.
+const STORE_LIMIT: u64 = 20_000_000_000;
 
 impl UserSettings {
     /// Reads them. The command line overrides the environment, which overrides the file.
@@ -62,15 +69,15 @@ impl UserSettings {
         library.jobs = global.jobs.or(file.jobs).unwrap_or(0);
         library.directory = file.directory;
         library.backends = file.backends;
-        if let Ok(tree) = std::env::var(buildroot::VARIABLE) {
+        if let Some(tree) = std::env::var(buildroot::VARIABLE).ok().filter(|tree| !tree.is_empty()) {
             // Said in the environment, a relative path starts where the program does.
             let tree = std::path::absolute(&tree).unwrap_or_else(|_| PathBuf::from(&tree)).display().to_string();
             library.backends.entry("buildroot".to_owned()).or_default().insert("tree".to_owned(), tree.into());
         }
         let own = |kind: &str| directory("XDG_CONFIG_HOME", ".config").map(|base| base.join("minimg").join(kind));
         let own = |kind: &str| own(kind).filter(|directory| directory.is_dir());
-        let store =
-            global.store.clone().or(file.store).or_else(|| Some(directory("XDG_CACHE_HOME", ".cache")?.join("minimg")));
+        let usual = || Some(directory("XDG_CACHE_HOME", ".cache")?.join("minimg"));
+        let store = not_empty(&global.store).cloned().or(file.store).or_else(usual);
         let store = store.ok_or_else(|| {
             super::usage(
                 "there is no home directory to keep the cache in; name a directory with --store or MINIMG_STORE",
@@ -82,6 +89,7 @@ impl UserSettings {
             boards: own("boards").into_iter().chain(file.boards).chain(global.boards.iter().cloned()).collect(),
             rules: own("rules").into_iter().chain(file.rules).chain(global.rules.iter().cloned()).collect(),
             store,
+            store_limit: Some(file.store_limit.unwrap_or(STORE_LIMIT)).filter(|limit| *limit > 0),
         })
     }
 
@@ -99,7 +107,7 @@ impl UserSettings {
 fn configuration(global: &Global) -> anyhow::Result<File> {
     const LARGEST: u64 = 1 << 20;
     let usual = || directory("XDG_CONFIG_HOME", ".config").map(|base| base.join("minimg/config.toml"));
-    let path = match &global.config {
+    let path = match not_empty(&global.config) {
         Some(path) => path.clone(),
         None => match usual().filter(|path| path.is_file()) {
             Some(path) => path,
@@ -119,6 +127,11 @@ fn configuration(global: &Global) -> anyhow::Result<File> {
     }
     file.directory = base;
     Ok(file)
+}
+
+/// A path of the command line or of a variable; an empty variable counts as one that is not set.
+fn not_empty(path: &Option<PathBuf>) -> Option<&PathBuf> {
+    path.as_ref().filter(|path| !path.as_os_str().is_empty())
 }
 
 /// The variables of the environment, with a home directory even where only the user database knows it.

@@ -1,9 +1,11 @@
 //! `minimg show`: a profile or a board, with everything that it builds on.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use minimg::board::Board;
 use minimg::profile::Profile;
+use minimg::tree::read_limited;
 
 use super::Session;
 use super::output::{pairs, print_json, say};
@@ -11,7 +13,7 @@ use super::select::{boards, catalogue};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// A profile's name or file, or a board's name
+    /// The name or the file of a profile or board
     #[arg(value_name = "NAME")]
     name: String,
     /// Show the profile as it applies to this board
@@ -25,7 +27,9 @@ pub(super) struct Arguments {
 pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let boards = boards(session)?;
     let catalogue = catalogue(session)?;
-    if boards.names().any(|name| name == arguments.name) && !catalogue.names().any(|name| name == arguments.name) {
+    let name = &arguments.name;
+    let is_board = boards.names().any(|board| board == name) && !catalogue.names().any(|profile| profile == name);
+    if is_board || describes_board(Path::new(name)) {
         return show_board(session, &boards.get(&arguments.name)?);
     }
     let board = arguments.board.as_deref().map(|name| boards.get(name)).transpose()?;
@@ -37,6 +41,15 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
         say!("{}", pairs(&rows(&profile)));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a file is a board's: every board has a platform, and no profile has one.
+fn describes_board(path: &Path) -> bool {
+    const LARGEST: u64 = 1 << 20;
+    let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+    let bytes = || read_limited(path, LARGEST).ok();
+    let table = || toml::from_slice::<toml::Table>(&bytes()?).ok();
+    is_toml && table().is_some_and(|table| table.contains_key("platform"))
 }
 
 fn show_board(session: &Session, board: &Board) -> anyhow::Result<ExitCode> {

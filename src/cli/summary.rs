@@ -6,7 +6,7 @@ use minimg::export::{self, Target, Written};
 use minimg::image::{Image, Layer};
 use minimg::pipeline::Built;
 
-use super::delivery::{Delivery, Subject};
+use super::delivery::Subject;
 use super::output::{pairs, print_json, say};
 use super::progress::Sums;
 use super::{Session, select, style};
@@ -60,7 +60,8 @@ pub(super) struct Summary<'a> {
     pub(super) built: &'a [Built],
     pub(super) before: Option<u64>,
     pub(super) written: &'a [Done],
-    pub(super) delivery: &'a Delivery,
+    /// The engines that the images were put into, with the names that they know them by.
+    pub(super) in_engines: &'a [(&'static str, Vec<String>)],
     pub(super) sums: Sums,
     pub(super) took: std::time::Duration,
 }
@@ -81,10 +82,11 @@ impl Summary<'_> {
 
     fn text(&self) -> String {
         let mut rows: Vec<(&str, String)> = Vec::new();
-        for built in self.built {
+        for (place, built) in self.built.iter().enumerate() {
             let image = &built.image;
+            let name = self.in_engines.first().and_then(|(_, names)| names.get(place)).unwrap_or(&image.reference);
             let sum = |of: fn(&Layer) -> u64| image.layers.iter().map(of).sum::<u64>();
-            rows.push(("image", format!("{} ({})", self.session.style.name(&image.reference), image.platform)));
+            rows.push(("image", format!("{} ({})", self.session.style.name(name), image.platform)));
             rows.push((
                 "files",
                 format!(
@@ -149,7 +151,7 @@ impl Summary<'_> {
             })
             .collect();
         let run = |engine: &str| format!("{engine} run --rm {terminal}{ports}{name}");
-        if let Some(engine) = self.delivery.import.iter().chain(&self.delivery.load).next() {
+        if let Some((engine, _)) = self.in_engines.first() {
             return Some(run(engine));
         }
         let path = self.written.iter().find(|done| done.is_loadable())?.path()?;
@@ -184,6 +186,7 @@ impl Summary<'_> {
             "size_before": self.before,
             "images": images,
             "outputs": self.written.iter().map(Done::json).collect::<Vec<_>>(),
+            "engines": self.in_engines.iter().map(|(engine, names)| serde_json::json!({ "engine": engine, "images": names })).collect::<Vec<_>>(),
             "seconds": self.took.as_secs_f64(),
             "cache": self.sums,
             "run": self.how_to_run(),

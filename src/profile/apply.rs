@@ -62,6 +62,7 @@ impl SourceTable {
         }
         append(&mut source.exclude, &self.exclude, problems, package);
         source.allow_expired = self.allow_expired.unwrap_or(source.allow_expired);
+        source.allow_other_suite = self.allow_other_suite.unwrap_or(source.allow_other_suite);
         if !self.options.is_empty() {
             source.directory.clone_from(&self.directory);
         }

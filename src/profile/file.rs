@@ -157,6 +157,8 @@ pub(crate) struct SourceTable {
     pub(crate) exclude: Vec<At<String>>,
     /// Whether to accept an expired Release file.
     pub(crate) allow_expired: Option<bool>,
+    /// Whether to accept a Release file that names another suite than the one that was asked for.
+    pub(crate) allow_other_suite: Option<bool>,
     /// Settings for a single backend, under its name.
     #[schemars(with = "BTreeMap<String, BTreeMap<String, serde_json::Value>>")]
     pub(crate) options: BTreeMap<String, toml::Table>,

@@ -15,8 +15,8 @@ use super::guess::Guess;
 use super::list::{List, Plan};
 use super::plan::Suite;
 use super::signed;
+use super::sum::Sum;
 use minimg_backend::{Context, Pins};
-use minimg_base::digest::Digest;
 use minimg_fetch::Fetcher;
 
 /// The form that is fetched early of the main suite, which is long: the one that is decoded fastest.
@@ -76,7 +76,7 @@ impl Early {
     }
 
     /// The index of the suite, if it was fetched early, its file has the promised digest and size, and its text at most so many bytes.
-    pub(super) fn take(&self, suite: &Suite, (path, size, digest): (&str, u64, &Digest), limit: u64) -> Option<Bytes> {
+    pub(super) fn take(&self, suite: &Suite, (path, size, digest): (&str, u64, &Sum), limit: u64) -> Option<Bytes> {
         let directory = suite.directory();
         let list = self.lists.iter().find(|list| list.is_at(&directory, path))?;
         list.limit_to(limit);

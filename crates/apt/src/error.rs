@@ -85,6 +85,18 @@ pub enum ArchiveError {
         /// Why.
         reason: String,
     },
+    /// A file has another digest than its Release file promises.
+    #[error(
+        "{url} has the digest {found} instead of {expected}, and was not kept. The mirror may be in the middle of an update, damaged or hostile"
+    )]
+    Sum {
+        /// The file.
+        url: String,
+        /// The promised digest.
+        expected: String,
+        /// The actual digest.
+        found: String,
+    },
     /// A Release file has expired.
     #[error(
         "{url} expired on {until}: the mirror is out of date, or someone is holding updates back; use another mirror, or allow it with \
@@ -110,7 +122,9 @@ pub enum ArchiveError {
         seen: String,
     },
     /// A Release file is that of another suite.
-    #[error("{url} is the index of {found} instead of {wanted}")]
+    #[error(
+        "{url} is the index of {found} instead of {wanted}; use another mirror, or allow it with --allow-other-suite"
+    )]
     WrongSuite {
         /// The file.
         url: String,
@@ -192,6 +206,7 @@ impl From<ArchiveError> for Error {
             ArchiveError::Keyring { ref source, .. } if is_wrong_path(source) => Class::Profile,
             ArchiveError::Keyring { .. } => Class::Machine,
             ArchiveError::Signature { .. }
+            | ArchiveError::Sum { .. }
             | ArchiveError::Expired { .. }
             | ArchiveError::Replayed { .. }
             | ArchiveError::WrongSuite { .. }

@@ -10,6 +10,7 @@ use super::packages::PackagesError;
 use super::plan::Suite;
 use super::reading::{DECODED_LIMIT, Read, read};
 use super::release::Release;
+use super::sum::Sum;
 use minimg_backend::Context;
 use minimg_base::digest::Digest;
 use minimg_base::report::{Event, Reused};
@@ -42,7 +43,7 @@ impl Wanted<'_> {
     }
 
     /// The form of this suffix, if the Release file lists it: path, length, digest.
-    fn form(&self, suffix: &str) -> Option<(String, u64, Digest)> {
+    fn form(&self, suffix: &str) -> Option<(String, u64, Sum)> {
         let path = format!("{}Packages{suffix}", self.directory);
         let (size, digest) = self.release.packages.get(&path)?;
         Some((path, *size, *digest))
@@ -61,7 +62,7 @@ impl Wanted<'_> {
     /// What the index in the store is named by.
     pub(super) fn key(&self) -> Option<Digest> {
         let (_, _, digest) = ["", ".gz", ".zst", ".xz"].iter().find_map(|suffix| self.form(suffix))?;
-        Some(digest)
+        Some(digest.key())
     }
 
     /// The index out of the store, or as it was fetched early, or from the mirror.
@@ -136,11 +137,11 @@ impl Wanted<'_> {
         fetcher: &'f Fetcher,
         path: &str,
         size: u64,
-        digest: &Digest,
+        digest: &Sum,
     ) -> Result<(Download<'f>, String), FetchError> {
         let base = self.suite.directory();
         let (directory, name) = (&self.directory, self.name());
-        let by_hash = format!("{base}/{directory}by-hash/SHA256/{}", digest.hex());
+        let by_hash = format!("{base}/{directory}by-hash/{}", digest.by_hash());
         if self.release.by_hash {
             match fetcher.open(&name, &by_hash, Some(size), size) {
                 Err(FetchError::NotFound { .. } | FetchError::Size { .. }) => {}
@@ -152,9 +153,9 @@ impl Wanted<'_> {
     }
 
     /// Reads an index while it arrives. What was read counts only when the digest of all that came is the promised one.
-    fn read(&self, download: Download<'_>, url: &str, suffix: &str, digest: &Digest) -> Result<Builder, ArchiveError> {
+    fn read(&self, download: Download<'_>, url: &str, suffix: &str, digest: &Sum) -> Result<Builder, ArchiveError> {
         let Read { result, drained, found, .. } =
-            read(download, suffix, &AtomicU64::new(self.decoded_limit()), &mut |_, _| ());
+            read(download, digest.hasher(), suffix, &AtomicU64::new(self.decoded_limit()), &mut |_, _| ());
         let network = |error: io::Error| FetchError::from_io(error).map(ArchiveError::from);
         match (result, drained) {
             (Err(PackagesError::Io(error)), Err(_)) | (Ok(_), Err(error)) => {
@@ -163,9 +164,15 @@ impl Wanted<'_> {
             (Err(PackagesError::Malformed(message)), Err(error)) => {
                 Err(network(error).unwrap_or_else(|_| self.malformed(message)))
             }
-            (_, Ok(_)) if found != *digest => {
-                Err(FetchError::Digest { url: url.to_owned(), expected: *digest, found }.into())
-            }
+            (_, Ok(_)) if found != *digest => Err(match (*digest, found) {
+                (Sum::Sha256(expected), Sum::Sha256(found)) => {
+                    FetchError::Digest { url: url.to_owned(), expected, found }.into()
+                }
+                (expected, found) => {
+                    let [expected, found] = [expected, found].map(|sum| sum.to_string());
+                    ArchiveError::Sum { url: url.to_owned(), expected, found }
+                }
+            }),
             (Ok(builder), Ok(_)) => Ok(builder),
             (Err(PackagesError::Malformed(message)), Ok(_)) => Err(self.malformed(message)),
             (Err(PackagesError::Io(error)), Ok(_)) => {

@@ -34,6 +34,7 @@ mod release;
 mod signed;
 mod solve;
 pub mod sources;
+mod sum;
 mod universe;
 mod wanted;
 
@@ -216,8 +217,9 @@ fn wanted_indexes<'s>(suites: &'s [(Suite, Release)], architectures: &[&str]) ->
         for component in &suite.components {
             // Security archives call their components `updates/main` in the Release file and `main` everywhere else.
             let component = component.strip_prefix("updates/").unwrap_or(component);
+            let has_only_all = release.has_only_all(component);
             for architecture in architectures.iter().filter(|name| read(name)) {
-                if !add(format!("{component}/binary-{architecture}/")) && !suite.optional {
+                if !add(format!("{component}/binary-{architecture}/")) && !suite.optional && !has_only_all {
                     let has = [
                         format!("components {}", release.components.join(" ")),
                         format!("architectures {}", release.architectures.join(" ")),
@@ -231,7 +233,7 @@ fn wanted_indexes<'s>(suites: &'s [(Suite, Release)], architectures: &[&str]) ->
                     });
                 }
             }
-            if release.separate_all {
+            if release.separate_all || has_only_all {
                 add(format!("{component}/binary-all/"));
             }
         }

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use super::packages::Watch;
 use super::plan::Suite;
 use super::reading::{self, DECODED_LIMIT};
+use super::sum::{Sum, SumHasher};
 use super::wanted::Wanted;
 use minimg_backend::Source;
-use minimg_base::digest::Digest;
+use minimg_base::digest::Hasher;
 use minimg_base::sync::lock;
 use minimg_fetch::Fetcher;
 
@@ -36,7 +37,7 @@ pub(super) struct List {
 #[derive(Debug, Clone)]
 pub(super) struct Came {
     /// The digest of the file.
-    pub(super) digest: Digest,
+    pub(super) digest: Sum,
     /// How many bytes the file has.
     pub(super) size: u64,
     /// The index that it was read into.
@@ -87,7 +88,8 @@ impl List {
     fn read(&self, fetcher: &Fetcher, watch: Watch<'_>) -> Option<Came> {
         let url = format!("{}/{}", self.directory, self.path);
         let download = fetcher.open(&self.name, &url, None, COMPRESSED_LIMIT).ok()?;
-        let read = reading::read(download, self.form, &self.limit, watch);
+        let hasher = SumHasher::Sha256(Hasher::default());
+        let read = reading::read(download, hasher, self.form, &self.limit, watch);
         read.drained.ok()?;
         Some(Came { digest: read.found, size: read.size, index: read.result.ok()?.finish()?.into() })
     }

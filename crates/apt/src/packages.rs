@@ -35,12 +35,14 @@ pub(super) fn read_watched(mut text: impl Read, limit: &AtomicU64, watch: Watch<
     let mut builder = Builder::new();
     let mut buffer: Vec<u8> = Vec::with_capacity(2 * CHUNK);
     let mut total = 0_u64;
+    let mut line_ends = LineEnds::Unseen;
     loop {
         let held = buffer.len();
         buffer.resize(held + CHUNK, 0);
         let count = text.read(buffer.get_mut(held..).unwrap_or_default()).map_err(PackagesError::Io)?;
         buffer.truncate(held + count);
         total += count as u64;
+        line_ends.normalize(&mut buffer, held);
         let limit = limit.load(Ordering::Relaxed);
         if total > limit {
             return Err(malformed(format!("it is longer than the limit of {limit} bytes")));
@@ -65,6 +67,31 @@ pub(super) fn read_watched(mut text: impl Read, limit: &AtomicU64, watch: Watch<
     }
 }
 
+/// How the lines of a text end, which its first line tells.
+enum LineEnds {
+    Unseen,
+    Unix,
+    Dos,
+}
+
+impl LineEnds {
+    /// Makes what came after the first `held` bytes end its lines with a line feed alone.
+    fn normalize(&mut self, buffer: &mut Vec<u8>, held: usize) {
+        if matches!(self, Self::Unseen)
+            && let Some(end) = memchr::memchr(b'\n', buffer)
+        {
+            let is_dos = end > 0 && buffer.get(end - 1) == Some(&b'\r');
+            *self = if is_dos { Self::Dos } else { Self::Unix };
+            if is_dos {
+                buffer.retain(|byte| *byte != b'\r');
+            }
+        } else if matches!(self, Self::Dos) {
+            let new = buffer.split_off(held);
+            buffer.extend(new.into_iter().filter(|byte| *byte != b'\r'));
+        }
+    }
+}
+
 fn push(builder: &mut Builder, stanza: &[u8], watch: Watch<'_>) -> Result<(), String> {
     let text = std::str::from_utf8(stanza).map_err(|_| "a stanza is not UTF-8".to_owned())?;
     let Some(package) = parse(text)? else { return Ok(()) };
@@ -82,10 +109,12 @@ fn parse(stanza: &str) -> Result<Option<Package<'_>>, String> {
     while !rest.is_empty() {
         let (field, after) = split_field(rest);
         rest = after;
-        let colon = field.bytes().position(|byte| byte == b':');
-        let parts = colon.and_then(|colon| Some((field.get(..colon)?, field.get(colon + 1..)?)));
-        let (name, value) = parts.ok_or_else(|| format!("{:?} is not a field", shortened(field)))?;
-        set(&mut package, name, value.trim_ascii())?;
+        // A line that is no field is passed over, as apt does.
+        if let Some((name, value)) = field.split_once(':')
+            && let Some(known) = Known::of(name)
+        {
+            known.set(&mut package, value.trim_ascii())?;
+        }
     }
     check(&package)?;
     Ok(Some(package))
@@ -107,39 +136,83 @@ fn split_field(text: &str) -> (&str, &str) {
     }
 }
 
-fn set<'a>(package: &mut Package<'a>, name: &str, value: &'a str) -> Result<(), String> {
-    match name {
-        "Package" => package.name = value,
-        "Version" => package.version = value,
-        "Architecture" => package.architecture = value,
-        "Filename" => package.filename = value,
-        "Pre-Depends" => package.pre_depends = value,
-        "Depends" => package.depends = value,
-        "Recommends" => package.recommends = value,
-        "Conflicts" => package.conflicts = value,
-        "Breaks" => package.breaks = value,
-        "Provides" => package.provides = value,
-        "Essential" => package.essential = value == "yes",
-        "Size" => package.size = value.parse().map_err(|_| format!("{:?} is not a size", shortened(value)))?,
-        "SHA256" => {
-            package.sha256 =
-                *value.parse::<minimg_base::digest::Digest>().map_err(|error| error.to_string())?.as_bytes();
-        }
-        "Multi-Arch" => {
-            package.multi_arch = match value {
-                "same" => MultiArch::Same,
-                "foreign" => MultiArch::Foreign,
-                "allowed" => MultiArch::Allowed,
-                _ => MultiArch::No,
+/// A field that is read.
+enum Known {
+    Package,
+    Version,
+    Architecture,
+    Filename,
+    PreDepends,
+    Depends,
+    Recommends,
+    Conflicts,
+    Breaks,
+    Provides,
+    Essential,
+    Size,
+    Sha256,
+    MultiArch,
+    Priority,
+}
+
+impl Known {
+    /// The field of this name, whatever its case. Most names are of no interest; the length and a letter tell quickly.
+    fn of(name: &str) -> Option<Self> {
+        let letter = |at: usize| name.as_bytes().get(at).map(u8::to_ascii_lowercase);
+        let (known, usual) = match (name.len(), letter(0)?) {
+            (7, b'p') => (Self::Package, "Package"),
+            (7, b'v') => (Self::Version, "Version"),
+            (12, b'a') => (Self::Architecture, "Architecture"),
+            (8, b'f') => (Self::Filename, "Filename"),
+            (11, b'p') => (Self::PreDepends, "Pre-Depends"),
+            (7, b'd') => (Self::Depends, "Depends"),
+            (10, b'r') => (Self::Recommends, "Recommends"),
+            (9, b'c') => (Self::Conflicts, "Conflicts"),
+            (6, b'b') => (Self::Breaks, "Breaks"),
+            (8, b'p') if letter(2) == Some(b'o') => (Self::Provides, "Provides"),
+            (8, b'p') => (Self::Priority, "Priority"),
+            (9, b'e') => (Self::Essential, "Essential"),
+            (4, b's') => (Self::Size, "Size"),
+            (6, b's') => (Self::Sha256, "SHA256"),
+            (10, b'm') => (Self::MultiArch, "Multi-Arch"),
+            _ => return None,
+        };
+        name.eq_ignore_ascii_case(usual).then_some(known)
+    }
+
+    fn set<'a>(self, package: &mut Package<'a>, value: &'a str) -> Result<(), String> {
+        match self {
+            Self::Package => package.name = value,
+            Self::Version => package.version = value,
+            Self::Architecture => package.architecture = value,
+            Self::Filename => package.filename = value,
+            Self::PreDepends => package.pre_depends = value,
+            Self::Depends => package.depends = value,
+            Self::Recommends => package.recommends = value,
+            Self::Conflicts => package.conflicts = value,
+            Self::Breaks => package.breaks = value,
+            Self::Provides => package.provides = value,
+            Self::Essential => package.essential = value == "yes",
+            Self::Size => package.size = value.parse().map_err(|_| format!("{:?} is not a size", shortened(value)))?,
+            Self::Sha256 => {
+                package.sha256 =
+                    *value.parse::<minimg_base::digest::Digest>().map_err(|error| error.to_string())?.as_bytes();
+            }
+            Self::MultiArch => {
+                package.multi_arch = match value {
+                    "same" => MultiArch::Same,
+                    "foreign" => MultiArch::Foreign,
+                    "allowed" => MultiArch::Allowed,
+                    _ => MultiArch::No,
+                }
+            }
+            Self::Priority => {
+                let ranks = ["required", "important", "standard", "optional"];
+                package.priority = ranks.iter().position(|rank| *rank == value).map_or(4, |rank| rank as u8);
             }
         }
-        "Priority" => {
-            let ranks = ["required", "important", "standard", "optional"];
-            package.priority = ranks.iter().position(|rank| *rank == value).map_or(4, |rank| rank as u8);
-        }
-        _ => {}
+        Ok(())
     }
-    Ok(())
 }
 
 /// Refuses what could lead out of the archive or break what is written of it.

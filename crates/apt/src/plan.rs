@@ -31,6 +31,8 @@ pub(super) struct Suite {
     pub allow_expired: bool,
     /// Whether it is accepted though it is older than one seen before.
     pub allow_older: bool,
+    /// Whether it is accepted though it calls itself otherwise.
+    pub allow_other_suite: bool,
 }
 
 impl Suite {
@@ -131,6 +133,7 @@ impl Planner<'_> {
                             None => self.allow_expired,
                         },
                         allow_older: self.source.allow_expired,
+                        allow_other_suite: self.source.allow_other_suite,
                     });
                 }
             }
@@ -188,6 +191,7 @@ impl Planner<'_> {
             trusted: false,
             allow_expired: self.allow_expired,
             allow_older: self.source.allow_expired,
+            allow_other_suite: self.source.allow_other_suite,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use super::ahead::with_read_ahead;
 use super::index::Builder;
 use super::packages::{self, PackagesError, Watch};
-use minimg_base::digest::{Digest, Hasher};
+use super::sum::{Sum, SumHasher};
 
 /// The longest decoded index that is read where the Release file does not say how long it is.
 pub(super) const DECODED_LIMIT: u64 = 1 << 30;
@@ -20,14 +20,20 @@ pub(super) struct Read {
     /// Whether all of it came.
     pub drained: io::Result<u64>,
     /// The digest of what came.
-    pub found: Digest,
+    pub found: Sum,
     /// How many bytes came.
     pub size: u64,
 }
 
 /// Reads an index of at most `limit` decoded bytes to the end, whatever it holds. The limit may be lowered meanwhile.
-pub(super) fn read(compressed: impl io::Read + Send, suffix: &str, limit: &AtomicU64, watch: Watch<'_>) -> Read {
-    let mut compressed = Hashed { inner: compressed, hasher: Hasher::default(), size: 0 };
+pub(super) fn read(
+    compressed: impl io::Read + Send,
+    hasher: SumHasher,
+    suffix: &str,
+    limit: &AtomicU64,
+    watch: Watch<'_>,
+) -> Read {
+    let mut compressed = Hashed { inner: compressed, hasher, size: 0 };
     let result = match decoder(suffix, &mut compressed) {
         Ok(text) => with_read_ahead(text, |text| packages::read_watched(text, limit, watch)),
         Err(error) => Err(PackagesError::Io(error)),
@@ -59,7 +65,7 @@ fn decoder<'r, R: io::Read + Send>(
 /// Hashes and counts what is read from it.
 struct Hashed<R> {
     inner: R,
-    hasher: Hasher,
+    hasher: SumHasher,
     size: u64,
 }
 

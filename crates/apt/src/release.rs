@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use minimg_base::digest::Digest;
+use super::sum::Sum;
 use minimg_deb822 as deb822;
 
 /// What a verified `Release` file says.
@@ -14,7 +14,7 @@ pub(super) struct Release {
     pub suite: Option<String>,
     /// The suite's lasting name: `trixie`.
     pub codename: Option<String>,
-    /// When it was made, in seconds since 1970.
+    /// When it was made, in seconds since 1970; 0 where it does not say.
     pub date: i64,
     /// Until when it may be used, in seconds since 1970.
     pub valid_until: Option<i64>,
@@ -29,36 +29,35 @@ pub(super) struct Release {
     /// Whether packages for all architectures have an index of their own and are not in the others.
     pub separate_all: bool,
     /// Length and digest of each `Packages` file, plain and compressed, by its path below the Release file.
-    pub packages: BTreeMap<String, (u64, Digest)>,
+    pub packages: BTreeMap<String, (u64, Sum)>,
 }
 
 impl Release {
-    /// Reads the text of a Release file.
+    /// Reads the text of a Release file. A line that is no field is passed over, as apt does.
     ///
     /// # Errors
     /// In words, what is wrong with it.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8")?;
-        let stanzas = deb822::stanzas(text).map_err(|line| format!("line {line} is not a field"))?;
+        let stanzas = deb822::stanzas_among_other_lines(text);
         let [stanza] = &stanzas[..] else { return Err(format!("it has {} stanzas instead of one", stanzas.len())) };
         let owned = |name| stanza.get(name).map(str::to_owned);
         let yes = |name| stanza.get(name).is_some_and(|value| value.eq_ignore_ascii_case("yes"));
         let words = |name| stanza.words(name).map(str::to_owned).collect::<Vec<_>>();
-        let date = stanza.get("Date").ok_or("it has no Date")?;
         let architectures = words("Architectures");
         let merged_all = stanza.words("No-Support-for-Architecture-all").any(|word| word == "Packages");
         Ok(Self {
             origin: owned("Origin"),
             suite: owned("Suite"),
             codename: owned("Codename"),
-            date: parse_date(date)?,
+            date: stanza.get("Date").map(parse_date).transpose()?.unwrap_or_default(),
             valid_until: stanza.get("Valid-Until").map(parse_date).transpose()?,
             by_hash: yes("Acquire-By-Hash"),
             not_automatic: yes("NotAutomatic"),
             separate_all: architectures.iter().any(|name| name == "all") && !merged_all,
             architectures,
             components: words("Components"),
-            packages: packages(stanza.get("SHA256").ok_or("it has no SHA256 list")?)?,
+            packages: packages(stanza.get("SHA256"), stanza.get("SHA512"))?,
         })
     }
 
@@ -67,6 +66,13 @@ impl Release {
         let names = [&self.codename, &self.suite];
         let mut names = names.into_iter().flatten().peekable();
         wanted.ends_with('/') || names.peek().is_none() || names.any(|name| name == wanted)
+    }
+
+    /// Whether a component has packages for all architectures, and none for single ones.
+    pub(super) fn has_only_all(&self, component: &str) -> bool {
+        let prefix = format!("{component}/binary-");
+        let mut architectures = self.packages.keys().filter_map(|path| path.strip_prefix(&prefix)).peekable();
+        architectures.peek().is_some() && architectures.all(|rest| rest.starts_with("all/"))
     }
 
     /// What it calls itself: `Debian trixie-security`.
@@ -79,26 +85,45 @@ impl Release {
     }
 }
 
-/// The lines `DIGEST SIZE PATH` of the files named `Packages`.
-fn packages(list: &str) -> Result<BTreeMap<String, (u64, Digest)>, String> {
+/// The files named `Packages` of both lists. What has a SHA-256 digest is known by that.
+fn packages(sha256: Option<&str>, sha512: Option<&str>) -> Result<BTreeMap<String, (u64, Sum)>, String> {
+    if sha256.or(sha512).is_none() {
+        return Err("it has neither a SHA256 nor a SHA512 list".to_owned());
+    }
     let mut files = BTreeMap::new();
-    for line in list.lines() {
+    add_packages(sha512, &mut files, |digest| digest.parse().map(Sum::Sha512))?;
+    add_packages(sha256, &mut files, |digest| {
+        digest.parse().map(Sum::Sha256).map_err(|error: minimg_base::digest::DigestError| error.to_string())
+    })?;
+    Ok(files)
+}
+
+/// The lines `DIGEST SIZE PATH` of a list.
+fn add_packages(
+    list: Option<&str>,
+    files: &mut BTreeMap<String, (u64, Sum)>,
+    parse: impl Fn(&str) -> Result<Sum, String>,
+) -> Result<(), String> {
+    for line in list.unwrap_or_default().lines() {
         let mut words = line.split_ascii_whitespace();
         let (Some(digest), Some(size), Some(path)) = (words.next(), words.next(), words.next()) else { continue };
         let name = path.rsplit('/').next().unwrap_or_default();
         if name == "Packages" || name.starts_with("Packages.") {
-            let digest = digest.parse().map_err(|error| format!("{path}: {error}"))?;
+            let digest = parse(digest).map_err(|error| format!("{path}: {error}"))?;
             let size = size.parse().map_err(|_| format!("{path}: {size:?} is not a size"))?;
             files.insert(path.to_owned(), (size, digest));
         }
     }
-    Ok(files)
+    Ok(())
 }
 
-/// A date such as `Sat, 12 Sep 2026 07:55:41 UTC`, in seconds since 1970.
+/// A date such as `Sat, 12 Sep 2026 07:55:41 UTC`, in seconds since 1970. The hour may have one digit.
 fn parse_date(text: &str) -> Result<i64, String> {
-    let numeric = text.trim().strip_suffix("UTC").map(|date| format!("{date}+0000"));
-    let parsed = jiff::fmt::rfc2822::parse(numeric.as_deref().unwrap_or(text.trim()));
+    let two_digits = |word: &str| if word.find(':') == Some(1) { format!("0{word}") } else { word.to_owned() };
+    let words: Vec<String> = text.split_ascii_whitespace().map(two_digits).collect();
+    let words = words.join(" ");
+    let numeric = words.strip_suffix("UTC").map(|date| format!("{date}+0000"));
+    let parsed = jiff::fmt::rfc2822::parse(numeric.as_deref().unwrap_or(&words));
     parsed.map(|date| date.timestamp().as_second()).map_err(|error| format!("{text:?} is not a date: {error}"))
 }
 
@@ -137,17 +162,59 @@ mod tests {
     fn what_is_malformed_is_refused() {
         for (from, to, message) in [
             ("Date: Sat, ", "Date: Foo, ", "is not a date"),
-            ("Date: Sat, 12 Sep 2026 07:55:41 UTC\n", "", "has no Date"),
-            ("SHA256:", "SHA1:", "has no SHA256"),
+            ("Date: Sat, 12 Sep 2026 07:55:41 UTC", "Date:", "is not a date"),
+            ("SHA256:", "SHA1:", "has neither a SHA256 nor a SHA512 list"),
+            ("SHA256:", "SHA512:", "is not a SHA-512 digest"),
             ("b855   17", "b85   17", "is not a SHA-256 digest"),
             ("  17 ", "  -1 ", "is not a size"),
-            ("Codename: ", "Codename ", "line 3 is not a field"),
             ("Codename: ", "\nCodename: ", "has 2 stanzas"),
         ] {
             assert!(TEXT.contains(from), "{from}");
             let error = Release::parse(TEXT.replacen(from, to, 1).as_bytes()).unwrap_err();
             assert!(error.contains(message), "{error}");
         }
+    }
+
+    /// Ways that apt takes too.
+    #[test]
+    fn other_ways_to_say_the_same() {
+        let good = Release::parse(TEXT.as_bytes()).unwrap();
+        for (from, to) in [
+            ("\n", "\r\n"),
+            ("Date: Sat, 12", "DATE:   Sat,  12"),
+            ("Acquire-By-Hash: yes", "acquire-by-hash: YES"),
+            ("SHA256:", "Sha256:"),
+            ("MD5Sum:", "stray line\nMD5Sum:"),
+            ("MD5Sum:\n", "MD5Sum:\n<<<<<<< a merge\n"),
+            (" 07:55:41 UTC\nValid", " 7:55:41 UTC\nValid"),
+            ("07:55:41 UTC", "07:55:41 +0000"),
+        ] {
+            assert!(TEXT.contains(from), "{from}");
+            assert_eq!(Release::parse(TEXT.replace(from, to).as_bytes()).as_ref(), Ok(&good), "{to}");
+        }
+        let undated = TEXT.replace("Date: Sat, 12 Sep 2026 07:55:41 UTC\n", "");
+        assert_eq!(Release::parse(undated.as_bytes()), Ok(Release { date: 0, ..good }));
+    }
+
+    #[test]
+    fn a_list_of_sha_512_digests_is_enough() {
+        let digest = "ab".repeat(64);
+        let list =
+            format!("SHA512:\n {digest} 5 main/binary-amd64/Packages.xz\n {digest} 6 main/binary-amd64/Packages\n");
+        let both = Release::parse(format!("{TEXT}{list}").as_bytes()).unwrap().packages;
+        let alone =
+            Release::parse(TEXT.replace("SHA256:", "SHA1:").replace("MD5Sum:", &format!("{list}MD5Sum:")).as_bytes());
+        let told = |packages: &BTreeMap<String, (u64, Sum)>| -> Vec<String> {
+            packages.iter().map(|(path, (size, sum))| format!("{path} {size} {}", &sum.to_string()[..9])).collect()
+        };
+        assert_eq!(
+            told(&both),
+            ["main/binary-amd64/Packages 6 sha512:ab", "main/binary-amd64/Packages.xz 17 sha256:e3"]
+        );
+        assert_eq!(
+            told(&alone.unwrap().packages),
+            ["main/binary-amd64/Packages 6 sha512:ab", "main/binary-amd64/Packages.xz 5 sha512:ab"]
+        );
     }
 
     proptest::proptest! {

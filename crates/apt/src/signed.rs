@@ -137,13 +137,16 @@ impl Reader<'_> {
         };
         match (checked, signed) {
             (Err(reason), Signed::Detached { text, .. }) if self.suite.trusted => {
-                let warning = format!("{url} is used although {reason}, as its source entry allows");
-                self.context.reporter.event(Event::Warning(&warning));
+                self.warn(&format!("{url} is used although {reason}, as its source entry allows"));
                 Ok(text.clone())
             }
             (Err(reason), _) => Err(ArchiveError::Signature { url: url.to_owned(), reason }),
             (Ok(text), _) => Ok(text),
         }
+    }
+
+    fn warn(&self, text: &str) {
+        self.context.reporter.event(Event::Warning(text));
     }
 
     /// Reads a verified text and checks that it is the one that was asked for, of our time, and not older than `seen`.
@@ -153,7 +156,17 @@ impl Reader<'_> {
         if !release.is_suite(&self.suite.name) {
             let names = [release.codename.as_deref(), release.suite.as_deref()];
             let found = names.into_iter().flatten().collect::<Vec<_>>().join(", ");
-            return Err(ArchiveError::WrongSuite { url: url(), found, wanted: self.suite.name.clone() });
+            let wanted = self.suite.name.clone();
+            if !self.suite.allow_other_suite {
+                return Err(ArchiveError::WrongSuite { url: url(), found, wanted });
+            }
+            self.warn(&format!(
+                "{} is the index of {found} instead of {wanted}, and is used as --allow-other-suite says",
+                url()
+            ));
+        }
+        if release.date == 0 {
+            self.warn(&format!("{} has no date, so nobody would notice an older one in its place", url()));
         }
         if let Some(until) = release.valid_until.filter(|until| !self.suite.allow_expired && *until < self.now) {
             return Err(ArchiveError::Expired { url: url(), until: rfc3339(until) });

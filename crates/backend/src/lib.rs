@@ -85,6 +85,9 @@ pub struct Source {
     pub exclude: Vec<String>,
     /// Whether to accept an expired Release file.
     pub allow_expired: bool,
+    /// Whether to accept a Release file that names another suite. Not written when it is not set, so that it changes no digest of a request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_other_suite: bool,
     /// Settings for a single backend, under its name.
     pub options: BTreeMap<String, toml::Value>,
     /// The directory of the file that says so, at which relative paths in the options start; it is not part of what is asked.

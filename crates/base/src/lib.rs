@@ -15,6 +15,7 @@ pub mod cancel;
 pub mod digest;
 pub mod error;
 pub mod interrupt;
+pub mod partial;
 pub mod report;
 pub mod suggest;
 pub mod sync;

@@ -15,5 +15,5 @@ mod stanza;
 mod version;
 
 pub use control::{Control, ControlError, Relation};
-pub use stanza::{Field, Stanza, stanzas};
+pub use stanza::{Field, Stanza, stanzas, stanzas_among_other_lines};
 pub use version::compare;

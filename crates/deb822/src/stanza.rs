@@ -38,6 +38,19 @@ impl Stanza<'_> {
 /// # Errors
 /// The number of the first line that is neither a field, a continuation, a comment nor empty.
 pub fn stanzas(text: &str) -> Result<Vec<Stanza<'_>>, usize> {
+    let mut first = None;
+    let stanzas = split(text, |line| {
+        first.get_or_insert(line);
+    });
+    first.map_or(Ok(stanzas), Err)
+}
+
+/// Splits a text into stanzas like [`stanzas`], and passes over lines that are none of these, as apt does with files of archives.
+pub fn stanzas_among_other_lines(text: &str) -> Vec<Stanza<'_>> {
+    split(text, |_| ())
+}
+
+fn split<'a>(text: &'a str, mut stray: impl FnMut(usize)) -> Vec<Stanza<'a>> {
     let mut stanzas = Vec::new();
     let mut stanza = Stanza::default();
     for (index, line) in text.lines().enumerate() {
@@ -45,20 +58,25 @@ pub fn stanzas(text: &str) -> Result<Vec<Stanza<'_>>, usize> {
         if line.trim().is_empty() {
             finish(&mut stanza, &mut stanzas);
         } else if line.starts_with([' ', '\t']) {
-            let field = stanza.fields.last_mut().ok_or(line_number)?;
-            let value = field.value.to_mut();
-            value.push('\n');
-            value.push_str(line.get(1..).unwrap_or_default());
-        } else if !line.starts_with('#') {
-            let (name, value) = line.split_once(':').ok_or(line_number)?;
-            if name.is_empty() || name.contains(char::is_whitespace) {
-                return Err(line_number);
+            match stanza.fields.last_mut() {
+                Some(field) => {
+                    let value = field.value.to_mut();
+                    value.push('\n');
+                    value.push_str(line.get(1..).unwrap_or_default());
+                }
+                None => stray(line_number),
             }
-            stanza.fields.push(Field { name, value: Cow::Borrowed(value.trim()), line: line_number });
+        } else if !line.starts_with('#') {
+            match line.split_once(':') {
+                Some((name, value)) if !name.is_empty() && !name.contains(char::is_whitespace) => {
+                    stanza.fields.push(Field { name, value: Cow::Borrowed(value.trim()), line: line_number });
+                }
+                _ => stray(line_number),
+            }
         }
     }
     finish(&mut stanza, &mut stanzas);
-    Ok(stanzas)
+    stanzas
 }
 
 fn finish<'a>(stanza: &mut Stanza<'a>, stanzas: &mut Vec<Stanza<'a>>) {
@@ -88,6 +106,14 @@ mod tests {
         {
             assert_eq!(stanzas(text), Err(line), "{text:?}");
         }
+    }
+
+    #[test]
+    fn other_lines_are_passed_over() {
+        let text = " of nothing\nstray\nA: b\n c\nalso stray\n d\nname with blank: e\nF: g\n";
+        let stanzas = stanzas_among_other_lines(text);
+        let fields: Vec<_> = stanzas[0].fields.iter().map(|field| (field.name, &*field.value)).collect();
+        assert_eq!((stanzas.len(), fields), (1, vec![("A", "b\nc\nd"), ("F", "g")]));
     }
 
     proptest::proptest! {

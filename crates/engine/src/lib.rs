@@ -200,28 +200,38 @@ impl Engine {
         let remains = Remains::new(self, &bare);
         let take_out = remains.clone();
         let _guard = interrupt::register(Leftover::Elsewhere(Box::new(move || take_out.take_out())));
-        let built = || {
+        let built = || -> Result<String> {
             self.run(&import, Some(rootfs), store)?;
-            self.build_from(image, &dockerfile, store)?;
+            let id = self.build_from(image, &dockerfile, store)?;
+            let found = self.inspect(&id, "{{.Os}}/{{.Architecture}}", store)?;
+            let expected = format!("{}/{}", image.platform.os, image.platform.architecture);
+            self.compare(&image.reference, expected, found)?;
+            // Only now: the name may be that of an image that would be lost for a wrong one.
+            self.tag(&id, &image.reference, store)?;
             // The name was only for the builder; the image stays as what the new one was made from.
-            self.run(&[self.kind.untag, &[&bare]].concat(), None, store)
+            self.run(&[self.kind.untag, &[&bare]].concat(), None, store)?;
+            Ok(id)
         };
-        built().inspect_err(|_| remains.take_out())?;
-        let found = self.inspect(&image.reference, "{{.Os}}/{{.Architecture}} {{.Id}}", store)?;
-        let (platform, id) = found.split_once(' ').unwrap_or_default();
-        let expected = format!("{}/{}", image.platform.os, image.platform.architecture);
-        self.compare(&image.reference, expected, platform.to_owned())?;
-        let id = format!("sha256:{}", id.trim_start_matches("sha256:"));
+        let id = built().inspect_err(|_| remains.take_out())?;
         Ok(Imported { reference: image.reference.clone(), id })
     }
 
+    /// Gives an image that the engine has, by its name or id, another name.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached, or has no such image.
+    pub fn tag(&self, image: &str, name: &str, store: &Store) -> Result<()> {
+        self.run(&["tag", image, name], None, store).map(drop)
+    }
+
+    /// The id of what a Dockerfile makes, which has no name yet.
     fn build_from(&self, image: &Image, dockerfile: &str, store: &Store) -> Result<String> {
         let dockerfile =
             self.scratch(store, |out| Ok(out.write_all(dockerfile.as_bytes()).map_err(export::ExportError::Write)?))?;
         let options = (self.kind.build)(image);
-        let steps = ["--no-cache", "--force-rm", "--tag", &image.reference, "-"];
-        let build = [&["build"], &words(&options)[..], &steps].concat();
-        self.run(&build, Some(dockerfile), store)
+        let build = [&["build"], &words(&options)[..], &["--no-cache", "--force-rm", "--quiet", "-"]].concat();
+        let id = self.run(&build, Some(dockerfile), store)?;
+        Ok(format!("sha256:{}", id.trim().trim_start_matches("sha256:")))
     }
 
     fn compare(&self, reference: &str, expected: String, found: String) -> Result<Imported> {

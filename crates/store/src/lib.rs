@@ -5,7 +5,11 @@
 //! Both are written to `tmp/` and renamed into place, so a reader sees a whole one or none; both are checked when they are read, and one
 //! that does not fit its name is dropped and counts as absent. Nothing in the store is needed: all of it can be fetched or made again.
 //!
-//! Several processes may use one store. They agree by file locks, which the kernel releases when a process dies.
+//! Several processes may use one store. They agree by file locks, which the kernel releases when a process dies. What a living process may have
+//! used is not pruned.
+//!
+//! Checksums find damage, not malice: whoever may write to the store decides what is in the images that are built from it. Files get the
+//! permissions that the umask leaves, so that a group may share a store if its members trust one another.
 //!
 //! ```
 //! use minimg_store::Store;
@@ -24,6 +28,7 @@
 
 mod entry;
 mod housekeeping;
+mod lease;
 mod lock;
 mod writer;
 
@@ -34,7 +39,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use housekeeping::{Problem, Usage, UsageOf};
+pub use housekeeping::{Problem, Pruned, Usage, UsageOf};
 pub use lock::LockGuard;
 pub use writer::BlobWriter;
 
@@ -49,6 +54,8 @@ const LAYOUT: &str = "v1";
 #[derive(Debug, Clone)]
 pub struct Store {
     root: Arc<Path>,
+    /// Held until the last clone is dropped.
+    _lease: Option<Arc<lease::Lease>>,
 }
 
 /// An error of the store. That something is absent or was damaged is not an error.
@@ -91,24 +98,23 @@ impl Store {
     /// When the directory cannot be made or written to.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let root = std::path::absolute(directory).map_err(|e| io_error(directory, e))?.join(LAYOUT);
-        let store = Self { root: root.into() };
+        let store = Self { root: root.into(), _lease: None };
         if !store.temporary().is_dir() {
-            for directory in
-                [store.root.join("blobs"), store.root.join("entries"), store.root.join("locks"), store.temporary()]
-            {
+            for directory in ["blobs", "entries", "locks", "tmp"].map(|name| store.root.join(name)) {
                 fs::create_dir_all(&directory).map_err(|e| io_error(&directory, e))?;
             }
         }
-        Ok(store)
+        let lease = store.take_lease().map(Arc::new);
+        Ok(Self { _lease: lease, ..store })
     }
 
-    /// The store below `directory`, if there is one; creates nothing.
+    /// The store below `directory`, if there is one, to look after it: it creates nothing, and others may prune what this process uses.
     ///
     /// # Errors
     /// When the working directory, to which a relative name refers, is gone.
     pub fn existing(directory: &Path) -> Result<Option<Self>, StoreError> {
         let root = std::path::absolute(directory).map_err(|e| io_error(directory, e))?.join(LAYOUT);
-        let store = Self { root: root.into() };
+        let store = Self { root: root.into(), _lease: None };
         Ok(store.temporary().is_dir().then_some(store))
     }
 
@@ -125,7 +131,9 @@ impl Store {
 
     /// Whether a blob of this name and length is there; its content is not checked. `None` accepts any length.
     pub fn has_blob(&self, digest: &Digest, size: Option<u64>) -> bool {
-        fs::metadata(self.blob_path(digest)).is_ok_and(|meta| size.is_none_or(|size| size == meta.len()))
+        let path = self.blob_path(digest);
+        self.touch(&path);
+        fs::metadata(path).is_ok_and(|meta| size.is_none_or(|size| size == meta.len()))
     }
 
     /// A blob whose content was checked against its name; a damaged one is dropped and `None` returned.
@@ -134,6 +142,7 @@ impl Store {
     /// If it exists but cannot be read.
     pub fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
         let path = self.blob_path(digest);
+        self.touch(&path);
         let bytes = match map_file(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -143,7 +152,6 @@ impl Store {
             self.drop_damaged(&path)?;
             return Ok(None);
         }
-        touch(&path);
         Ok(Some(bytes))
     }
 
@@ -153,6 +161,7 @@ impl Store {
     /// If it exists but cannot be read.
     pub fn open_blob(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
         let path = self.blob_path(digest);
+        self.touch(&path);
         let mut file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -164,7 +173,6 @@ impl Store {
             return Ok(None);
         }
         io::Seek::rewind(&mut file).map_err(|e| io_error(&path, e))?;
-        touch(&path);
         Ok(Some(file))
     }
 
@@ -174,11 +182,9 @@ impl Store {
     /// If it exists but cannot be opened.
     pub fn open_blob_in_parts(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
         let path = self.blob_path(digest);
+        self.touch(&path);
         match File::open(&path) {
-            Ok(file) => {
-                touch(&path);
-                Ok(Some(file))
-            }
+            Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(io_error(&path, error)),
         }
@@ -246,18 +252,6 @@ impl Store {
 
 fn io_error(path: &Path, source: io::Error) -> StoreError {
     StoreError::Io { path: path.to_owned(), source }
-}
-
-/// Notes that something was used, for [`Store::prune`]. It is only a hint, so a store that cannot be written to is not a failure.
-fn touch(path: &Path) {
-    let now = std::time::SystemTime::now();
-    let recent = |meta: fs::Metadata| meta.modified().ok().and_then(|then| now.duration_since(then).ok());
-    let hour = std::time::Duration::from_secs(3600);
-    if fs::metadata(path).ok().and_then(recent).is_some_and(|age| age > hour)
-        && let Ok(file) = File::open(path)
-    {
-        let _ = file.set_modified(now);
-    }
 }
 
 #[cfg(test)]

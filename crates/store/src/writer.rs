@@ -1,7 +1,9 @@
 //! Writing a blob: to a temporary file, hashed on the way, then renamed to its name.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 use tempfile::NamedTempFile;
 
@@ -68,17 +70,26 @@ impl Write for BlobWriter {
 
 impl Store {
     pub(super) fn named_temporary(&self) -> Result<(NamedTempFile, Guard), StoreError> {
-        let directory = self.temporary();
-        let make =
-            || tempfile::Builder::new().prefix("new-").tempfile_in(&directory).map_err(|e| io_error(&directory, e));
-        let (file, guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
-        // Held while this process lives: what nobody holds in `tmp/` was left by a process that was killed, and may be swept.
-        file.as_file().lock().map_err(|e| io_error(file.path(), e))?;
-        Ok((file, guard))
+        self.temporary_in(&self.temporary())
+    }
+
+    /// A new file, locked while this process lives: what nobody holds was left by a process that was killed, and may be swept.
+    pub(super) fn temporary_in(&self, directory: &Path) -> Result<(NamedTempFile, Guard), StoreError> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("new-").permissions(Permissions::from_mode(0o666));
+        loop {
+            let make = || builder.tempfile_in(directory).map_err(|e| io_error(directory, e));
+            let (file, guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
+            let locked = file.as_file().lock().and_then(|()| file.as_file().metadata());
+            // Before it was locked, it may have been swept.
+            if locked.map_err(|e| io_error(file.path(), e))?.nlink() > 0 {
+                return Ok((file, guard));
+            }
+        }
     }
 
     /// Renames a finished file into place. Another process may have been faster: its file is as good.
-    pub(super) fn publish(&self, file: NamedTempFile, path: &std::path::Path) -> Result<(), StoreError> {
+    pub(super) fn publish(&self, file: NamedTempFile, path: &Path) -> Result<(), StoreError> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(|e| io_error(directory, e))?;
         }

@@ -97,6 +97,22 @@ mod tests {
     }
 
     #[test]
+    fn calls_in_loops_and_through_variables() {
+        let script = "dir=/usr/lib/jvm/x\nprio=2111\ntools='java keytool'\nfor i in $tools jexec; do\n  update-alternatives \\\n    --install /usr/bin/$i $i $dir/bin/$i $prio\ndone\nALT=\"/usr/bin/w w /usr/bin/w.procps 10\"\nupdate-alternatives --install $ALT";
+        let told: Vec<_> = read(script)
+            .into_iter()
+            .map(|choice| choice.map(|choice| format!("{} {} {}", choice.link, choice.path, choice.priority)))
+            .collect();
+        let expected = [
+            "/usr/bin/java /usr/lib/jvm/x/bin/java 2111",
+            "/usr/bin/keytool /usr/lib/jvm/x/bin/keytool 2111",
+            "/usr/bin/jexec /usr/lib/jvm/x/bin/jexec 2111",
+            "/usr/bin/w /usr/bin/w.procps 10",
+        ];
+        assert_eq!(told, expected.map(|line| Ok(line.to_owned())));
+    }
+
+    #[test]
     fn the_highest_priority_wins() {
         let choice = |path: &str, priority| Choice {
             link: "/e".into(),

@@ -1,7 +1,7 @@
 //! Reads the commands of a maintainer script that are certain without running it: words that are literal, or variables that the
-//! script sets to one literal. It is not a shell; what it does not know it leaves unknown.
+//! script sets to one literal, or that a loop over such words sets. It is not a shell; what it does not know it leaves unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A simple command of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,26 +59,45 @@ impl Command {
 /// The commands of a script in their order, in whatever branch they are.
 pub(super) fn commands(script: &str) -> Vec<Command> {
     let lines = without_here_documents(script);
-    let mut reader = Reader { variables: assigned(&lines), ..Reader::default() };
+    // What a variable is can be told when all of the script was read.
+    let mut first = Reader::default();
+    first.read(&lines);
+    let mut reader = Reader { variables: first.variables, assigned: first.assigned, ..Reader::default() };
     reader.read(&lines);
     reader.commands
 }
 
-/// The variables that have one literal value in all of the script; the value of others is not known.
-fn assigned(script: &str) -> BTreeMap<String, Option<String>> {
-    let mut first = Reader::default();
-    first.read(script);
-    first.variables
-}
-
 const KEYWORDS: [&str; 11] = ["if", "then", "else", "elif", "fi", "while", "until", "do", "done", "!", "{"];
 
+/// How many bytes may be read again for the turns of loops. Beyond that, the variable of a loop is not known.
+const READ_AGAIN: usize = 16 << 20;
+
 #[derive(Default)]
-struct Reader {
+struct Reader<'s> {
+    /// Those with a value have this literal value in all of the script.
     variables: BTreeMap<String, Option<String>>,
+    /// The names that something else than a loop sets.
+    assigned: BTreeSet<String>,
     commands: Vec<Command>,
     words: Vec<Word>,
     branches: Vec<Branch>,
+    loops: Vec<Loop<'s>>,
+    /// How many bytes the turns of loops take at most, so far.
+    read_again: usize,
+}
+
+/// A loop that is open.
+struct Loop<'s> {
+    /// What a `for` sets.
+    variable: Option<String>,
+    /// Its value in this turn, if that is known.
+    value: Option<String>,
+    /// The values of the next turns.
+    next: std::vec::IntoIter<String>,
+    /// The script from the body on.
+    body: &'s str,
+    /// How many branches were open before it.
+    branches: usize,
 }
 
 /// An `if` that is open.
@@ -88,15 +107,15 @@ struct Branch {
     only_on_upgrade: bool,
 }
 
-impl Reader {
-    fn read(&mut self, script: &str) {
+impl<'s> Reader<'s> {
+    fn read(&mut self, script: &'s str) {
         let mut rest = script;
         while let Some(next) = rest.chars().next() {
             match next {
                 ' ' | '\t' => rest = &rest[1..],
                 '\n' | ';' | '&' | '|' | '(' | ')' => {
-                    self.end_command();
                     rest = &rest[1..];
+                    self.end_command(rest);
                 }
                 '#' => rest = rest.find('\n').map_or("", |end| &rest[end..]),
                 '\\' if rest[1..].starts_with('\n') => rest = &rest[2..],
@@ -107,25 +126,38 @@ impl Reader {
                         continue;
                     }
                     let (word, length) = self.word(rest);
-                    self.push(word, &rest[..length]);
+                    let raw = &rest[..length];
                     rest = &rest[length..];
+                    if self.words.is_empty() && raw == "done" {
+                        rest = self.end_turn().unwrap_or(rest);
+                    } else {
+                        self.push(word, raw, rest);
+                    }
                 }
             }
         }
-        self.end_command();
+        self.end_command("");
     }
 
-    /// Takes a word; a keyword where a command may begin ends what was before it.
-    fn push(&mut self, word: Word, raw: &str) {
+    /// Takes a word, or the words that an unquoted variable stands for; a keyword where a command may begin ends what was before it.
+    fn push(&mut self, word: Word, raw: &str, rest: &'s str) {
         if self.words.is_empty() && KEYWORDS.contains(&raw) {
-            self.keyword(raw);
-        } else {
-            self.words.push(word);
+            self.keyword(raw, rest);
+            return;
+        }
+        match &word {
+            Word::Known(value)
+                if raw.contains('$') && !raw.contains(['"', '\'', '\\']) && assignment(raw).is_none() =>
+            {
+                self.words.extend(value.split_whitespace().map(|word| Word::Known(word.to_owned())));
+            }
+            _ => self.words.push(word),
         }
     }
 
-    fn keyword(&mut self, keyword: &str) {
+    fn keyword(&mut self, keyword: &str, rest: &'s str) {
         match keyword {
+            "while" | "until" => self.begin_loop(None, Vec::new(), rest),
             "if" => self.branches.push(Branch { in_condition: true, only_on_upgrade: false }),
             "fi" => drop(self.branches.pop()),
             _ => {
@@ -140,7 +172,33 @@ impl Reader {
         }
     }
 
-    fn end_command(&mut self) {
+    /// Opens a loop whose body is at the beginning of `rest`, or later in it; of a `for` with its variable and what that is in each turn.
+    fn begin_loop(&mut self, variable: Option<String>, values: Vec<String>, rest: &'s str) {
+        // Who leaves a loop early does not come to all values.
+        let body = rest.find("done").map_or(rest, |end| &rest[..end]);
+        let length = rest.len().saturating_mul(values.len());
+        let is_known = self.read_again.saturating_add(length) <= READ_AGAIN
+            && !body.contains("break")
+            && variable.as_ref().is_some_and(|name| !self.assigned.contains(name));
+        self.read_again += if is_known { length } else { 0 };
+        let mut next = if is_known { values } else { Vec::new() }.into_iter();
+        let (value, branches) = (next.next(), self.branches.len());
+        self.loops.push(Loop { variable, value, next, body: rest, branches });
+    }
+
+    /// At the end of a loop's body: where the script goes on if there is another turn.
+    fn end_turn(&mut self) -> Option<&'s str> {
+        let open = self.loops.last_mut()?;
+        self.branches.truncate(open.branches);
+        open.value = open.next.next();
+        if open.value.is_some() {
+            return Some(open.body);
+        }
+        self.loops.pop();
+        None
+    }
+
+    fn end_command(&mut self, rest: &'s str) {
         let words = std::mem::take(&mut self.words);
         if words.is_empty() {
             return;
@@ -148,24 +206,28 @@ impl Reader {
         if let Some(branch) = self.branches.last_mut().filter(|branch| branch.in_condition) {
             branch.only_on_upgrade |= asks_for_upgrade(&words);
         }
-        self.assign(&words);
+        self.assign(&words, rest);
         let only_on_upgrade = self.branches.iter().any(|branch| branch.only_on_upgrade && !branch.in_condition);
         self.commands.push(Command { words, only_on_upgrade });
     }
 
-    /// Notes what a command does to variables.
-    fn assign(&mut self, words: &[Word]) {
+    /// Notes what a command does to variables; `rest` is what follows it.
+    fn assign(&mut self, words: &[Word], rest: &'s str) {
         let declares = ["export", "local", "readonly"].iter().any(|name| words[0].shown() == *name);
         if words[0].shown() == "for"
             && let Some(variable) = words.get(1)
         {
-            self.variables.insert(variable.shown().to_owned(), None);
+            let name = variable.shown().to_owned();
+            self.variables.insert(name.clone(), None);
+            let values = match &words[2..] {
+                [first, values @ ..] if first.shown() == "in" => literals(values).unwrap_or_default(),
+                _ => Vec::new(),
+            };
+            self.begin_loop(Some(name), values, rest);
         }
         for word in &words[usize::from(declares)..] {
-            let Some((name, value)) = word.shown().split_once('=') else { break };
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-                break;
-            }
+            let Some((name, value)) = assignment(word.shown()) else { break };
+            self.assigned.insert(name.to_owned());
             let value = word.known().map(|_| value.to_owned());
             let known = self.variables.entry(name.to_owned()).or_insert_with(|| value.clone());
             if *known != value {
@@ -243,8 +305,22 @@ impl Reader {
         if name == "DPKG_ROOT" || name == "DPKG_ROOT:-" {
             return (Some(String::new()), length);
         }
-        (self.variables.get(name).cloned().flatten(), length)
+        let of_loop = self.loops.iter().rev().find(|open| open.variable.as_deref() == Some(name));
+        let value = of_loop.map_or_else(|| self.variables.get(name).cloned().flatten(), |open| open.value.clone());
+        (value, length)
     }
+}
+
+/// The name and the value of an assignment.
+fn assignment(word: &str) -> Option<(&str, &str)> {
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    word.split_once('=').filter(|(name, _)| is_name(name))
+}
+
+/// The words if they are all known, and none of them stands for the names of files.
+fn literals(words: &[Word]) -> Option<Vec<String>> {
+    let literal = |word: &Word| word.known().filter(|word| !word.contains(['*', '?', '['])).map(str::to_owned);
+    words.iter().map(literal).collect()
 }
 
 /// The length of a redirection such as `2>&` or `>>` at the beginning of `text`, without what it leads to.
@@ -323,7 +399,7 @@ mod tests {
             ("a $(b $(c)) `d`", &["? a $(b $(c)) `d`"]),
             ("a \\\n  b # c\nd;e&&f||g", &["a b", "d", "e", "f", "g"]),
             ("if a; then b; else c; fi", &["a", "b", "c"]),
-            ("for x in a b; do c $x; done", &["for x in a b", "? c $x"]),
+            ("for x in a b; do c $x; done; d $x", &["for x in a b", "c a", "c b", "? d $x"]),
             ("a <<EOF\nupdate-alternatives\nEOF\nb", &["a", "b"]),
             ("cp \"$DPKG_ROOT/a\" ${DPKG_ROOT:-}/b", &["cp /a /b"]),
             ("case \"$1\" in\nconfigure)\n a\n;;\nesac", &["? case $1 in", "configure", "a", "esac"]),
@@ -331,6 +407,43 @@ mod tests {
         for (script, expected) in cases {
             assert_eq!(shown(script), expected, "{script}");
         }
+    }
+
+    #[test]
+    fn loops_over_literal_words() {
+        let cases: [(&str, &[&str]); 12] = [
+            (
+                "L=\"a b\"\nfor x in $L c\ndo\n d \"$x\" /${x}.1\ndone",
+                &["L=a b", "for x in a b c", "d a /a.1", "d b /b.1", "d c /c.1"],
+            ),
+            (
+                "for x in a b; do for y in 1 2; do c $x$y; done; d $x; done",
+                &["for x in a b", "for y in 1 2", "c a1", "c a2", "d a", "for y in 1 2", "c b1", "c b2", "d b"],
+            ),
+            ("for x in a b; do while c; do d $x; done; done; e", &["for x in a b", "c", "d a", "c", "d b", "e"]),
+            ("for x in a b; do if c; then d $x; fi; done", &["for x in a b", "c", "d a", "c", "d b"]),
+            ("for x in \"a b\" ''; do c \"$x\"; done", &["for x in a b ", "c a b", "c "]),
+            ("A='1 2'\nB=$A\nc $B \"$B\" x$A", &["A=1 2", "B=1 2", "c 1 2 1 2 x1 2"]),
+            // What is not certain stays unknown, and is read once.
+            ("for x in /a/*; do c $x; done", &["? for x in /a/*", "? c $x"]),
+            ("for x in $(a) b; do c $x; done", &["? for x in $(a) b", "? c $x"]),
+            ("for x; do c $x; done", &["for x", "? c $x"]),
+            ("for x in a b; do x=c; d $x; done", &["for x in a b", "x=c", "? d $x"]),
+            ("for x in a b; do c $x && break; done", &["for x in a b", "? c $x", "break"]),
+            ("for x in a b; do c $x", &["for x in a b", "c a"]),
+        ];
+        for (script, expected) in cases {
+            assert_eq!(shown(script), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn many_turns_are_not_followed() {
+        let words = "w ".repeat(300);
+        let script = format!("{}b; {}", format!("for x in {words}; do ").repeat(9), "done; ".repeat(9));
+        let commands = commands(&script);
+        assert!(commands.len() < 1_000_000, "{}", commands.len());
+        assert!(commands.iter().any(|command| command.shown() == "b"));
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub use output::{Output, Target, parse_output};
 pub use place::{Destination, Sum};
 pub use rootfs::write_to as write_rootfs;
 
+use std::fs::File;
+use std::os::fd::AsFd;
+
 use crate::image::Image;
 use minimg_base::digest::Digest;
 use minimg_base::error::Result;
@@ -85,7 +88,11 @@ pub struct Written {
 pub fn export(images: &[Image], output: &Output, store: &Store) -> Result<Written> {
     let Sum { size, digest } = match &output.target {
         Target::Path(path) => write(images, output.format, Destination::Path(path), store)?,
-        Target::Stdout => write(images, output.format, Destination::Stream(&mut std::io::stdout().lock()), store)?,
+        Target::Stdout => {
+            // Not by way of the library's buffer, which cuts at line ends.
+            let stdout = std::io::stdout().as_fd().try_clone_to_owned().map_err(ExportError::Write)?;
+            write(images, output.format, Destination::Stream(&mut File::from(stdout)), store)?
+        }
     };
     Ok(Written { format: output.format, target: output.target.clone(), size, digest })
 }

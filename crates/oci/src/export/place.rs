@@ -1,10 +1,10 @@
 //! Where an export goes: written beside its destination, renamed into place, so that it appears whole or not at all.
 
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -13,9 +13,10 @@ use tempfile::NamedTempFile;
 use super::ExportError;
 use minimg_base::digest::{Digest, HashingWriter};
 use minimg_base::error::Result;
-use minimg_base::interrupt::{self, Guard, Leftover};
+use minimg_base::interrupt::Guard;
+use minimg_base::partial::{self, PartialDirectory};
 
-/// How much is gathered before it is written.
+/// How much is gathered before it is written: a multiple of the 512 bytes of a tar's block, see [`Blocks`].
 const BUFFER: usize = 128 * 1024;
 
 /// Where an exporter writes to.
@@ -55,12 +56,41 @@ pub(super) fn file(destination: Destination<'_>, write: impl FnOnce(&mut dyn Wri
 }
 
 fn stream<W: Write>(out: W, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<(W, Sum)> {
-    let mut out = HashingWriter::new(BufWriter::with_capacity(BUFFER, out));
+    let mut out = HashingWriter::new(Blocks { out, held: Vec::with_capacity(BUFFER) });
     write(&mut out)?;
-    let (out, digest, size) = out.finish();
-    let mut out = out.into_inner().map_err(|e| ExportError::Write(e.into_error()))?;
+    let (mut out, digest, size) = out.finish();
     out.flush().map_err(ExportError::Write)?;
-    Ok((out, Sum { size, digest: Some(digest) }))
+    Ok((out.out, Sum { size, digest: Some(digest) }))
+}
+
+/// Gathers what is written, and passes on nothing but whole buffers until it is flushed. A program that reads from a pipe gets what was written at
+/// once, and `tar` takes that for an archive's last blocks when it ends within one.
+struct Blocks<W> {
+    out: W,
+    held: Vec<u8>,
+}
+
+impl<W: Write> Write for Blocks<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.held.is_empty() && data.len() >= BUFFER {
+            let whole = data.len() - data.len() % BUFFER;
+            self.out.write_all(&data[..whole])?;
+            return Ok(whole);
+        }
+        let taken = data.len().min(BUFFER - self.held.len());
+        self.held.extend_from_slice(&data[..taken]);
+        if self.held.len() == BUFFER {
+            self.out.write_all(&self.held)?;
+            self.held.clear();
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.held)?;
+        self.held.clear();
+        self.out.flush()
+    }
 }
 
 /// A pipe or device is written to as it is: renaming a file over it would destroy it.
@@ -72,8 +102,7 @@ fn is_stream(meta: &fs::Metadata) -> bool {
 /// Makes a whole directory with what `fill` puts into it, so many bytes. One that is there already is replaced when all that is in it is among `replaceable`.
 pub(super) fn directory(path: &Path, replaceable: &[&str], fill: impl FnOnce(&Path) -> Result<u64>) -> Result<Sum> {
     refuse_foreign(path, replaceable)?;
-    let make = || builder(0o777).tempdir_in(parent(path)).map_err(ExportError::at(path));
-    let (temporary, _guard) = interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))?;
+    let (temporary, _guard) = partial::directory_beside(path, 0o777).map_err(ExportError::at(path))?;
     let size = fill(temporary.path())?;
     exchange(temporary, path).map_err(ExportError::at(path))?;
     Ok(Sum { size, digest: None })
@@ -84,21 +113,7 @@ pub(super) fn temporary_file(path: &Path) -> Result<(NamedTempFile, Guard), Expo
     if path.is_dir() {
         return Err(ExportError::IsDirectory { path: path.to_owned() });
     }
-    let make = || builder(0o666).tempfile_in(parent(path)).map_err(ExportError::at(path));
-    interrupt::guard(make, |made| Leftover::Path(made.path().to_owned()))
-}
-
-fn builder(mode: u32) -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".minimg-").permissions(Permissions::from_mode(mode));
-    builder
-}
-
-fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
+    partial::file_beside(path, 0o666).map_err(ExportError::at(path))
 }
 
 fn refuse_foreign(path: &Path, replaceable: &[&str]) -> Result<(), ExportError> {
@@ -118,12 +133,12 @@ fn refuse_foreign(path: &Path, replaceable: &[&str]) -> Result<(), ExportError> 
 }
 
 /// Puts the new directory in the place of the old one in one step where the file system can, and removes the old one.
-fn exchange(new: tempfile::TempDir, path: &Path) -> io::Result<()> {
+fn exchange(new: PartialDirectory, path: &Path) -> io::Result<()> {
     match renameat_with(CWD, new.path(), CWD, path, RenameFlags::EXCHANGE) {
         Ok(()) => return new.close(),
         Err(Errno::NOENT) => {}
         Err(_) => {
-            let old = builder(0o700).tempdir_in(parent(path))?;
+            let (old, _guard) = partial::directory_beside(path, 0o700)?;
             fs::rename(path, old.path())?;
         }
     }

@@ -7,10 +7,11 @@
 //! [`diff()`] makes the tree of a layer that goes over another one.
 
 mod compress;
+mod deflate;
 mod diff;
 mod flatten;
-mod members;
 mod parse;
+mod pieces;
 mod plan;
 mod read;
 pub(crate) mod tar;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use compress::{compressor, decompress};
 pub use diff::{diff, refuse_whiteouts};
 pub use flatten::flatten;
-pub(crate) use members::CompressedWriter;
+pub(crate) use pieces::CompressedWriter;
 pub use read::{open, read, read_tar};
 pub use tar::TarError;
 

@@ -213,7 +213,7 @@ fn a_tar_is_compressed_once() {
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    // Compressible, larger than several members of every format, and not a multiple of any.
+    // Compressible, larger than several pieces of every format, and not a multiple of any.
     let content: Vec<u8> = (0..20_000_003_u32).map(|n| (n.wrapping_mul(n) >> 13) as u8 & 0x1f).collect();
     for (compression, size) in
         [(Compression::Gzip, content.len()), (Compression::None, 1000), (Compression::Zstd, 9_000_000)]
@@ -231,6 +231,24 @@ fn the_number_of_threads_changes_nothing() {
             })
             .collect();
         assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{compression:?}: {digests:?}");
+    }
+}
+
+#[test]
+fn a_gzip_layer_is_one_member() {
+    let mut random = fastrand::Rng::with_seed(1);
+    // Nothing but the end of the tar, a part of a piece, exactly one piece, and several of which the last is small.
+    for size in [0, 1000, 1664 * 1024 - 2048, 7_000_000] {
+        let content: Vec<u8> = (0..size).map(|n: usize| if n.is_multiple_of(3) { random.u8(..) } else { 7 }).collect();
+        let tree = tree_of(vec![("f", Node::file(0o644, content))]);
+        let tree = if size == 0 { RootTree::new() } else { tree };
+        let (_directory, store) = store();
+        let layer = write(&tree, &options(Compression::Gzip), &store).unwrap();
+        let blob = store.blob(&layer.digest).unwrap().unwrap();
+        // This reader stops behind the first member, and checks its sum and length.
+        let mut reader = flate2::bufread::GzDecoder::new(&blob[..]);
+        assert_eq!(Digest::of_reader(&mut reader).unwrap(), (layer.diff_id, layer.diff_size), "{size}");
+        assert!(reader.into_inner().is_empty(), "{size}: nothing comes behind it");
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Codec {
     Zstd,
     /// bzip2, several streams allowed.
     Bzip2,
+    /// The format of LZMA before xz, which old packages have. Its first bytes say nothing, so only a name tells it.
+    Lzma,
 }
 
 impl Codec {
@@ -38,7 +40,7 @@ impl Codec {
         }
     }
 
-    /// Tells the codec by the last extension of a file's name (`gz`, `xz`, `zst`, `bz2`); `None` for another one.
+    /// Tells the codec by the last extension of a file's name (`gz`, `xz`, `zst`, `bz2`, `lzma`); `None` for another one.
     pub fn from_extension(extension: &[u8]) -> Option<Self> {
         match extension {
             b"" | b"tar" => Some(Codec::None),
@@ -46,6 +48,7 @@ impl Codec {
             b"xz" => Some(Codec::Xz),
             b"zst" => Some(Codec::Zstd),
             b"bz2" => Some(Codec::Bzip2),
+            b"lzma" => Some(Codec::Lzma),
             _ => None,
         }
     }
@@ -93,6 +96,10 @@ impl Codec {
                 Box::new(decoder)
             }
             Codec::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(reader)),
+            Codec::Lzma => {
+                let stream = xz2::stream::Stream::new_lzma_decoder(XZ_MEMORY)?;
+                Box::new(xz2::bufread::XzDecoder::new_stream(reader, stream))
+            }
         };
         Ok(Box::new(LimitedReader { inner: decoder, limits, progress, produced: 0 }))
     }
@@ -228,6 +235,13 @@ mod tests {
                 encoder.finish().unwrap()
             }
             Codec::Zstd => zstd::encode_all(data, 3).unwrap(),
+            Codec::Lzma => {
+                let options = xz2::stream::LzmaOptions::new_preset(6).unwrap();
+                let stream = xz2::stream::Stream::new_lzma_encoder(&options).unwrap();
+                let mut encoder = xz2::write::XzEncoder::new_stream(Vec::new(), stream);
+                encoder.write_all(data).unwrap();
+                encoder.finish().unwrap()
+            }
             Codec::Bzip2 => {
                 let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
                 encoder.write_all(data).unwrap();
@@ -259,9 +273,19 @@ mod tests {
     }
 
     #[test]
+    fn lzma_is_told_by_its_name() {
+        let data = b"some text, some text, some text";
+        let encoded = encode(Codec::Lzma, data);
+        assert_eq!(Codec::from_extension(b"lzma"), Some(Codec::Lzma));
+        assert_eq!(decode(Codec::Lzma, &encoded, Limits::PACKAGE).unwrap(), data);
+        assert!(decode(Codec::Lzma, &encoded[..encoded.len() - 5], Limits::PACKAGE).is_err(), "truncated");
+        assert!(decode(Codec::Lzma, &encode(Codec::Xz, data), Limits::PACKAGE).is_err(), "another format");
+    }
+
+    #[test]
     fn bombs_are_stopped() {
         let zeros = vec![0; 4 << 20];
-        for codec in CODECS {
+        for codec in CODECS.into_iter().chain([Codec::Lzma]) {
             let encoded = encode(codec, &zeros);
             let by_size = Limits { output: 1 << 20, ratio: u64::MAX, ratio_from: u64::MAX };
             let error = decode(codec, &encoded, by_size).unwrap_err();

@@ -1,11 +1,13 @@
-//! Compression in members of a fixed size, several at once, written in order.
+//! Compression in pieces of a fixed size, several at once, written in order.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 
-use super::compress::{Codec, most_jobs};
+use crc32fast::Hasher;
+
+use super::compress::{Codec, Piece, most_jobs};
 use crate::image::Compression;
 use minimg_base::sync::lock;
 
@@ -14,11 +16,14 @@ pub(crate) struct CompressedWriter<W> {
     out: W,
     codec: Option<Codec>,
     compression: Compression,
-    /// The member that is being filled, and its place among all.
+    /// The piece that is being filled, and its place among all.
     filling: Vec<u8>,
     place: usize,
-    /// Members that are being compressed, in the order in which they are written.
-    awaited: VecDeque<Receiver<io::Result<Vec<u8>>>>,
+    /// Pieces that are being compressed, in the order in which they are written.
+    awaited: VecDeque<Receiver<io::Result<Piece>>>,
+    /// The checksum of what was written out, and the length of all that came.
+    checksum: Hasher,
+    length: u64,
     workers: Workers,
 }
 
@@ -26,11 +31,23 @@ impl<W: Write> CompressedWriter<W> {
     /// Compresses with up to `jobs` threads, fewer where they would take much memory; the result does not depend on how many there are.
     ///
     /// # Errors
-    /// When the compressor cannot be made.
-    pub(crate) fn new(out: W, compression: Compression, jobs: usize) -> io::Result<Self> {
+    /// When the compressor cannot be made, or the beginning cannot be written.
+    pub(crate) fn new(mut out: W, compression: Compression, jobs: usize) -> io::Result<Self> {
         let codec = Codec::new(compression)?;
-        let workers = Workers::new(jobs.clamp(1, most_jobs(compression)));
-        Ok(Self { out, codec, compression, filling: Vec::new(), place: 0, awaited: VecDeque::new(), workers })
+        if let Some(codec) = &codec {
+            out.write_all(codec.begin())?;
+        }
+        Ok(Self {
+            out,
+            codec,
+            compression,
+            filling: Vec::new(),
+            place: 0,
+            awaited: VecDeque::new(),
+            checksum: Hasher::new(),
+            length: 0,
+            workers: Workers::new(jobs.clamp(1, most_jobs(compression))),
+        })
     }
 
     /// Writes what is left, and returns the inner writer.
@@ -41,44 +58,51 @@ impl<W: Write> CompressedWriter<W> {
         if self.workers.running > 0 && !self.filling.is_empty() {
             self.submit()?;
         }
-        while let Some(member) = self.awaited.pop_front() {
-            self.write_out(&member)?;
+        while let Some(piece) = self.awaited.pop_front() {
+            self.write_out(awaited(&piece)?)?;
         }
-        // What fits into one member needs no thread, and even nothing at all is a member.
-        if let Some(codec) = self.codec.as_mut().filter(|_| self.workers.running == 0) {
-            let member = codec.member(self.place, &self.filling)?;
-            self.out.write_all(&member)?;
+        let Some(mut codec) = self.codec.take() else { return Ok(self.out) };
+        // What fits into one piece needs no thread, and even nothing at all is a piece.
+        if self.workers.running == 0 {
+            let piece = codec.piece(self.place, &self.filling)?;
+            self.write_out(piece)?;
         }
+        self.out.write_all(&codec.end(self.checksum, self.length))?;
         Ok(self.out)
     }
 
     fn submit(&mut self) -> io::Result<()> {
-        // No more members wait than are compressed at once: that bounds the memory.
+        // No more pieces wait than are compressed at once: that bounds the memory.
         if self.awaited.len() == self.workers.limit
-            && let Some(member) = self.awaited.pop_front()
+            && let Some(piece) = self.awaited.pop_front()
         {
-            self.write_out(&member)?;
+            self.write_out(awaited(&piece)?)?;
         }
-        let (answer, member) = channel();
+        let (answer, piece) = channel();
         let data = std::mem::take(&mut self.filling);
         self.workers.submit(self.compression, Job { place: self.place, data, answer })?;
         self.place += 1;
-        self.awaited.push_back(member);
+        self.awaited.push_back(piece);
         Ok(())
     }
 
-    fn write_out(&mut self, member: &Receiver<io::Result<Vec<u8>>>) -> io::Result<()> {
-        let member = member.recv().map_err(|_| io::Error::other("a compressing thread ended early"))??;
-        self.out.write_all(&member)
+    fn write_out(&mut self, piece: Piece) -> io::Result<()> {
+        self.checksum.combine(&piece.checksum);
+        self.out.write_all(&piece.bytes)
     }
+}
+
+fn awaited(piece: &Receiver<io::Result<Piece>>) -> io::Result<Piece> {
+    piece.recv().map_err(|_| io::Error::other("a compressing thread ended early"))?
 }
 
 impl<W: Write> Write for CompressedWriter<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let Some(codec) = &self.codec else { return self.out.write(data) };
-        let size = codec.member_size();
+        let size = codec.piece_size();
         let taken = data.len().min(size - self.filling.len());
         self.filling.extend_from_slice(&data[..taken]);
+        self.length += taken as u64;
         if self.filling.len() == size {
             self.submit()?;
         }
@@ -93,7 +117,7 @@ impl<W: Write> Write for CompressedWriter<W> {
 struct Job {
     place: usize,
     data: Vec<u8>,
-    answer: Sender<io::Result<Vec<u8>>>,
+    answer: Sender<io::Result<Piece>>,
 }
 
 /// Threads that compress, begun when there is work for them. They end when this value is dropped, since the queue ends then.
@@ -124,12 +148,12 @@ fn work(compression: Compression, jobs: &Mutex<Receiver<Job>>) {
     let mut codec = Codec::new(compression);
     loop {
         let Ok(job) = lock(jobs).recv() else { return };
-        let member = match &mut codec {
-            Ok(Some(codec)) => codec.member(job.place, &job.data),
-            Ok(None) => Ok(job.data),
+        let piece = match &mut codec {
+            Ok(Some(codec)) => codec.piece(job.place, &job.data),
+            Ok(None) => Ok(Piece { bytes: job.data, checksum: Hasher::new() }),
             Err(error) => Err(io::Error::other(error.to_string())),
         };
         // Nobody waits any more when writing failed.
-        let _ = job.answer.send(member);
+        let _ = job.answer.send(piece);
     }
 }
