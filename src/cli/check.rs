@@ -16,7 +16,7 @@ use super::select::Selection;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// A root directory or tar, an image archive or layout, or a profile
+    /// A root directory or tar, an image archive or layout (`archive.tar:NAME` of several images), or a profile
     #[command(flatten)]
     selection: Selection,
     /// Also print warnings and notes

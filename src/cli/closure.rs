@@ -19,7 +19,7 @@ use super::{Session, usage};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RootArgument {
-    /// The root file system: a directory, a tar, or an image archive or layout
+    /// The root file system: a directory, a tar, or an image archive or layout (`archive.tar:NAME` of several images)
     #[arg(long, short, value_name = "DIR|TAR|IMAGE", default_value = "/")]
     root: PathBuf,
     /// The board to select from a multi-platform image

@@ -18,7 +18,8 @@ use super::select::{boards, rules};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The image to shrink: an image archive or layout, a root tar, a directory, `docker:NAME`, `podman:NAME`, `registry:HOST/NAME:TAG`
+    /// The image to shrink: an image archive or layout (`archive.tar:NAME` of several images), a root tar, a directory, `docker:NAME`,
+    /// `podman:NAME`, `registry:HOST/NAME:TAG`
     #[arg(value_name = "IMAGE")]
     image: String,
     /// A program to keep with everything it needs, in addition to the one that the image starts: a path or a name; can be repeated

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::budget::Budget;
 use super::overlay::Overlay;
-use super::{Files, Rootfs, RootfsError, read_layer};
+use super::{Files, Rootfs, RootfsError, read_layer, scratch};
 use crate::document::{Configuration, DockerManifest, Layout};
 use minimg_base::board::Platform;
 use minimg_base::digest::{Digest, DigestError, Hasher};
@@ -233,9 +233,11 @@ fn assemble<'a>(
         return Err(RootfsError::LayerCount { image, expected: expected.len(), found: layers.len() });
     }
     let mut overlay = Overlay::default();
+    // One for all layers: what stays in memory of them is bounded together.
+    let scratch = scratch(store);
     budget.begin_image();
     for (at, ((name, content), expected)) in layers.zip(expected).enumerate() {
-        let (layer, found) = read_layer(name, &content?, budget, store)?;
+        let (layer, found) = read_layer(name, &content?, budget, &scratch)?;
         if expected.parse() != Ok(found) {
             let (layer, expected) = (name.to_owned(), expected.clone());
             return Err(RootfsError::DiffId { image, number: at + 1, layer, expected, found });

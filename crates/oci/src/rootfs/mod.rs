@@ -11,6 +11,7 @@ mod overlay;
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use error::RootfsError;
 pub use image::{Blob, Leads, leads};
@@ -103,8 +104,12 @@ pub fn read(reader: impl Read + Send, platform: Option<&Platform>, store: &Store
 }
 
 fn unpack(reader: impl Read + Send, store: &Store) -> Result<RootTree, RootfsError> {
-    let scratch = Scratch::new(store.temporary(), IN_MEMORY);
-    Ok(read_tree(reader, Limits::PACKAGE, &scratch)?)
+    Ok(read_tree(reader, Limits::PACKAGE, &scratch(store))?)
+}
+
+/// Room for the contents of an archive, or of all layers of an image.
+fn scratch(store: &Store) -> Arc<Scratch> {
+    Scratch::new(store.temporary(), IN_MEMORY)
 }
 
 /// The files of an image, in an archive or a directory.
@@ -156,11 +161,10 @@ fn read_layer(
     name: &str,
     content: &Content,
     budget: &mut Budget,
-    store: &Store,
+    scratch: &Arc<Scratch>,
 ) -> Result<(Changes, Digest), RootfsError> {
-    let scratch = Scratch::new(store.temporary(), IN_MEMORY);
     let Entries { tree, marks, digest, size } =
-        read_entries(content.reader(), budget.limits(), &scratch, |path| overlay::is_whiteout(&path))?;
+        read_entries(content.reader(), budget.limits(), scratch, |path| overlay::is_whiteout(&path))?;
     budget.count(name, content.size(), size)?;
     Ok((Changes { files: tree, whiteouts: marks }, digest))
 }

@@ -82,6 +82,9 @@ impl Overlay {
         let Changes { files, whiteouts } = layer;
         let files = without_aufs(files);
         let implied = implied_by(&files, files.iter().map(|(path, _)| path));
+        if let Some(mark) = implied.iter().find(is_whiteout) {
+            return Err(RootfsError::NotADirectory(mark.clone()));
+        }
         whiteouts.iter().for_each(|whiteout| self.hide(whiteout));
         // All that the layer replaces goes before anything comes: what it brings must not be taken for a name of what was there.
         for path in &implied {

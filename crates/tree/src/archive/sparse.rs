@@ -234,7 +234,7 @@ mod tests {
             map.advance(bytes);
         }
         use Next::{Stored, Zeros};
-        assert_eq!(told, [Zeros(2), Stored(3), Stored(1), Zeros(3), Stored(1), Zeros(2)]);
+        assert_eq!(told, [Zeros(2), Stored(3), Stored(1), Zeros(2), Zeros(1), Stored(1), Zeros(2)]);
     }
 
     #[test]
