@@ -27,6 +27,7 @@ mod profiles_in_docker;
 mod registry;
 mod registry_credentials;
 mod registry_images;
+mod scanners;
 mod shrink;
 mod shrink_engines;
 mod support;
