@@ -13,7 +13,7 @@ use minimg_base::error::{Class, Error, Result};
 use minimg_elf::{Closure, Finding, Reason, Why};
 use minimg_oci::image::Layer;
 use minimg_store::Store;
-use minimg_tree::{Package, RootPath, RootTree, read_limited};
+use minimg_tree::{Kind, Package, RootPath, RootTree, read_limited};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -90,7 +90,9 @@ impl Record {
                 (path.text(), Kept::new(closure.kept.get(path), package))
             })
             .collect();
-        let packages: BTreeSet<Package> = kept.iter().filter_map(|(path, _)| package_of(path).cloned()).collect();
+        // Directories are shared: that a package has one too is no part of it.
+        let files_alone = kept.iter().filter(|(_, node)| !matches!(node.kind, Kind::Directory));
+        let packages: BTreeSet<Package> = files_alone.filter_map(|(path, _)| package_of(path).cloned()).collect();
         Self {
             version: VERSION,
             profile: profile.name.clone(),

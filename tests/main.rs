@@ -31,6 +31,7 @@ mod profiles_in_sandbox;
 mod registry;
 mod registry_credentials;
 mod registry_images;
+mod scanners;
 mod shrink;
 mod shrink_engines;
 mod sparse;

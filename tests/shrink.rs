@@ -26,7 +26,7 @@ void _start(void) {
 "#;
 
 /// A directory that becomes a root file system.
-struct Root(PathBuf);
+pub(crate) struct Root(PathBuf);
 
 impl Root {
     fn new(sandbox: &Sandbox, name: &str) -> Self {
@@ -35,14 +35,14 @@ impl Root {
         Self(path)
     }
 
-    fn write(&self, path: &str, content: &str) -> &Self {
+    pub(crate) fn write(&self, path: &str, content: &str) -> &Self {
         let path = self.0.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
         self
     }
 
-    fn copy(&self, from: &str, to: &str) -> &Self {
+    pub(crate) fn copy(&self, from: &str, to: &str) -> &Self {
         let to = self.0.join(to);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(from, to).unwrap_or_else(|error| panic!("{from}: {error}"));
@@ -87,7 +87,7 @@ impl Root {
     }
 }
 
-fn alpine(sandbox: &Sandbox) -> Root {
+pub(crate) fn alpine(sandbox: &Sandbox) -> Root {
     let root = Root::new(sandbox, "alpine");
     let installed = "C:Q1\nP:musl\nV:1.2.5-r9\nA:x86_64\nF:lib\nR:ld-musl-x86_64.so.1\na:0:0:755\n\n\
                      P:hello\nV:1-r0\nA:x86_64\nF:usr/bin\nR:hello\nF:usr/lib\nR:libword.so.1\n\n\
@@ -101,12 +101,13 @@ fn alpine(sandbox: &Sandbox) -> Root {
 }
 
 /// A root with the part of this Debian machine's own package database that two programs need.
-fn debian(sandbox: &Sandbox) -> Root {
+pub(crate) fn debian(sandbox: &Sandbox) -> Root {
     let root = Root::new(sandbox, "debian");
     root.copy("/var/lib/dpkg/status", "var/lib/dpkg/status")
         .copy("/var/lib/dpkg/info/libc6:amd64.list", "var/lib/dpkg/info/libc6:amd64.list")
         .copy("/var/lib/dpkg/info/libc6:amd64.md5sums", "var/lib/dpkg/info/libc6:amd64.md5sums")
         .copy("/var/lib/dpkg/info/coreutils.list", "var/lib/dpkg/info/coreutils.list")
+        .copy("/var/lib/dpkg/info/coreutils.md5sums", "var/lib/dpkg/info/coreutils.md5sums")
         .copy("/usr/bin/echo", "usr/bin/echo")
         .copy("/usr/bin/cat", "usr/bin/cat")
         .copy("/lib/x86_64-linux-gnu/libc.so.6", "usr/lib/x86_64-linux-gnu/libc.so.6")

@@ -147,13 +147,25 @@ pub fn trim(kept: &mut RootTree) -> Result<(), OwnershipError> {
         let Some(node) = kept.get_mut(&path) else { continue };
         node.kind = Kind::File(Content::memory(trimmed));
         let (owner, time) = (node.package, node.meta.mtime);
-        if let Some((id, list)) = owner.filter(|_| !is_sums).and_then(|id| Some((id, files.remove(&id)?))) {
+        let list = owner.filter(|_| !is_sums).and_then(|id| Some((id, files.remove(&id)?)));
+        if let Some((id, list)) = list.filter(|(id, _)| !has_list(kept, *id)) {
             let mut node = Node::file(0o644, list).at(time);
             node.package = Some(id);
             kept.insert(list_beside(&path), node);
         }
     }
     Ok(())
+}
+
+/// Whether dpkg's own list of a package was kept, for a dpkg that works: it is dpkg's, and has what dpkg needs.
+fn has_list(kept: &RootTree, id: PackageId) -> bool {
+    let package = kept.packages().get(id.0 as usize);
+    package.is_some_and(|Package { name, architecture, .. }| {
+        let lists = fixed_path(LISTS);
+        [format!("{name}.list"), format!("{name}:{architecture}.list")]
+            .iter()
+            .any(|list| kept.contains(&lists.child(list)))
+    })
 }
 
 /// The list of each package's files. Names in it cannot have a line's end.
