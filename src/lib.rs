@@ -45,7 +45,7 @@ pub use minimg_board as board;
 pub use minimg_elf as closure;
 pub use minimg_engine as engine;
 pub use minimg_fetch as fetch;
-pub use minimg_oci::{document, export, image, layer, reference, rootfs};
+pub use minimg_oci::{document, export, image, layer, place, reference, rootfs};
 pub use minimg_ownership as ownership;
 pub use minimg_registry as registry;
 pub use minimg_sandbox as sandbox;

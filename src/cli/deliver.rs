@@ -15,7 +15,7 @@ use minimg::pipeline::{self, Built};
 use minimg::report::{Event, Phase, Reporter};
 use minimg::store::{Pruned, Store};
 
-use super::delivery::{Delivery, Subject};
+use super::delivery::{Delivery, InEngine, Subject};
 use super::progress::Progress;
 use super::summary::{Done, Summary};
 use super::{Session, select, style};
@@ -65,8 +65,13 @@ pub(super) fn deliver(
         written.push(Done { written: done, unchanged });
     }
     let mut in_engines = Vec::new();
-    for (engine, way) in engines {
+    for InEngine { engine, way, reference } in engines {
         progress.event(Event::Phase(Phase::LoadIntoEngine));
+        let named = |image: &Image| Image {
+            reference: reference.clone().unwrap_or_else(|| image.reference.clone()),
+            ..image.clone()
+        };
+        let images: Vec<Image> = images.iter().map(named).collect();
         in_engines.push((engine.name(), put_into(&engine, way, &images, session, &context)?));
     }
     if let Some(limit) = session.user.store_limit {

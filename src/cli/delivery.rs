@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use minimg::engine::{Engine, Way};
+use minimg::engine::{self, Engine, Way};
 use minimg::export::{self, Output, Target};
 use minimg::image::Compression;
+use minimg::place;
 use minimg::reference::Reference;
 
 /// Where images go and in which form.
 #[derive(Debug, clap::Args)]
 pub(super) struct Delivery {
-    /// Where to write the image, as FILE or FORMAT:FILE; can be repeated, `-` is standard output
+    /// Where to write the image, as FILE, FORMAT:FILE, `docker:NAME` or `podman:NAME`; can be repeated, `-` is standard output
     ///
-    /// Without FORMAT, the file name decides; `minimg list formats` shows all formats. By default, unless --load or --import is given,
-    /// minimg writes one archive to the current directory, which docker, podman, ctr and skopeo accept.
+    /// Without FORMAT, the file name decides; `minimg list formats` shows all formats. `docker:` and `podman:` load the image into that
+    /// engine, under the usual name if there is none. By default, unless --load or --import is given, minimg writes one archive to the
+    /// current directory, which docker, podman, ctr and skopeo accept.
     #[arg(long, short, value_name = "[FORMAT:]FILE")]
     output: Vec<String>,
     /// Import the image's root file system into an engine, and add the metadata with a generated Dockerfile; can be repeated
@@ -38,13 +40,7 @@ pub(super) struct Delivery {
 impl Delivery {
     /// The image's name; it is `usual` when the command line gives none.
     pub(super) fn reference(&self, usual: &str) -> anyhow::Result<String> {
-        let Some(tag) = &self.tag else { return Ok(format!("{usual}:latest")) };
-        match Reference::parse(tag) {
-            Ok(reference) if reference.tag().is_some() => Ok(reference.to_string()),
-            _ => Err(super::usage(format!(
-                "{tag:?} is not an image name; write it like team/{usual}:1.0, in lower case except for the tag"
-            ))),
-        }
+        self.tag.as_ref().map_or_else(|| Ok(format!("{usual}:latest")), |tag| image_name(tag, usual))
     }
 
     /// The compression of layers.
@@ -61,8 +57,8 @@ impl Delivery {
             };
             return Ok(vec![export::parse_output(&name)?]);
         }
-        let outputs: Vec<Output> =
-            self.output.iter().map(|text| export::parse_output(text)).collect::<Result<_, _>>()?;
+        let files = self.output.iter().filter(|text| in_engine(text).is_none());
+        let outputs: Vec<Output> = files.map(|text| parse_output(text)).collect::<anyhow::Result<_>>()?;
         check_outputs(&outputs, subject.images)?;
         if outputs.iter().any(|output| output.target == Target::Stdout) && std::io::stdout().is_terminal() {
             return Err(super::usage(
@@ -73,10 +69,48 @@ impl Delivery {
     }
 
     /// Finds the engines before anything is built: a build that cannot succeed need not start.
-    pub(super) fn engines(&self) -> anyhow::Result<Vec<(Engine, Way)>> {
-        let imports = self.import.iter().map(|name| (name, Way::Dockerfile));
-        let loads = self.load.iter().map(|name| (name, Way::Load));
-        imports.chain(loads).map(|(name, way)| Ok((find_engine(name)?, way))).collect()
+    pub(super) fn engines(&self) -> anyhow::Result<Vec<InEngine>> {
+        let imports = self.import.iter().map(|name| (name.as_str(), "", Way::Dockerfile));
+        let loads = self.load.iter().map(|name| (name.as_str(), "", Way::Load));
+        let outputs = self.output.iter().filter_map(|text| in_engine(text)).map(|(engine, name)| (engine, name, Way::Load));
+        let all = imports.chain(loads).chain(outputs);
+        all.map(|(engine, name, way)| {
+            let reference = Some(name).filter(|name| !name.is_empty()).map(|name| image_name(name, "app")).transpose()?;
+            Ok(InEngine { engine: find_engine(engine)?, way, reference })
+        })
+        .collect()
+    }
+}
+
+/// An engine that gets the images.
+pub(super) struct InEngine {
+    pub(super) engine: Engine,
+    pub(super) way: Way,
+    /// The name that they get there, in place of their own.
+    pub(super) reference: Option<String>,
+}
+
+/// The engine and the name of an output such as `docker:team/app:1.0`.
+fn in_engine(text: &str) -> Option<(&str, &str)> {
+    place::scheme(text).filter(|(scheme, _)| engine::names().any(|name| name == *scheme))
+}
+
+fn parse_output(text: &str) -> anyhow::Result<Output> {
+    if let Some((place::REGISTRY, name)) = place::scheme(text) {
+        return Err(super::usage(format!(
+            "minimg does not push to registries; write a layout with `-o oci:DIR`, and push it, such as with `skopeo copy oci:DIR docker://{name}`"
+        )));
+    }
+    Ok(export::parse_output(text)?)
+}
+
+/// The complete name of an image from a command line; `usual` is for the error.
+fn image_name(text: &str, usual: &str) -> anyhow::Result<String> {
+    match Reference::parse(text) {
+        Ok(reference) if reference.tag().is_some() => Ok(reference.to_string()),
+        _ => Err(super::usage(format!(
+            "{text:?} is not an image name; write it like team/{usual}:1.0, in lower case except for the tag"
+        ))),
     }
 }
 

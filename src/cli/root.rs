@@ -30,7 +30,8 @@ struct OnDisk {
 impl OnDisk {
     /// `None` where there is nothing.
     fn find(argument: &Path) -> Option<Self> {
-        let (path, image) = rootfs::archive_and_image(argument);
+        let plain = argument.to_str().map(|text| place::without_format(text, Path::new("")));
+        let (path, image) = rootfs::archive_and_image(plain.map_or(argument, Path::new));
         path.exists().then_some(Self { path, image })
     }
 

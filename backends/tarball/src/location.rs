@@ -4,12 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::TarballError;
 use minimg_engine as engine;
+use minimg_oci::place::{self, REGISTRY};
 use minimg_oci::reference::Reference;
 use minimg_oci::rootfs::archive_and_image;
 use minimg_registry::{Remote, RemoteError};
-
-/// What an image in a registry begins with.
-const REGISTRY: &str = "registry:";
 
 /// Where a root file system is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +42,14 @@ impl Location {
         if is_web_address(text) {
             return Ok(Self::Address(text.to_owned()));
         }
-        if let Some(reference) = text.strip_prefix(REGISTRY) {
+        let found = place::scheme(text);
+        if let Some((REGISTRY, reference)) = found {
             let wrong = |error: RemoteError| TarballError::Name { name: text.to_owned(), message: error.to_string() };
             return Ok(Self::Registry(Remote::parse(reference).map_err(wrong)?));
         }
         let engine = |(prefix, rest)| Some((engine::names().find(|name| *name == prefix)?, rest));
-        let Some((engine, image)) = text.split_once(':').and_then(engine) else {
-            let (path, image) = archive_and_image(&directory.join(text));
+        let Some((engine, image)) = found.and_then(engine) else {
+            let (path, image) = archive_and_image(&directory.join(place::without_format(text, directory)));
             return Ok(Self::Path { path, image });
         };
         // What begins with a dash would be an option to the engine.
@@ -117,7 +116,7 @@ impl std::fmt::Display for Location {
                 write!(f, "{}", path.file_name().map_or(path.as_os_str(), |name| name).to_string_lossy())?;
                 image.as_ref().map_or(Ok(()), |image| write!(f, ":{image}"))
             }
-            Self::Registry(reference) => write!(f, "{REGISTRY}{reference}"),
+            Self::Registry(reference) => write!(f, "{REGISTRY}:{reference}"),
             Self::Engine { engine, image } => write!(f, "{engine}:{image}"),
             Self::Address(address) => f.write_str(address),
         }

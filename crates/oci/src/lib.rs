@@ -29,5 +29,6 @@ pub mod document;
 pub mod export;
 pub mod image;
 pub mod layer;
+pub mod place;
 pub mod reference;
 pub mod rootfs;

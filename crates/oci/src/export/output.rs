@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{EXPORTERS, ExportError, Exporter};
+use crate::place::scheme;
 use minimg_base::error::Result;
 
 /// The format that is used when nothing else says which.
@@ -78,9 +79,10 @@ impl fmt::Display for Target {
 /// # Errors
 /// When there is no such format, with the nearest right name, or when the path's ending says nothing.
 pub fn parse_output(text: &str) -> Result<Output> {
-    match text.split_once([':', '=']) {
-        Some((format, path)) if looks_like_format(format) => Output::new(format, target(path)?),
-        _ => by_ending(text),
+    let with_equals_sign = || text.split_once('=').filter(|(format, _)| scheme(&format!("{format}:")).is_some());
+    match scheme(text).or_else(with_equals_sign) {
+        Some((format, path)) => Output::new(format, target(path)?),
+        None => by_ending(text),
     }
 }
 
@@ -103,11 +105,6 @@ fn target(path: &str) -> Result<Target, ExportError> {
         "-" => Ok(Target::Stdout),
         path => Ok(Target::Path(PathBuf::from(path))),
     }
-}
-
-/// Formats are words of small letters; a path with a colon further on is none.
-fn looks_like_format(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 pub(super) fn find(format: &str) -> Result<&'static dyn Exporter, ExportError> {
