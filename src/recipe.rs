@@ -11,7 +11,7 @@ use minimg_base::digest::{Digest, digest_of};
 use minimg_oci::image::Compression;
 
 /// Raised whenever the same recipe would give another layer than before: new rules, another tar writer, another compressor.
-pub const PIPELINE_VERSION: u32 = 8;
+pub const PIPELINE_VERSION: u32 = 9;
 
 /// Everything that decides a layer's bytes, as one digest for each part: so that a miss can say which part changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
