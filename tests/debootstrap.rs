@@ -60,6 +60,13 @@ fn same_as_deb(profile: &str, suite: &str) {
             path if path.starts_with("/var/lib/dpkg/status.d/") && !path.ends_with(".md5sums") => {
                 assert_eq!(fields(&deb, path), fields(&driven, path), "{profile}: {path}");
             }
+            // Rules know which package's script made a file.
+            path if path.starts_with("/var/lib/dpkg/info/") => {
+                let (deb, driven) = (text(&deb, &path[1..]), text(&driven, &path[1..]));
+                let missing: Vec<&str> =
+                    driven.lines().filter(|line| deb.lines().all(|other| other != *line)).collect();
+                assert!(missing.is_empty(), "{profile}: {path}: {missing:?}");
+            }
             other => panic!("{profile}: {other} differs:\n{line}\n{}", of_driven[other]),
         }
     }

@@ -72,10 +72,12 @@ impl Delivery {
     pub(super) fn engines(&self) -> anyhow::Result<Vec<InEngine>> {
         let imports = self.import.iter().map(|name| (name.as_str(), "", Way::Dockerfile));
         let loads = self.load.iter().map(|name| (name.as_str(), "", Way::Load));
-        let outputs = self.output.iter().filter_map(|text| in_engine(text)).map(|(engine, name)| (engine, name, Way::Load));
+        let outputs =
+            self.output.iter().filter_map(|text| in_engine(text)).map(|(engine, name)| (engine, name, Way::Load));
         let all = imports.chain(loads).chain(outputs);
         all.map(|(engine, name, way)| {
-            let reference = Some(name).filter(|name| !name.is_empty()).map(|name| image_name(name, "app")).transpose()?;
+            let reference =
+                Some(name).filter(|name| !name.is_empty()).map(|name| image_name(name, "app")).transpose()?;
             Ok(InEngine { engine: find_engine(engine)?, way, reference })
         })
         .collect()

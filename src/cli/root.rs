@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use minimg::error::{Class, Error};
+use minimg::place;
 use minimg::rootfs::{self, Images, Rootfs, RootfsError, Wanted};
 use minimg::tree::{DirectoryRoot, Root};
 use minimg::{layer, pipeline};

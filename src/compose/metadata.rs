@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::ComposeError;
 use minimg_elf::{Closure, Reason, Why};
 use minimg_ownership::{apk, dpkg, portage, rpm};
-use minimg_tree::{Entry, PackageId, RootPath, RootTree, resolve};
+use minimg_tree::{Entry, PackageId, Resolved, RootPath, RootTree, resolve};
 
 /// Keeps, for every package of which a file is kept: its entry in `var/lib/dpkg/status.d` with the checksums beside it, or in the database
 /// of Portage or apk, or in the manifest of rpm's packages, and its copyright or license files, following links to the documentation of
@@ -59,7 +59,17 @@ pub(super) fn identity(tree: &RootTree) -> BTreeSet<RootPath> {
         places.iter().flat_map(|place| tree.below(place)).map(|(path, _)| path).filter(|path| is_identity(path));
     let found = named.filter_map(|path| resolve(tree, &RootPath::root(), path.as_bytes()).ok());
     let files = found.filter(|found| matches!(found.entry, Some(Entry::File { .. })));
-    files.flat_map(|found| found.hops.into_iter().chain(found.left).chain([found.path])).collect()
+    files.flat_map(way).collect()
+}
+
+/// The links to a file, the file, and the directories on the way that hold none of them.
+fn way(found: Resolved) -> Vec<RootPath> {
+    let mut way = found.hops;
+    way.push(found.path);
+    let is_empty = |directory: &RootPath| !way.iter().any(|path| path.starts_with(directory));
+    let left: Vec<RootPath> = found.left.into_iter().filter(is_empty).collect();
+    way.extend(left);
+    way
 }
 
 /// os-release(5), lsb-release, debian_version, alpine-release, redhat-release and its kin with the names that CPE has for them, and the
@@ -84,7 +94,7 @@ fn keep(tree: &RootTree, closure: &mut Closure, path: &str, why: &str, pending: 
     if !matches!(found.entry, Some(Entry::File { .. })) {
         return;
     }
-    for path in found.hops.into_iter().chain(found.left).chain([found.path]) {
+    for path in way(found) {
         pending.extend(tree.get(&path).and_then(|node| node.package));
         closure.kept.entry(path).or_insert_with(|| Reason { why: Why::Rule(why.to_owned()), via: None });
     }

@@ -30,14 +30,15 @@ fn keeps(closure: &Closure, path: &str) -> bool {
 fn the_list_of_preloaded_libraries_stays_with_them() {
     let lab = Lab::new();
     lab.lib("/lib/libpre.so", &[], &[]);
-    lab.program("/bin/p", &[], &[]);
+    lab.lib("/lib/liba.so", &[], &[]);
+    lab.program("/bin/p", &["liba.so"], &[]);
     for (list, is_kept) in [("/lib/libpre.so\n", true), ("# nothing\n", false), ("/lib/libnone.so\n", false)] {
         lab.file("/etc/ld.so.preload", list);
         let closure = close(&lab, &["/bin/p"], &[]).unwrap();
         assert_eq!(keeps(&closure, "etc/ld.so.preload"), is_kept, "{list}");
         assert_eq!(keeps(&closure, "usr/lib/libpre.so"), is_kept, "{list}");
         if is_kept {
-            lab.pruned(&closure).agree("/bin/p", Shipped, &["/lib/libpre.so"]);
+            lab.pruned(&closure).agree("/bin/p", Shipped, &["/lib/liba.so", "/lib/libpre.so"]);
         }
     }
 }

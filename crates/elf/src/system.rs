@@ -3,9 +3,11 @@
 use goblin::elf::header::{EM_386, EM_AARCH64, EM_ARM, EM_LOONGARCH, EM_MIPS, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64};
 
 use crate::elf::Identity;
-use crate::ldcache;
 use crate::text::base_name;
 use crate::view::Object;
+
+/// Where loaders expect the cache, unless they were built for a prefix.
+pub const CACHE: &str = "/etc/ld.so.cache";
 
 /// Where a loader looks for the names of libraries to be loaded into every program.
 const PRELOAD: &str = "/etc/ld.so.preload";
@@ -59,7 +61,7 @@ impl System {
         Self {
             libc: if musl { Libc::Musl } else { Libc::Glibc },
             identity,
-            cache: file(ldcache::PATH),
+            cache: file(CACHE),
             preload: file(PRELOAD),
             lib: lib.into(),
             directories,

@@ -11,6 +11,8 @@ mod scan;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+pub use crate::system::CACHE as PATH;
+
 use crate::elf::Identity;
 use crate::error::ClosureError;
 use crate::system::System;
@@ -32,9 +34,6 @@ pub enum CacheSource {
     /// The file in the root, or else a computed one.
     Either,
 }
-
-/// Where loaders expect the cache, unless they were built for a prefix.
-pub const PATH: &str = "/etc/ld.so.cache";
 
 /// The caches for an image that holds `pruned`, of which `full` is the tree before pruning: `ld.so.conf` is read from there, since an
 /// image has no use for that file. There is one for each place in which a glibc loader of the image looks for its cache; none when there
