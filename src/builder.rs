@@ -16,7 +16,9 @@ use minimg_oci::image::Compression;
 /// Builds the images of a profile, one for each board.
 #[derive(Clone)]
 pub struct Builder {
-    profile: Wanted,
+    profile: Given,
+    catalogue: Catalogue,
+    suite: Option<String>,
     boards: Vec<Board>,
     backend: Option<Arc<dyn Backend>>,
     lock: Option<Lock>,
@@ -28,7 +30,7 @@ pub struct Builder {
 
 /// A profile as it was given.
 #[derive(Clone)]
-enum Wanted {
+enum Given {
     Named(String),
     Text { name: String, text: String },
     Typed(Box<Profile>),
@@ -37,22 +39,24 @@ enum Wanted {
 impl Builder {
     /// Builds a profile of the binary by its name, or of a file by its path.
     pub fn named(name_or_path: impl Into<String>) -> Self {
-        Self::new(Wanted::Named(name_or_path.into()))
+        Self::new(Given::Named(name_or_path.into()))
     }
 
     /// Builds a profile from its TOML text; the image is called `name`.
     pub fn from_text(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::new(Wanted::Text { name: name.into(), text: text.into() })
+        Self::new(Given::Text { name: name.into(), text: text.into() })
     }
 
     /// Builds a profile of typed values.
     pub fn from_profile(profile: Profile) -> Self {
-        Self::new(Wanted::Typed(Box::new(profile)))
+        Self::new(Given::Typed(Box::new(profile)))
     }
 
-    fn new(profile: Wanted) -> Self {
+    fn new(profile: Given) -> Self {
         Self {
             profile,
+            catalogue: Catalogue::built_in(),
+            suite: None,
             boards: Vec::new(),
             backend: None,
             lock: None,
@@ -63,6 +67,18 @@ impl Builder {
         }
     }
 
+    /// Looks profiles up here, such as in directories of the user's ([`Catalogue::with_directory`]) or with rule sets of theirs.
+    #[must_use]
+    pub fn catalogue(self, catalogue: Catalogue) -> Self {
+        Self { catalogue, ..self }
+    }
+
+    /// Builds from this release of the distribution, in place of the one that the profile names. Typed values keep theirs.
+    #[must_use]
+    pub fn suite(self, suite: impl Into<String>) -> Self {
+        Self { suite: Some(suite.into()), ..self }
+    }
+
     /// Builds for this board too; without any, the image is for the machine that the program was built for.
     #[must_use]
     pub fn board(mut self, board: Board) -> Self {
@@ -70,7 +86,7 @@ impl Builder {
         self
     }
 
-    /// As [`Builder::board`], for a board of the binary by its name.
+    /// As [`Builder::board`], for a board of the binary by its name; [`Boards::with_directory`] finds others.
     ///
     /// # Errors
     /// When there is none of that name.
@@ -149,13 +165,13 @@ impl Builder {
     }
 
     fn profile_for(&self, board: &Board, context: &Context) -> Result<Profile> {
-        let catalogue = || Catalogue::built_in().with_boards([board.name.clone()]).with_settings(&context.settings);
+        let catalogue = || self.catalogue.clone().with_boards([board.name.clone()]).with_settings(&context.settings);
         let definition = match &self.profile {
-            Wanted::Typed(profile) => return Ok((**profile).clone()),
-            Wanted::Named(name) => catalogue().get(name)?,
-            Wanted::Text { name, text } => catalogue().parse(name, text)?,
+            Given::Typed(profile) => return Ok((**profile).clone()),
+            Given::Named(name) => catalogue().get(name)?,
+            Given::Text { name, text } => catalogue().parse(name, text)?,
         };
-        Ok(definition.profile(None, Some(board)))
+        Ok(definition.profile(self.suite.as_deref(), Some(board)))
     }
 }
 

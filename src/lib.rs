@@ -33,6 +33,7 @@ pub mod profile;
 pub mod recipe;
 pub mod record;
 pub mod shrink;
+pub mod trial;
 
 pub use builder::Builder;
 pub use minimg_backend as backend;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use minimg_backend::{Pins, Request, Source};
 use minimg_base::digest::Digest;
 use minimg_base::digest::digest_of;
-use minimg_base::error::{Class, Error};
+use minimg_base::error::{Class, Error, is_wrong_path};
 use minimg_base::partial;
 use minimg_tree::read_limited;
 
@@ -88,7 +88,8 @@ pub enum LockError {
 
 impl From<LockError> for Error {
     fn from(error: LockError) -> Self {
-        let class = match error {
+        let class = match &error {
+            LockError::Io { source, .. } if is_wrong_path(source) => Class::Profile,
             LockError::Io { .. } => Class::Machine,
             LockError::Malformed { .. } => Class::Profile,
             LockError::Stale { .. } => Class::Stale,

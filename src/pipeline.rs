@@ -8,7 +8,7 @@ use crate::compose;
 use crate::lock::{Found, Lock};
 use crate::profile::{Keep, Profile};
 use crate::recipe::Recipe;
-use crate::record::Record;
+use crate::record::{Pruned, Record};
 use minimg_backend::{Backend, Context, Pinned, Pins, Produced, Request, Resolution};
 use minimg_base::board::Board;
 use minimg_base::cancel::Cancelled;
@@ -17,10 +17,10 @@ use minimg_base::error::{Class, Error, Result};
 use minimg_base::report::{Event, Phase, Reused};
 use minimg_elf::check::CheckSettings;
 use minimg_elf::{self as closure, Closure, ClosureOptions, Finding, Severity};
-use minimg_oci::export::DEFAULT_PATH;
 use minimg_oci::image::{Compression, Config, Image, Layer};
 use minimg_oci::layer;
 use minimg_store::Store;
+use minimg_tree::search::places_of_program;
 use minimg_tree::{self as tree, Entry, Kind, Node, RootPath, RootTree};
 
 /// One image to be built.
@@ -48,12 +48,13 @@ pub struct Job<'a> {
 
 /// An image that was built.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Built {
     /// What exporters need.
     pub image: Image,
-    /// What identifies the plan of its layer; [`Record::load`] finds the whole record by it.
+    /// What identifies the plan of its layers; [`Record::load`] finds the whole record by it.
     pub recipe: Digest,
-    /// Whether the layer came from the store.
+    /// Whether the layers came from the store.
     pub reused: bool,
     /// What people should know of.
     pub findings: Vec<Finding>,
@@ -69,10 +70,14 @@ impl Built {
     }
 }
 
-/// What the store holds of a layer under its recipe: enough for a build in which nothing changed.
+/// The kind of the store's entries that hold what a recipe gave.
+const MADE: &str = "layers";
+
+/// What the store holds of an image under its recipe: enough for a build in which nothing changed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Made {
-    layer: Layer,
+    /// From the lowest up.
+    layers: Vec<Layer>,
     epoch: i64,
     findings: Vec<Finding>,
 }
@@ -194,20 +199,22 @@ fn resolve<'j>(job: &Job<'j>, request: &Request, context: &Context) -> Result<(B
     Ok((job.backend.resolve(request, context)?, false))
 }
 
-/// The layer that the store holds for this recipe, if its blob and its record are there too.
+/// The layers that the store holds for this recipe, if all their blobs and the record are there too.
 fn stored(recipe: &Recipe, context: &Context) -> Result<Option<Made>> {
-    let Some(bytes) = context.store.entry("layer", &recipe.digest())? else { return Ok(None) };
+    let Some(bytes) = context.store.entry(MADE, &recipe.digest())? else { return Ok(None) };
     let made: Option<Made> = serde_json::from_slice(&bytes).ok();
     let Some(made) = made else { return Ok(None) };
-    // Only looked at: when no output needs the blob, nobody reads it. Who needs it asks `is_whole`.
-    if !context.store.has_blob(&made.layer.digest, Some(made.layer.size)) {
+    // Only looked at: when no output needs the blobs, nobody reads them. Who needs them asks `is_whole`.
+    if !made.layers.iter().all(|layer| context.store.has_blob(&layer.digest, Some(layer.size))) {
         return Ok(None);
     }
-    // A layer that nobody could explain is made anew with its record.
-    if Record::load(&context.store, &recipe.digest())?.is_none() {
+    // Layers that nobody could explain are made anew with their record.
+    if !Record::is_there(&context.store, &recipe.digest())? {
         return Ok(None);
     }
-    context.reporter.event(Event::Reused { what: Reused::Layer, bytes: made.layer.size });
+    for layer in &made.layers {
+        context.reporter.event(Event::Reused { what: Reused::Layer, bytes: layer.size });
+    }
     Ok(Some(made))
 }
 
@@ -217,6 +224,7 @@ fn make(job: &Job<'_>, resolution: Box<dyn Resolution + '_>, recipe: &Recipe, co
     context.reporter.event(Event::Phase(Phase::Prune));
     let (closure, epoch) = prune(job, &mut tree)?;
     let kept = kept_tree(&tree, &closure, epoch)?;
+    layer::refuse_whiteouts(&kept)?;
     let findings = check(job, &kept, &closure)?;
     context.cancellation.check()?;
     context.reporter.event(Event::Phase(Phase::WriteLayer));
@@ -231,11 +239,12 @@ fn make(job: &Job<'_>, resolution: Box<dyn Resolution + '_>, recipe: &Recipe, co
         jobs: context.settings.jobs,
         reporter: &*context.reporter,
     };
-    let layer = layer::write(&kept, &options, &context.store)?;
-    let made = Made { layer, epoch, findings };
-    Record::new(job.profile, job.board, recipe, &tree, &kept, &closure, &made.findings).save(&context.store)?;
+    let layers = vec![layer::write(&kept, &options, &context.store)?];
+    let made = Made { layers, epoch, findings };
+    let pruned = Pruned { tree: &tree, kept: &kept, closure: &closure };
+    Record::new(job.profile, job.board, recipe, &made.layers, pruned, &made.findings).save(&context.store)?;
     let bytes = serde_json::to_vec(&made).map_err(|error| Error::new(Class::Machine, error))?;
-    context.store.put_entry("layer", &recipe.digest(), &bytes)?;
+    context.store.put_entry(MADE, &recipe.digest(), &bytes)?;
     Ok(made)
 }
 
@@ -254,7 +263,11 @@ fn prune(job: &Job<'_>, tree: &mut RootTree) -> Result<(Closure, i64)> {
     let added = compose::complete(tree, job.profile, epoch)?;
     let keep = Keep { programs: programs(job, tree, &added), ..job.profile.keep.clone() };
     let image = &job.profile.image;
-    let options = ClosureOptions { env: image.env.clone(), working_directory: working_directory(job) };
+    let options = ClosureOptions {
+        env: image.env.clone(),
+        working_directory: working_directory(job),
+        added: objects(tree, &added),
+    };
     let mut closure = closure::closure_of(tree, &keep, options)?;
     for (path, why) in added {
         closure.kept.entry(path).or_insert_with(|| closure::Reason { why: closure::Why::Added(why), via: None });
@@ -266,6 +279,16 @@ fn prune(job: &Job<'_>, tree: &mut RootTree) -> Result<(Closure, i64)> {
 /// The directory that the image's program starts in.
 fn working_directory(job: &Job<'_>) -> RootPath {
     RootPath::root().join_clamped(&job.profile.image.workdir)
+}
+
+/// What the profile adds that a program may load, such as the modules of an interpreter: it is no program, but needs libraries.
+fn objects(tree: &RootTree, added: &compose::Added) -> compose::Added {
+    let is_object = |path: &&RootPath| match tree.get(path) {
+        Some(Node { kind: Kind::File(content), .. }) => content.map().is_ok_and(|bytes| bytes.starts_with(b"\x7fELF")),
+        _ => false,
+    };
+    let objects = added.keys().filter(is_object);
+    objects.filter_map(|path| Some((path.clone(), added.get(path)?.clone()))).collect()
 }
 
 /// The profile's programs, and what it adds that can be run itself.
@@ -280,15 +303,14 @@ fn programs(job: &Job<'_>, tree: &RootTree, added: &compose::Added) -> Vec<Strin
     job.profile.keep.programs.iter().cloned().chain(added).collect()
 }
 
-/// The part of the tree that stays, with the loader's cache written for exactly that part.
+/// The part of the tree that stays, with the loaders' caches written for exactly that part.
 fn kept_tree(tree: &RootTree, closure: &Closure, epoch: i64) -> Result<RootTree> {
     let mut kept = tree.subset(|path, _| closure.kept.contains_key(path));
-    compose::trim_checksums(&mut kept)?;
-    if let Some(cache) = closure::ldcache::for_tree(&kept, tree)? {
-        let path = RootPath::new("etc/ld.so.cache").map_err(|error| Error::new(Class::Machine, error))?;
+    compose::trim_metadata(&mut kept)?;
+    for (path, cache) in closure::ldcache::for_tree(&kept, tree)? {
         kept.insert(path, Node::file(0o644, cache).at(epoch));
-        kept.add_parents_from(tree);
     }
+    kept.add_parents_from(tree);
     Ok(kept)
 }
 
@@ -315,11 +337,7 @@ fn check(job: &Job<'_>, kept: &RootTree, closure: &Closure) -> Result<Vec<Findin
 /// The program that the image starts, where it is not in it.
 fn missing_start(config: &Config, kept: &RootTree) -> Option<Finding> {
     let program = config.entrypoint.first().or(config.cmd.first())?;
-    let path = config.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-    let places: Vec<String> = match program.contains('/') {
-        true => vec![format!("/{}/{program}", if program.starts_with('/') { "" } else { config.workdir.as_str() })],
-        false => path.split(':').map(|directory| format!("{directory}/{program}")).collect(),
-    };
+    let places = places_of_program(program, &config.env, &config.workdir);
     let is_there = |place: &String| {
         tree::resolve(kept, &RootPath::root(), place.as_bytes())
             .is_ok_and(|found| matches!(found.entry, Some(Entry::File { .. })))
@@ -358,14 +376,14 @@ fn created_by(job: &Job<'_>) -> String {
     format!("minimg {} {} --board {}", job.command, job.profile.name, job.board.name)
 }
 
-/// The image. What it says of how it was made comes from this job: the layer may have been made by another one.
+/// The image. What it says of how it was made comes from this job: the layers may have been made by another one.
 fn image(job: &Job<'_>, made: &Made) -> Image {
-    let layer = Layer { created_by: created_by(job), ..made.layer.clone() };
+    let own = |layer: &Layer| Layer { created_by: created_by(job), ..layer.clone() };
     Image {
         reference: job.reference.to_owned(),
         platform: job.board.platform.clone(),
         config: job.profile.image.clone(),
-        layers: vec![layer],
+        layers: made.layers.iter().map(own).collect(),
         created: made.epoch,
         annotations: BTreeMap::new(),
     }

@@ -1,4 +1,4 @@
-//! Recipes: the fully pinned plan of one layer. Its digest is the key under which the store holds the layer.
+//! Recipes: the fully pinned plan of an image's layers. Its digest is the key under which the store holds them.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use minimg_oci::image::Compression;
 /// Raised whenever the same recipe would give another layer than before: new rules, another tar writer, another compressor.
 pub const PIPELINE_VERSION: u32 = 9;
 
-/// Everything that decides a layer's bytes, as one digest for each part: so that a miss can say which part changed.
+/// Everything that decides the bytes of the layers, as one digest for each part: so that a miss can say which part changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipe {
     /// Part by part, by the name that messages use.
@@ -23,7 +23,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The plan of the layer that `profile` gives on the request's board with exactly these pins.
+    /// The plan of the layers that `profile` gives on the request's board with exactly these pins.
     pub fn new(
         profile: &Profile,
         request: &Request,

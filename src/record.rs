@@ -11,8 +11,9 @@ use minimg_base::board::{Board, Platform};
 use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error, Result};
 use minimg_elf::{Closure, Finding, Reason, Why};
+use minimg_oci::image::Layer;
 use minimg_store::Store;
-use minimg_tree::{Package, RootPath, RootTree, read_limited};
+use minimg_tree::{Kind, Package, RootPath, RootTree, read_limited};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -22,6 +23,7 @@ const LARGEST: u64 = 512 << 20;
 
 /// What went into an image and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Record {
     /// The version of the format.
     pub version: u32,
@@ -33,9 +35,12 @@ pub struct Record {
     pub platform: Platform,
     /// The digest of the plan.
     pub recipe: Digest,
+    /// The uncompressed layers from the lowest up, as the image's configuration names them; empty in records from before there were several.
+    #[serde(default)]
+    pub layers: Vec<Digest>,
     /// The packages of which something is kept.
     pub packages: Vec<Package>,
-    /// Every path of the image, with a leading slash, and why it is there.
+    /// Every path of the image, as [`RootPath::text`] writes it, and why it is there.
     pub files: BTreeMap<String, Kept>,
     /// What people should know.
     pub findings: Vec<Finding>,
@@ -55,32 +60,46 @@ pub struct Kept {
     pub package: Option<String>,
 }
 
+/// A root tree, the part of it that stays, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Pruned<'a> {
+    /// The whole tree.
+    pub tree: &'a RootTree,
+    /// What is in the image.
+    pub kept: &'a RootTree,
+    /// Why it is kept.
+    pub closure: &'a Closure,
+}
+
 impl Record {
     /// The record of a build.
     pub fn new(
         profile: &Profile,
         board: &Board,
         recipe: &Recipe,
-        tree: &RootTree,
-        kept: &RootTree,
-        closure: &Closure,
+        layers: &[Layer],
+        pruned: Pruned<'_>,
         findings: &[Finding],
     ) -> Self {
+        let Pruned { tree, kept, closure } = pruned;
         let package_of = |path: &RootPath| tree.get(path).and_then(|node| tree.package_of(node));
         let files: BTreeMap<String, Kept> = kept
             .iter()
             .map(|(path, _)| {
                 let package = package_of(path).map(|package| package.name.clone());
-                (path.to_string(), Kept::new(closure.kept.get(path), package))
+                (path.text(), Kept::new(closure.kept.get(path), package))
             })
             .collect();
-        let packages: BTreeSet<Package> = kept.iter().filter_map(|(path, _)| package_of(path).cloned()).collect();
+        // Directories are shared: that a package has one too is no part of it.
+        let files_alone = kept.iter().filter(|(_, node)| !matches!(node.kind, Kind::Directory));
+        let packages: BTreeSet<Package> = files_alone.filter_map(|(path, _)| package_of(path).cloned()).collect();
         Self {
             version: VERSION,
             profile: profile.name.clone(),
             board: board.name.clone(),
             platform: board.platform.clone(),
             recipe: recipe.digest(),
+            layers: layers.iter().map(|layer| layer.diff_id).collect(),
             packages: packages.into_iter().collect(),
             files,
             findings: findings.to_vec(),
@@ -104,6 +123,14 @@ impl Record {
         let bytes = store.entry("record", recipe)?;
         let record: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(record.filter(|record| record.version == VERSION))
+    }
+
+    /// Whether the store has an undamaged record for a recipe.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_there(store: &Store, recipe: &Digest) -> Result<bool> {
+        Ok(store.entry("record", recipe)?.is_some())
     }
 
     /// Reads a record's file.
@@ -140,7 +167,7 @@ impl Record {
 impl Kept {
     fn new(reason: Option<&Reason>, package: Option<String>) -> Self {
         match reason {
-            Some(Reason { why, via }) => Self { why: why.clone(), via: via.as_ref().map(ToString::to_string), package },
+            Some(Reason { why, via }) => Self { why: why.clone(), via: via.as_ref().map(RootPath::text), package },
             None => {
                 Self { why: Why::Added("something in it is kept, or minimg wrote it".to_owned()), via: None, package }
             }

@@ -63,7 +63,7 @@ fn root_tar(sandbox: &Sandbox) -> PathBuf {
 /// Runs `check` for every backend of the table.
 fn each_backend(check: impl Fn(&Sandbox, &Case)) {
     for backend in backends::ALL {
-        let sandbox = Sandbox::cold();
+        let sandbox = Sandbox::cold().live();
         let case = case(backend.name(), &sandbox);
         sandbox.write("busybox.toml", &case.profile);
         check(&sandbox, &case);
@@ -92,7 +92,7 @@ fn the_same_profile_builds_the_same_again_without_asking_anybody() {
         sandbox.run(&["lock", "./busybox.toml", "-q"]);
         sandbox.run(&["build", "./busybox.toml", "-q", "--locked", "--no-record", "-o", "a.tar"]);
         let bytes = std::fs::read(sandbox.path("a.tar")).unwrap();
-        for kind in ["layer", "record", "output", "driven-root", "taken-root"] {
+        for kind in ["layers", "record", "output", "driven-root", "taken-root"] {
             let _ = std::fs::remove_dir_all(sandbox.store.join("v1/entries").join(kind));
         }
         let arguments = ["build", "./busybox.toml", "-q", "--locked", "--offline", "--no-record", "-o", "b.tar"];
@@ -146,7 +146,7 @@ fn offline_nothing_is_fetched() {
 
 #[test]
 fn each_says_what_it_uses_of_the_machine() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let all = sandbox.json(&["doctor"]);
     for backend in backends::ALL {
         let found = all.as_array().unwrap().iter().find(|item| item["name"] == backend.name());

@@ -42,7 +42,7 @@ fn emulate(root: &Path, emulator: &str, program: &[&str]) -> String {
 
 #[test]
 fn busybox_runs_on_every_board() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let profile = sandbox.write("busybox-main.toml", PROFILE);
     let mut failures = Vec::new();
     for (board, suite, emulator) in BOARDS {
@@ -68,7 +68,7 @@ fn busybox_runs_on_every_board() {
 
 #[test]
 fn several_boards_become_one_index() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let profile = sandbox.write("busybox-main.toml", PROFILE);
     let document = sandbox.json(&[
         "build",
@@ -104,7 +104,7 @@ fn several_boards_become_one_index() {
 
 #[test]
 fn several_boards_have_names_of_their_own_in_an_engine() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let profile = sandbox.write("busybox-main.toml", PROFILE);
     let build = |more: &[&str]| -> serde_json::Value {
         let all =
@@ -124,7 +124,7 @@ fn several_boards_have_names_of_their_own_in_an_engine() {
 
 #[test]
 fn a_suite_that_does_not_serve_a_board_is_an_error_that_says_so() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let said = sandbox.fail(4, &["build", "busybox-glibc", "--board", "riscv64", "--suite", "bookworm"]);
     assert!(said.contains("riscv64") && said.contains("bookworm"), "{said}");
     let said = sandbox.fail(3, &["build", "busybox-glibc", "--board", "riscv65"]);

@@ -140,7 +140,7 @@ fn a_locked_build_needs_no_network() {
     // The layer itself is forgotten, so that the packages are needed again.
     let own = Sandbox::cold();
     succeed(Command::new("cp").arg("-a").arg(&sandbox.store).arg(&own.store));
-    for kind in ["layer", "record", "compressed", "output"] {
+    for kind in ["layers", "record", "compressed", "output"] {
         let _ = std::fs::remove_dir_all(own.store.join("v1/entries").join(kind));
     }
     let inner = sandbox.minimg(&["build", "busybox-glibc", "--locked", "-o", "b.tar"]);

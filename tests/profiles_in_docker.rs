@@ -17,7 +17,7 @@ fn load(sandbox: &Sandbox, profile: &str, more: &[&str]) {
 
 /// Every profile's own tests, on both suites; the profiles come from the program, so none can be forgotten.
 fn own_tests(suite: &str) {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let profiles = sandbox.json(&["list", "profiles"]);
     let names: Vec<&str> = profiles.as_array().unwrap().iter().filter_map(|profile| profile["name"].as_str()).collect();
     assert!(names.len() >= 16, "{names:?}");
@@ -83,7 +83,7 @@ fn until_it_answers(arguments: &[&str]) -> String {
 
 #[test]
 fn nginx_serves_a_page_and_redis_keeps_a_value() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     for profile in ["nginx", "redis", "curl"] {
         load(&sandbox, profile, &[]);
     }
@@ -119,7 +119,7 @@ impl Drop for Process {
 /// is accepted.
 #[test]
 fn curl_trusts_the_shipped_authorities_and_nobody_else() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     load(&sandbox, "curl", &[]);
     let directory = sandbox.directory.path();
     let openssl = tool("openssl", "openssl");
@@ -176,7 +176,7 @@ fn curl_trusts_the_shipped_authorities_and_nobody_else() {
 /// A name that only a DNS server knows: the resolver of glibc works in the image.
 #[test]
 fn names_are_resolved() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     load(&sandbox, "curl", &[]);
     let dns = UdpSocket::bind("127.53.53.53:53").expect("port 53 of an own loopback address; the test needs root");
     let web = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -215,7 +215,7 @@ fn serve_hello(web: &TcpListener) {
 /// The way the project was asked for: `docker import` and a generated Dockerfile; the same files and configuration as `docker load`.
 #[test]
 fn both_ways_into_docker_give_the_same() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let build = |way: &str, tag: &str| {
         crate::common::succeed(
             sandbox.minimg(&["build", "nginx", way, "docker", "-t", tag, "-q"]).env("DOCKER_HOST", DOCKER.host()),

@@ -1,6 +1,8 @@
 //! Images in a real registry, as the library takes them in: every form of their documents, whiteouts, platforms, logins, and what is
 //! refused. `tests/registry.rs` shows the same of the program.
 
+use std::path::Path;
+
 use minimg::backend::{Context, Request, Settings, Source, fixed};
 use minimg::backends::tarball;
 use minimg::board::{Boards, Platform};
@@ -10,6 +12,7 @@ use minimg::export::{self, Destination};
 use minimg::image::{Compression, Image};
 use minimg::store::Store;
 use minimg::tree::{Node, RootTree};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::registry::{Doors, LOGIN, Registry};
@@ -184,6 +187,44 @@ fn what_a_damaged_registry_sends_is_refused() {
     registry.push_manifest("a", "2", &lying.to_string());
     let (class, said) = failure(sample.take(&format!("registry:{}/a:2", registry.host()), "amd64", false));
     assert!(class == Class::Verification && said.contains("instead of 5"), "{class:?}: {said}");
+}
+
+/// Changes the configuration of the one image of a layout, and what leads to it.
+fn change_configuration(layout: &Path, change: impl Fn(&mut Vec<Value>)) {
+    let read = |name: &str| -> Value { serde_json::from_slice(&std::fs::read(layout.join(name)).unwrap()).unwrap() };
+    let blob = |descriptor: &Value| descriptor["digest"].as_str().unwrap().replace("sha256:", "blobs/sha256/");
+    let write = |document: &Value, descriptor: &mut Value| {
+        let bytes = document.to_string().into_bytes();
+        (descriptor["digest"], descriptor["size"]) = (Digest::of(&bytes).to_string().into(), bytes.len().into());
+        std::fs::write(layout.join(blob(descriptor)), bytes).unwrap();
+    };
+    let mut index = read("index.json");
+    let mut manifest = read(&blob(&index["manifests"][0]));
+    let mut config = read(&blob(&manifest["config"]));
+    change(config["rootfs"]["diff_ids"].as_array_mut().unwrap());
+    write(&config, &mut manifest["config"]);
+    write(&manifest, &mut index["manifests"][0]);
+    std::fs::write(layout.join("index.json"), index.to_string()).unwrap();
+}
+
+#[test]
+fn layers_that_the_configuration_does_not_name_are_refused() {
+    let registry = Registry::start(Doors::Open);
+    type Change = fn(&mut Vec<Value>);
+    let cases: [(&str, Change, &str); 4] = [
+        ("other", |ids| ids[1] = Digest::of("other").to_string().into(), "layer 2 of the image"),
+        ("order", |ids| ids.swap(0, 1), "layer 1 of the image"),
+        ("fewer", |ids| drop(ids.pop()), "has 2 layers instead of the 1"),
+        ("more", |ids| ids.push(ids[0].clone()), "has 2 layers instead of the 3"),
+    ];
+    for (name, change, expected) in cases {
+        let sample = Sample::new();
+        change_configuration(&sample.path("one"), change);
+        registry.push(&sample.source("one"), name, &["--format=oci"]);
+        let root = format!("registry:{}/{name}", registry.host());
+        let (class, said) = failure(sample.take(&root, "amd64", false));
+        assert!(class == Class::Verification && said.contains(expected), "{name}: {class:?}: {said}");
+    }
 }
 
 #[test]

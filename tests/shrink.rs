@@ -1,6 +1,8 @@
 //! `minimg shrink` and the backend tarball as users run them: roots of several distributions' kinds, in every form that one can have.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,7 +26,7 @@ void _start(void) {
 "#;
 
 /// A directory that becomes a root file system.
-struct Root(PathBuf);
+pub(crate) struct Root(PathBuf);
 
 impl Root {
     fn new(sandbox: &Sandbox, name: &str) -> Self {
@@ -33,14 +35,14 @@ impl Root {
         Self(path)
     }
 
-    fn write(&self, path: &str, content: &str) -> &Self {
+    pub(crate) fn write(&self, path: &str, content: &str) -> &Self {
         let path = self.0.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
         self
     }
 
-    fn copy(&self, from: &str, to: &str) -> &Self {
+    pub(crate) fn copy(&self, from: &str, to: &str) -> &Self {
         let to = self.0.join(to);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(from, to).unwrap_or_else(|error| panic!("{from}: {error}"));
@@ -85,7 +87,7 @@ impl Root {
     }
 }
 
-fn alpine(sandbox: &Sandbox) -> Root {
+pub(crate) fn alpine(sandbox: &Sandbox) -> Root {
     let root = Root::new(sandbox, "alpine");
     let installed = "C:Q1\nP:musl\nV:1.2.5-r9\nA:x86_64\nF:lib\nR:ld-musl-x86_64.so.1\na:0:0:755\n\n\
                      P:hello\nV:1-r0\nA:x86_64\nF:usr/bin\nR:hello\nF:usr/lib\nR:libword.so.1\n\n\
@@ -99,12 +101,13 @@ fn alpine(sandbox: &Sandbox) -> Root {
 }
 
 /// A root with the part of this Debian machine's own package database that two programs need.
-fn debian(sandbox: &Sandbox) -> Root {
+pub(crate) fn debian(sandbox: &Sandbox) -> Root {
     let root = Root::new(sandbox, "debian");
     root.copy("/var/lib/dpkg/status", "var/lib/dpkg/status")
         .copy("/var/lib/dpkg/info/libc6:amd64.list", "var/lib/dpkg/info/libc6:amd64.list")
         .copy("/var/lib/dpkg/info/libc6:amd64.md5sums", "var/lib/dpkg/info/libc6:amd64.md5sums")
         .copy("/var/lib/dpkg/info/coreutils.list", "var/lib/dpkg/info/coreutils.list")
+        .copy("/var/lib/dpkg/info/coreutils.md5sums", "var/lib/dpkg/info/coreutils.md5sums")
         .copy("/usr/bin/echo", "usr/bin/echo")
         .copy("/usr/bin/cat", "usr/bin/cat")
         .copy("/lib/x86_64-linux-gnu/libc.so.6", "usr/lib/x86_64-linux-gnu/libc.so.6")
@@ -188,6 +191,8 @@ fn an_alpine_root_becomes_one_program_with_its_musl_and_a_database_that_says_so(
     );
     let said = sandbox.fail(2, &["why-not", "small.tar", "/usr/share/other"]);
     assert!(said.contains("`--keep /usr/share/other` keeps it"), "{said}");
+    let said = sandbox.fail(2, &["why-not", "small.tar", "/usr/share/none"]);
+    assert!(said.contains("does not have it either") && !said.contains("--keep"), "{said}");
     sandbox.run(&[
         "shrink",
         "alpine-minirootfs.tar.gz",
@@ -199,6 +204,31 @@ fn an_alpine_root_becomes_one_program_with_its_musl_and_a_database_that_says_so(
         "rootfs:small.tar",
     ]);
     assert_members(&small, &["usr/bin/hello", "usr/share/other"], &[]);
+}
+
+#[test]
+fn a_name_that_is_not_utf8_is_explained() {
+    let sandbox = Sandbox::cold();
+    let root = alpine(&sandbox);
+    fs::create_dir_all(root.0.join("srv")).unwrap();
+    for name in [&b"caf\xe9"[..], b"caf\xe8", b"back\\slash", "caf\u{e9}".as_bytes()] {
+        fs::write(root.0.join("srv").join(OsStr::from_bytes(name)), "c").unwrap();
+    }
+    sandbox.run(&["shrink", "alpine", "--program", "hello", "--keep", "/srv/**", "-o", "rootfs:small.tar"]);
+    for (name, shown) in [
+        (&b"/srv/caf\xe9"[..], "/srv/caf\\xe9 is kept"),
+        (b"/srv/caf\xe8", "/srv/caf\\xe8 is kept"),
+        (b"/srv/back\\slash", "/srv/back\\slash is kept"),
+        ("/srv/caf\u{e9}".as_bytes(), "/srv/caf\u{e9} is kept"),
+        (b"/srv/caf\\xe9", "/srv/caf\\xe9 is kept"),
+    ] {
+        let said = text(succeed(sandbox.minimg(&["why", "small.tar"]).arg(OsStr::from_bytes(name))));
+        assert!(said.starts_with(shown), "{said}");
+    }
+    let mut why_not = sandbox.minimg(&["why-not", "small.tar"]);
+    let output = why_not.arg(OsStr::from_bytes(b"/srv/none\xff")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("/srv/none\\xff is not in small.tar") && said.contains("does not have it either"), "{said}");
 }
 
 #[test]
@@ -379,9 +409,12 @@ fn mistakes_are_named() {
     fs::create_dir(sandbox.path("sparse")).unwrap();
     fs::File::create(sandbox.path("sparse/lastlog")).unwrap().set_len(100 << 30).unwrap();
     sandbox.write("bad.tar", "this is not a tar archive, though its name says so");
+    for whiteout in ["srv/.wh.x", "opt/.wh..wh..opq"] {
+        Root(sandbox.path("gentoo")).write(whiteout, "");
+    }
     for (code, arguments, expected) in [
         (
-            1,
+            2,
             &["shrink", "nginx:latest", "-p", "x"][..],
             "there is no nginx:latest; an image of an engine on this machine is written docker:NAME",
         ),
@@ -392,6 +425,8 @@ fn mistakes_are_named() {
         (7, &["shrink", "sparse", "-p", "x"], "the largest is /lastlog with 107374182400 bytes"),
         (7, &["shrink", "empty", "-p", "x"], "empty has no files"),
         (7, &["shrink", "bad.tar", "-p", "x"], "bad.tar"),
+        (7, &["shrink", "gentoo", "-p", "hello", "--keep", "/srv/**"], "/srv/.wh.x cannot be in a layer"),
+        (7, &["shrink", "gentoo", "-p", "hello", "--keep", "/opt/**"], "/opt/.wh..wh..opq cannot be in a layer"),
         (3, &["shrink", "docker:--help", "-p", "x"], "does not name a root file system"),
         (3, &["build", "busybox-glibc", "--backend", "tarball"], "needs a root file system: name one with --root"),
     ] {

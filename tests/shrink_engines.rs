@@ -89,7 +89,7 @@ fn members(tar: &Path) -> Vec<String> {
 
 #[test]
 fn an_image_of_docker_keeps_its_configuration_and_what_that_names() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     DOCKER.run(&["load", "--quiet", "--input", &archive(&sandbox, &sample_tree(), "shrink-whole:1")]);
     with_docker(&sandbox, &["shrink", "docker:shrink-whole:1", "--load", "docker"]);
     assert_eq!(DOCKER.run(&["run", "--rm", "--network=none", "shrink-whole-small"]), PRINTED);
@@ -102,7 +102,7 @@ fn an_image_of_docker_keeps_its_configuration_and_what_that_names() {
 
 #[test]
 fn an_image_of_podman_is_made_smaller_and_runs_again() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let podman = Podman::new();
     // A podman with a storage of its own, first in PATH.
     let directory = sandbox.path("bin");
@@ -141,7 +141,7 @@ fn an_image_of_podman_is_made_smaller_and_runs_again() {
 
 #[test]
 fn a_server_of_the_distribution_keeps_the_configuration_that_it_names() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     sandbox.write("whole.toml", WHOLE_SERVER);
     sandbox.run(&["build", "./whole.toml", "-o", "rootfs:whole.tar"]);
     let whole = sandbox.path("whole.tar").display().to_string();
@@ -167,7 +167,7 @@ fn a_server_of_the_distribution_keeps_the_configuration_that_it_names() {
 
 #[test]
 fn the_layers_of_an_image_of_docker_are_put_over_one_another() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let mut tree = sample_tree();
     for (name, content) in [("app/data", "x"), ("gone/file", "y")] {
         tree.insert(path(name), Node::file(0o644, content).at(EPOCH));

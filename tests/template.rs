@@ -4,7 +4,7 @@ use crate::common::Sandbox;
 
 #[test]
 fn the_template_builds_as_it_stands_and_with_all_of_its_examples() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     sandbox.run(&["init", "hello.toml"]);
     let text = std::fs::read_to_string(sandbox.path("hello.toml")).unwrap();
     let prose = |line: &&str| !line.starts_with("# ");
@@ -20,7 +20,7 @@ fn the_template_builds_as_it_stands_and_with_all_of_its_examples() {
 
 #[test]
 fn a_profile_gets_no_name_that_its_image_cannot_have() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     for name in ["Größe.toml", "a b.toml", "\"x.toml", "-.toml", "UPPER.toml"] {
         let said = sandbox.fail(2, &["init", "--", name]);
         assert!(said.contains("cannot be a profile's name"), "{name}: {said}");

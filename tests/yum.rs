@@ -46,7 +46,7 @@ fn check_owned(tree: &RootTree) {
 
 #[test]
 fn owners_modes_and_capabilities_survive_as_root_and_as_ordinary_users() {
-    let (as_root, with_ids, plain) = (Sandbox::cold(), Sandbox::cold(), Sandbox::cold());
+    let (as_root, with_ids, plain) = (Sandbox::cold().live(), Sandbox::cold().live(), Sandbox::cold().live());
     for sandbox in [&as_root, &with_ids, &plain] {
         sandbox.write("own.toml", &profile("'busybox', 'owned'", "plain", "gpgcheck = false"));
     }
@@ -68,7 +68,7 @@ fn owners_modes_and_capabilities_survive_as_root_and_as_ordinary_users() {
 
 #[test]
 fn the_shipped_busybox_builds_and_runs_under_docker() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let options = format!(
         "extends = 'busybox-glibc'\nbackend = 'yum'\n[[source.options.yum.repositories]]\nname = 'test'\nbaseurl = 'file://{}'\ngpgcheck = false\n",
         REPOSITORIES.path("plain").display()
@@ -95,7 +95,7 @@ fn ndb(headers: &[Vec<u8>]) -> Vec<u8> {
 
 #[test]
 fn a_root_says_who_owns_its_files_whatever_the_form_of_its_database() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let root = sandbox.path("root");
     std::fs::create_dir(&root).unwrap();
     let packages = std::fs::read_dir(REPOSITORIES.path("plain")).unwrap().map(|entry| entry.unwrap().path());
@@ -126,7 +126,7 @@ fn a_root_says_who_owns_its_files_whatever_the_form_of_its_database() {
 
 #[test]
 fn signatures_are_checked() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let key = format!("gpgkey = ['{}']", REPOSITORIES.path("key.asc").display());
     sandbox.write("own.toml", &profile("'busybox'", "signed", &key));
     sandbox.run(&BUILD);
@@ -143,7 +143,7 @@ fn signatures_are_checked() {
 
 #[test]
 fn failures_say_what_is_wrong() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     for (packages, code, expected) in [
         ("'no-such-package'", 4, "No match for argument: no-such-package"),
         ("'broken'", 4, "nothing provides there-is-no-such-thing"),
@@ -170,14 +170,14 @@ fn failures_say_what_is_wrong() {
 
 #[test]
 fn a_lock_pins_the_tree_and_needs_no_tool() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     sandbox.write("own.toml", &profile("'busybox'", "plain", "gpgcheck = false"));
     sandbox.run(&["lock", "./own.toml", "-q"]);
     let build = ["build", "./own.toml", "-q", "--locked", "--no-record", "-o", "a.tar"];
     sandbox.run(&build);
     let first = std::fs::read(sandbox.path("a.tar")).unwrap();
     std::fs::remove_file(sandbox.path("a.tar")).unwrap();
-    for kind in ["layer", "record", "output", "driven-root"] {
+    for kind in ["layers", "record", "output", "driven-root"] {
         let _ = std::fs::remove_dir_all(sandbox.store.join("v1/entries").join(kind));
     }
     succeed(&mut alone(&sandbox.minimg(&build)));
@@ -186,7 +186,7 @@ fn a_lock_pins_the_tree_and_needs_no_tool() {
 
 #[test]
 fn what_was_made_lately_is_not_made_again() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     sandbox.write("own.toml", &profile("'busybox'", "plain", "gpgcheck = false"));
     sandbox.run(&BUILD);
     let log = sandbox.store.join("v1/logs/yum.log");
@@ -258,7 +258,7 @@ impl Drop for Server {
 fn nothing_is_fetched_twice_and_a_repository_is_seen_as_it_is_now() {
     // The store is not in a directory that is emptied in the tree, so that nothing of it may hide there.
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let sandbox = Sandbox { store: place.path().join("store"), ..Sandbox::cold() };
+    let sandbox = Sandbox { store: place.path().join("store"), ..Sandbox::cold().live() };
     let owned = "owned-1.x86_64.rpm";
     let repository = own_repository(&sandbox, Some(owned));
     let server = Server::start(&sandbox, &repository);
@@ -296,7 +296,7 @@ fn nothing_is_fetched_twice_and_a_repository_is_seen_as_it_is_now() {
 
 #[test]
 fn streams_of_modules_are_enabled_and_disabled() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let repository = own_repository(&sandbox, None);
     let module = "---\ndocument: modulemd\nversion: 2\ndata:\n  name: owning\n  stream: one\n  version: 1\n  context: c0ffee\n  \
                   arch: x86_64\n  summary: a module\n  description: for tests\n  license: {module: [MIT], content: [MIT]}\n  \
@@ -320,7 +320,7 @@ fn streams_of_modules_are_enabled_and_disabled() {
 
 #[test]
 fn blanks_and_commas_in_names_of_directories_do_no_harm() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let place = "my own, 100% \u{e4}";
     std::fs::create_dir(sandbox.path(place)).unwrap();
     std::os::unix::fs::symlink(REPOSITORIES.path("plain"), sandbox.path(place).join("repo sitory")).unwrap();
@@ -343,7 +343,7 @@ fn blanks_and_commas_in_names_of_directories_do_no_harm() {
 
 #[test]
 fn a_directory_of_repositories_counts_besides_those_that_are_named() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let repository = own_repository(&sandbox, Some("owned-1.x86_64.rpm"));
     let only = sandbox.path("only");
     std::fs::create_dir(&only).unwrap();
@@ -370,7 +370,7 @@ fn a_directory_of_repositories_counts_besides_those_that_are_named() {
 #[test]
 fn an_interrupted_installation_leaves_nothing_behind() {
     for (signal, milliseconds) in [(Signal::INT, 100), (Signal::TERM, 400), (Signal::KILL, 300)] {
-        let sandbox = Sandbox::cold();
+        let sandbox = Sandbox::cold().live();
         sandbox.write("own.toml", &profile("'busybox', 'owned'", "plain", "gpgcheck = false"));
         let command = sandbox.copied_minimg(&BUILD);
         WITH_IDS.own(sandbox.directory.path());

@@ -1,8 +1,8 @@
 //! `minimg cache`: shows, verifies and prunes the store.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
+use minimg::backend::options;
 use minimg::error::{Class, Error};
 use minimg::store::{Pruned, Store, Usage};
 
@@ -70,8 +70,7 @@ fn verify(session: &Session) -> anyhow::Result<ExitCode> {
 }
 
 fn prune(session: &Session, unused_for: &str) -> anyhow::Result<ExitCode> {
-    let age =
-        span(unused_for).ok_or_else(|| usage(format!("{unused_for:?} is not a time span; write 12h, 30d or 0")))?;
+    let age = options::span(unused_for).map_err(|message| usage(format!("--unused-for: {message}")))?;
     let store = session.user.existing_store()?;
     let pruned = store.map_or_else(|| Ok(Pruned::default()), |store| store.prune(age)).map_err(Error::from)?;
     if session.global.json {
@@ -84,19 +83,4 @@ fn prune(session: &Session, unused_for: &str) -> anyhow::Result<ExitCode> {
         say!("kept {} files, {}, that running builds may use", in_use.count, style::bytes(in_use.bytes));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A number with `s`, `m`, `h`, `d` or `w` behind it.
-fn span(text: &str) -> Option<Duration> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 604_800,
-        "" if digits == "0" => 1,
-        _ => return None,
-    };
-    Some(Duration::from_secs(digits.parse::<u64>().ok()?.checked_mul(unit)?))
 }

@@ -7,6 +7,7 @@ use minimg::closure::check::{self, CheckSettings, Checked};
 use minimg::closure::loader::CacheSource;
 use minimg::closure::{Finding, Severity};
 use minimg::error::{Class, Error};
+use minimg::rootfs::archive_and_image;
 
 use super::Session;
 use super::output::{harmless, print_json, say};
@@ -15,7 +16,7 @@ use super::select::Selection;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// A root directory or tar, an image archive or layout, or a profile
+    /// A root directory or tar, an image archive or layout (`archive.tar:NAME` of several images), or a profile
     #[command(flatten)]
     selection: Selection,
     /// Also print warnings and notes
@@ -26,7 +27,7 @@ pub(super) struct Arguments {
 pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     refuse_missing_archive(arguments.selection.profile_argument())?;
     let mut all = Checked::default();
-    for opened in Opened::targets(session, &arguments.selection)? {
+    Opened::each(session, &arguments.selection, |opened| {
         let settings = CheckSettings { env: opened.env(), cache: CacheSource::Either, ..CheckSettings::default() };
         let checked = check::check_counted(opened.root(), &settings).map_err(minimg::Error::from)?;
         all.programs += checked.programs;
@@ -34,7 +35,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
         all.scripts += checked.scripts;
         all.unreadable += checked.unreadable;
         all.findings.extend(checked.findings);
-    }
+        Ok(())
+    })?;
     let Checked { programs, libraries, scripts, unreadable, findings } = all;
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if session.global.json {
@@ -63,9 +65,10 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
 
 /// A name with the extension of an archive is not looked up among the profiles.
 fn refuse_missing_archive(argument: &str) -> anyhow::Result<()> {
-    let path = Path::new(argument);
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if matches!(extension, "tar" | "gz" | "tgz" | "xz" | "zst" | "bz2" | "oci") && !path.exists() {
+    let (archive, _) = archive_and_image(Path::new(argument));
+    let named = argument.split(':').next().unwrap_or(argument);
+    let extension = Path::new(named).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if matches!(extension, "tar" | "gz" | "tgz" | "xz" | "zst" | "bz2" | "oci") && !archive.exists() {
         return Err(Error::new(Class::Usage, format!("cannot check {argument}: no such file")).into());
     }
     Ok(())

@@ -9,8 +9,8 @@ use minimg::closure::explain::{self, LibraryTree};
 use minimg::closure::loader::CacheSource;
 use minimg::closure::{self, Severity, WalkSettings};
 use minimg::error::{Class, Error};
-use minimg::export::DEFAULT_PATH;
 use minimg::profile::{ClosureSettings, Policy};
+use minimg::tree::search::places_of_program;
 
 use super::output::{harmless, print_json, say};
 use super::root::Opened;
@@ -19,7 +19,7 @@ use super::{Session, usage};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RootArgument {
-    /// The root file system: a directory, a tar, or an image archive or layout
+    /// The root file system: a directory, a tar, or an image archive or layout (`archive.tar:NAME` of several images)
     #[arg(long, short, value_name = "DIR|TAR|IMAGE", default_value = "/")]
     root: PathBuf,
     /// The board to select from a multi-platform image
@@ -106,12 +106,7 @@ pub(super) fn tree(session: &Session, arguments: &TreeArguments) -> anyhow::Resu
 /// The libraries of a program, which is looked up in the root's PATH when it is only a name.
 fn library_tree(opened: &Opened, program: &str) -> anyhow::Result<Option<LibraryTree>> {
     let env = opened.env();
-    let path = env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-    let places = match program.contains('/') {
-        true => vec![program.to_owned()],
-        false => path.split(':').map(|directory| format!("{directory}/{program}")).collect(),
-    };
-    for place in places {
+    for place in places_of_program(program, &env, "/") {
         let found =
             explain::library_tree(opened.root(), &place, &env).map_err(|error| Error::new(Class::Machine, error))?;
         if found.is_some() {

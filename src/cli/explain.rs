@@ -1,5 +1,7 @@
 //! `minimg why` and `minimg why-not`.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,11 +13,12 @@ use minimg::error::{Class, Error};
 use minimg::image::Compression;
 use minimg::pipeline::{self, Job};
 use minimg::record::{Kept, Record};
-use minimg::tree::{MERGED, RootPath};
+use minimg::shrink;
+use minimg::tree::{MERGED, RootPath, RootTree, resolve};
 
 use super::output::{print_json, say};
 use super::progress::Progress;
-use super::select::{Selected, Selection, catalogue, read_lock};
+use super::select::{Selected, Selection, boards, catalogue, read_lock};
 use super::{Session, usage};
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +28,7 @@ pub(super) struct WhyArguments {
     selection: Selection,
     /// The path of the file in the image
     #[arg(value_name = "PATH")]
-    path: String,
+    path: OsString,
 }
 
 #[derive(Debug, clap::Args)]
@@ -35,11 +38,11 @@ pub(super) struct WhyNotArguments {
     selection: Selection,
     /// The path the file would have in the image
     #[arg(value_name = "PATH")]
-    path: String,
+    path: OsString,
 }
 
 pub(super) fn why(session: &Session, arguments: &WhyArguments) -> anyhow::Result<ExitCode> {
-    let path = RootPath::new(&arguments.path).map_err(|error| usage(error.to_string()))?.to_string();
+    let path = path_of(&arguments.path)?.text();
     let record = record(session, arguments.selection.clone())?;
     let chain = chain_through_links(&record, &path);
     if chain.is_empty() {
@@ -63,6 +66,11 @@ pub(super) fn why(session: &Session, arguments: &WhyArguments) -> anyhow::Result
         say!("{indent}{}{} {}", session.style.name(path), session.style.dim(&package), phrase(kept));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The path that an argument names; it need not be text.
+fn path_of(argument: &OsStr) -> anyhow::Result<RootPath> {
+    RootPath::new(argument.as_bytes()).map_err(|error| usage(error.to_string()))
 }
 
 /// The chain of a path; for one that is reached through a directory link, such as /lib/x of /usr/lib/x, that of where it leads.
@@ -90,6 +98,7 @@ fn phrase(kept: &Kept) -> String {
         Why::Needed(name) => format!("is {name}, which {via} needs"),
         Why::Opened(how) => format!("is opened by {via}: {how}"),
         Why::Link => format!("is a link on the way from {via}"),
+        Why::Crossed => format!("is a directory that the way from {via} goes into and leaves by `..`"),
         Why::Target => format!("is where the link {via} leads"),
         Why::Rule(name) => format!("is kept by the rule {name}"),
         Why::Keep(reason) => format!("is kept by the profile: {reason}"),
@@ -141,7 +150,8 @@ enum Asked {
 }
 
 /// The record of an image knows what is in it, and its profile knows the rest.
-fn ask_record(session: &Session, selection: &Selection, path: &str) -> anyhow::Result<Asked> {
+fn ask_record(session: &Session, selection: &Selection, asked: &RootPath) -> anyhow::Result<Asked> {
+    let path = &*asked.text();
     let argument = selection.profile_argument();
     let Some(beside) = record_beside(argument) else {
         refuse_image(argument, "the record that `minimg build` writes beside it says which profile it was made from")?;
@@ -154,11 +164,8 @@ fn ask_record(session: &Session, selection: &Selection, path: &str) -> anyhow::R
         return Ok(Asked::Answer(WhyNot { fate: Fate::Kept, package, remedies: Vec::new() }));
     }
     if record.profile.contains(['/', ':']) {
-        let name = &record.profile;
-        let message = format!(
-            "{path} is not in {argument}: nothing that `minimg shrink` kept of {name} needs it; `--keep {path}` keeps it"
-        );
-        return Err(Error::new(Class::Usage, message).into());
+        let why = why_not_shrunk(session, &record, asked);
+        return Err(Error::new(Class::Usage, format!("{path} is not in {argument}: {why}")).into());
     }
     if catalogue(session)?.get(&record.profile).is_err() {
         let name = &record.profile;
@@ -171,9 +178,29 @@ fn ask_record(session: &Session, selection: &Selection, path: &str) -> anyhow::R
     Ok(Asked::Profile(selection.clone().of_record(&record.profile, &record.board)))
 }
 
+/// Why an image that was shrunk does not have a path. Only what its source has can be kept, so the source is looked at, if it is still there.
+fn why_not_shrunk(session: &Session, record: &Record, path: &RootPath) -> String {
+    let (name, shown) = (&record.profile, path.text());
+    let source = || -> anyhow::Result<RootTree> {
+        let progress = Progress::new(&session.global, session.style);
+        let store = session.user.store()?;
+        let board = boards(session)?.get(&record.board)?;
+        // A path was given a beginning, so that it is not taken for the name of a profile.
+        let image = name.strip_prefix("./").unwrap_or(name);
+        let tree = shrink::source_tree(image, &board, &session.context(&store, &progress))?;
+        progress.finish();
+        Ok(tree)
+    };
+    match source().map(|tree| resolve(&tree, &RootPath::root(), path.as_bytes()).is_ok_and(|f| f.entry.is_some())) {
+        Ok(true) => format!("nothing that `minimg shrink` kept of {name} needs it; `--keep {shown}` keeps it"),
+        Ok(false) => format!("{name}, of which it was made, does not have it either; add it there"),
+        Err(error) => format!("if {name} has it, `minimg shrink` with `--keep {shown}` keeps it ({error:#})"),
+    }
+}
+
 pub(super) fn why_not(session: &Session, arguments: &WhyNotArguments) -> anyhow::Result<ExitCode> {
-    let path = RootPath::new(&arguments.path).map_err(|error| usage(error.to_string()))?;
-    let answer = match ask_record(session, &arguments.selection, &path.to_string())? {
+    let path = path_of(&arguments.path)?;
+    let answer = match ask_record(session, &arguments.selection, &path)? {
         Asked::Answer(answer) => answer,
         Asked::Profile(selection) => {
             let progress = Progress::new(&session.global, session.style);
@@ -190,7 +217,7 @@ pub(super) fn why_not(session: &Session, arguments: &WhyNotArguments) -> anyhow:
         return Ok(ExitCode::SUCCESS);
     }
     let package = answer.package.as_ref().map(|package| format!(" [{package}]")).unwrap_or_default();
-    say!("{}{} {}", session.style.name(&path.to_string()), session.style.dim(&package), fate(&answer.fate));
+    say!("{}{} {}", session.style.name(&path.text()), session.style.dim(&package), fate(&answer.fate));
     if !answer.remedies.is_empty() {
         say!("to keep it, write one of these into the profile:");
         answer.remedies.iter().for_each(|remedy| say!("  {remedy}"));

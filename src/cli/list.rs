@@ -38,7 +38,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<Ex
         What::Formats => (["format", "what it is"], two(export::EXPORTERS.iter().map(|f| (f.name(), f.description())))),
         What::Rules => (
             ["rule set", "what it keeps"],
-            two(rules(session)?.all().iter().map(|r| (r.name.as_str(), r.description.as_str()))),
+            two(rules(session)?.all().map(|r| (r.name.as_str(), r.description.as_str()))),
         ),
     };
     if session.global.json {

@@ -104,7 +104,7 @@ fn any_path() -> impl TypedValueParser<Value = PathBuf> {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Build an image
-    Build(build::Arguments),
+    Build(Box<build::Arguments>),
     /// Make an existing image or root file system smaller
     Shrink(shrink::Arguments),
     /// Pin a profile's packages in a lock file next to it
@@ -187,7 +187,7 @@ fn run(cli: Cli, style: Style) -> anyhow::Result<ExitCode> {
     let user = UserSettings::read(&cli.global)?;
     let session = Session { global: cli.global, user, style };
     match cli.verb {
-        Verb::Build(arguments) => build::run(&session, arguments),
+        Verb::Build(arguments) => build::run(&session, *arguments),
         Verb::Shrink(arguments) => shrink::run(&session, &arguments),
         Verb::Lock(arguments) => lock::run(&session, arguments),
         Verb::List(arguments) => list::run(&session, &arguments),

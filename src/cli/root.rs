@@ -1,11 +1,10 @@
 //! The root file system that a verb examines: a directory, a tar, an image, or the result of a profile.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use minimg::board::Platform;
 use minimg::error::{Class, Error};
-use minimg::rootfs::{self, Rootfs};
+use minimg::rootfs::{self, Images, Rootfs, RootfsError, Wanted};
 use minimg::tree::{DirectoryRoot, Root};
 use minimg::{layer, pipeline};
 
@@ -22,43 +21,77 @@ pub(super) enum Opened {
     Tree(Box<Rootfs>),
 }
 
+/// What an argument names on this machine: a path, and the image in it.
+struct OnDisk {
+    path: PathBuf,
+    image: Option<String>,
+}
+
+impl OnDisk {
+    /// `None` where there is nothing.
+    fn find(argument: &Path) -> Option<Self> {
+        let (path, image) = rootfs::archive_and_image(argument);
+        path.exists().then_some(Self { path, image })
+    }
+
+    fn is_profile(&self) -> bool {
+        self.path.extension().is_some_and(|extension| extension == "toml")
+    }
+
+    /// Whether it is a root directory, of which only what is needed is looked at.
+    fn is_directory(&self) -> bool {
+        self.path.is_dir() && !rootfs::is_image(&self.path) && self.image.is_none()
+    }
+
+    fn directory(&self) -> anyhow::Result<Opened> {
+        Ok(Opened::Directory(DirectoryRoot::new(&self.path).map_err(|error| Error::new(Class::Machine, error))?))
+    }
+}
+
 impl Opened {
-    /// Opens what is at a path.
+    /// Opens what is at a path, or the image of a name in what is there.
     pub(super) fn at(session: &Session, path: &Path, board: Option<&str>) -> anyhow::Result<Self> {
-        if path.is_dir() && !rootfs::is_image(path) {
-            let root = DirectoryRoot::new(path).map_err(|error| Error::new(Class::Machine, error))?;
-            return Ok(Self::Directory(root));
+        let absent = || Error::new(Class::Usage, format!("there is no {}", path.display()));
+        let found = OnDisk::find(path).ok_or_else(absent)?;
+        if found.is_directory() {
+            return found.directory();
         }
         let board = board.map(|name| boards(session)?.get(name).map_err(anyhow::Error::from)).transpose()?;
-        Self::for_platform(session, path, board.map(|board| board.platform).as_ref())
+        let platform = board.map(|board| board.platform);
+        let wanted = Wanted { image: found.image.as_deref(), platform: platform.as_ref() };
+        let store = session.user.store()?;
+        let rootfs = Images::open(&found.path, &store).and_then(|images| images.choose(wanted));
+        Ok(Self::Tree(Box::new(rootfs.map_err(|error| Error::from(error.within(&found.path)))?)))
     }
 
-    fn for_platform(session: &Session, path: &Path, platform: Option<&Platform>) -> anyhow::Result<Self> {
-        let rootfs = rootfs::open(path, platform, &session.user.store()?).map_err(Error::from)?;
-        Ok(Self::Tree(Box::new(rootfs)))
-    }
-
-    /// Like [`Opened::target`], but of an image for several machines all of them, unless one board is named.
-    pub(super) fn targets(session: &Session, selection: &Selection) -> anyhow::Result<Vec<Self>> {
-        let path = Path::new(selection.profile_argument());
-        let is_image =
-            path.is_file() && path.extension().is_none_or(|extension| extension != "toml") || rootfs::is_image(path);
-        if is_image && selection.single_board().is_none() {
-            let platforms = rootfs::platforms(path, &session.user.store()?).map_err(Error::from)?;
-            if platforms.len() > 1 {
-                return platforms.iter().map(|platform| Self::for_platform(session, path, Some(platform))).collect();
+    /// Gives what is at the path to `look`, or else what the profile of that name becomes. Of an image for several machines all of them, one
+    /// at a time, unless one board is named.
+    pub(super) fn each(
+        session: &Session,
+        selection: &Selection,
+        mut look: impl FnMut(&Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let argument = Path::new(selection.profile_argument());
+        match OnDisk::find(argument).filter(|found| !found.is_profile()) {
+            None => look(&Self::built(session, selection)?),
+            Some(found) if found.is_directory() => look(&found.directory()?),
+            Some(_) if selection.single_board().is_some() => {
+                look(&Self::at(session, argument, selection.single_board())?)
+            }
+            Some(found) => {
+                let store = session.user.store()?;
+                let wrong = |error: RootfsError| Error::from(error.within(&found.path));
+                let images = Images::open(&found.path, &store).map_err(wrong)?;
+                for rootfs in images.each(found.image.as_deref()).map_err(wrong)? {
+                    look(&Self::Tree(Box::new(rootfs.map_err(wrong)?)))?;
+                }
+                Ok(())
             }
         }
-        Ok(vec![Self::target(session, selection)?])
     }
 
-    /// Opens what is at the path, or else builds the profile of that name.
-    pub(super) fn target(session: &Session, selection: &Selection) -> anyhow::Result<Self> {
-        let argument = selection.profile_argument();
-        let path = Path::new(argument);
-        if path.exists() && path.extension().is_none_or(|extension| extension != "toml") {
-            return Self::at(session, path, selection.single_board());
-        }
+    /// What a profile becomes.
+    fn built(session: &Session, selection: &Selection) -> anyhow::Result<Self> {
         let progress = Progress::new(&session.global, session.style);
         let selected = selection.clone().select(session)?;
         let store = session.user.store()?;

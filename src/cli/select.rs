@@ -30,7 +30,8 @@ pub(super) struct Selection {
     /// The backend that makes the root tree; overrides the profile
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
-    /// The root file system to use instead of the profile's packages: a tar, a directory, an image archive or layout,
+    /// The root file system to use instead of the profile's packages: a tar, a directory, an image archive or layout
+    /// (`archive.tar:NAME` of several images),
     /// `docker:NAME`, `podman:NAME`; selects the backend `tarball`
     #[arg(long, value_name = "SOURCE")]
     root: Option<String>,
@@ -41,7 +42,7 @@ pub(super) struct Selection {
     #[arg(long, value_name = "URL", env = "MINIMG_SECURITY_MIRROR", hide_env_values = true)]
     security_mirror: Option<String>,
     /// The keyring to check signatures against, instead of the distribution's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "MINIMG_KEYRING")]
     keyring: Option<PathBuf>,
     /// Also install recommended packages
     #[arg(long)]

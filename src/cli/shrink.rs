@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use minimg::backend::Context;
+use minimg::backends::tarball::TarballError;
 use minimg::backends::tarball::location::Location;
-use minimg::error::Error;
+use minimg::error::{Class, Error};
 use minimg::pipeline::{self, Job};
 use minimg::shrink::{self, Asked};
 
@@ -17,7 +18,8 @@ use super::select::{boards, rules};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The image to shrink: an image archive or layout, a root tar, a directory, `docker:NAME`, `podman:NAME`, `registry:HOST/NAME:TAG`
+    /// The image to shrink: an image archive or layout (`archive.tar:NAME` of several images), a root tar, a directory, `docker:NAME`,
+    /// `podman:NAME`, `registry:HOST/NAME:TAG`
     #[arg(value_name = "IMAGE")]
     image: String,
     /// A program to keep with everything it needs, in addition to the one that the image starts: a path or a name; can be repeated
@@ -38,6 +40,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let location = Location::parse(&arguments.image, Path::new("")).map_err(Error::from)?;
+    if let Location::Path { path, .. } = &location
+        && !path.exists()
+    {
+        return Err(Error::new(Class::Usage, TarballError::NotFound(path.clone())).into());
+    }
     let name = shrink::name_of(&location);
     let stem = location.stem();
     let known = boards(session)?;

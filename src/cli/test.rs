@@ -1,14 +1,15 @@
-//! `minimg test`: builds a profile, and runs its tests in a real engine.
+//! `minimg test`: builds a profile, and runs its tests in an engine or a sandbox.
 
 use std::borrow::Cow;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use minimg::engine::{Ran, Trial};
 use minimg::error::Class;
 use minimg::pipeline;
 use minimg::profile::Test;
 use minimg::report::{Event, Phase, Reporter};
+use minimg::sandbox::process::Ran;
+use minimg::trial::{InSandbox, Trial};
 
 use super::Session;
 use super::delivery::find_engine;
@@ -17,12 +18,15 @@ use super::output::{print_json, say};
 use super::progress::Progress;
 use super::select::Selection;
 
+/// What runs images without an engine.
+const SANDBOX: &str = "sandbox";
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     selection: Selection,
-    /// The engine to run the image in
-    #[arg(long, value_name = "ENGINE", value_parser = ["docker", "podman"], default_value = "docker")]
+    /// What to run the image in: an engine, or `sandbox` for namespaces of this machine alone
+    #[arg(long, value_name = "ENGINE", value_parser = ["docker", "podman", SANDBOX], default_value = "docker")]
     engine: String,
 }
 
@@ -37,26 +41,32 @@ struct Outcome {
 
 pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let progress = Progress::new(&session.global, session.style);
-    let engine = find_engine(&arguments.engine)?;
+    let engine = Some(&arguments.engine).filter(|name| *name != SANDBOX).map(|name| find_engine(name)).transpose()?;
     let selected = arguments.selection.select(session)?;
     let store = session.user.store()?;
     let context = session.context(&store, &progress);
     let built = with_job(&selected, |job| pipeline::build(job, &context))?;
+    let board = selected.boards.first().context("no board was selected")?;
     let tests = &selected.profile.tests;
     if tests.is_empty() {
         let text = format!("{} has no tests, so this only shows that it builds", selected.profile.name);
         progress.event(Event::Warning(&text));
     }
-    progress.event(Event::Phase(Phase::LoadIntoEngine));
-    let trial = engine.trial(&selected.profile.name, &built.image, &store)?;
+    let trial: Box<dyn Trial + '_> = match &engine {
+        Some(engine) => {
+            progress.event(Event::Phase(Phase::LoadIntoEngine));
+            Box::new(engine.trial(&selected.profile.name, &built.image, &store)?)
+        }
+        None => Box::new(InSandbox::new(&built.image, board, &context)?),
+    };
     progress.event(Event::Phase(Phase::Test));
-    let outcomes = tests.iter().map(|test| outcome(&trial, test)).collect::<anyhow::Result<Vec<_>>>()?;
+    let outcomes = tests.iter().map(|test| outcome(&*trial, test)).collect::<anyhow::Result<Vec<_>>>()?;
     drop(trial);
     progress.finish();
     report(session, &outcomes)
 }
 
-fn outcome(trial: &Trial, test: &Test) -> anyhow::Result<Outcome> {
+fn outcome(trial: &dyn Trial, test: &Test) -> anyhow::Result<Outcome> {
     let (program, arguments) = test.command.split_first().context("a test without a command")?;
     let Ran { code, stdout, stderr } = trial
         .run(program, arguments, test.stdin.as_deref().unwrap_or_default())

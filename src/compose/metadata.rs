@@ -4,13 +4,19 @@ use std::collections::BTreeSet;
 
 use super::ComposeError;
 use minimg_elf::{Closure, Reason, Why};
-use minimg_ownership::{apk, portage, rpm};
-use minimg_tree::{Content, Entry, Kind, Node, PackageId, RootPath, RootTree, resolve};
+use minimg_ownership::{apk, dpkg, portage, rpm};
+use minimg_tree::{Entry, PackageId, RootPath, RootTree, resolve};
 
 /// Keeps, for every package of which a file is kept: its entry in `var/lib/dpkg/status.d` with the checksums beside it, or in the database
-/// of Portage or apk, or in the manifest of rpm's packages, and its copyright or license files, following links to the documentation of another package, which then counts as kept too.
+/// of Portage or apk, or in the manifest of rpm's packages, and its copyright or license files, following links to the documentation of
+/// another package, which then counts as kept too. Where there are packages, what tells their distribution is kept with them.
 pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
     let mut pending: BTreeSet<PackageId> = kept_packages(tree, closure);
+    if !pending.is_empty() {
+        for path in identity(tree) {
+            keep(tree, closure, &path.to_string(), "the distribution of the packages", &mut pending);
+        }
+    }
     let mut done = BTreeSet::new();
     while let Some(id) = pending.pop_first() {
         if !done.insert(id) {
@@ -19,8 +25,8 @@ pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
         let Some(package) = tree.packages().get(id.0 as usize) else { continue };
         let name = &package.name;
         let entry = format!("{name}-{}", package.version);
-        let own =
-            [format!("var/lib/dpkg/status.d/{name}"), format!("var/lib/dpkg/status.d/{name}.md5sums")].into_iter();
+        let dpkg = dpkg::entry_of(tree, package, id);
+        let own = dpkg.iter().flat_map(|entry| [entry.clone(), format!("{entry}.md5sums")]);
         let portage = portage::KEPT.map(|file| format!("{}/{entry}/{file}", portage::PLACE));
         let joint = apk::PLACES.into_iter().chain([rpm::MANIFEST]).map(str::to_owned);
         for path in own.chain(portage).chain(joint) {
@@ -34,33 +40,39 @@ pub fn keep_package_metadata(tree: &RootTree, closure: &mut Closure) {
     }
 }
 
-/// Shortens the lists of checksums, and the databases of Portage and apk, to the files that are kept: a scanner should not miss what was never there.
+/// Brings the databases of packages to what is kept: a scanner should not miss what was never there. The lists of files that dpkg would
+/// have are written for that.
 ///
 /// # Errors
-/// When a list cannot be read.
-pub fn trim_checksums(kept: &mut RootTree) -> Result<(), ComposeError> {
+/// When a database cannot be read.
+pub fn trim_metadata(kept: &mut RootTree) -> Result<(), ComposeError> {
+    dpkg::trim(kept)?;
     apk::trim(kept)?;
     portage::trim(kept)?;
-    rpm::trim(kept)?;
-    let directory = RootPath::new("var/lib/dpkg/status.d")?;
-    let is_list = |path: &&RootPath| path.file_name().ends_with(b".md5sums");
-    let lists: Vec<RootPath> = kept.below(&directory).map(|(path, _)| path).filter(is_list).cloned().collect();
-    for path in lists {
-        let Some(Node { kind: Kind::File(content), .. }) = kept.get(&path) else { continue };
-        let text = content.map().map_err(|source| ComposeError::Read { path: path.clone(), source })?;
-        let lines = text.split_inclusive(|&b| b == b'\n').filter(|line| lists_kept_file(kept, line));
-        let trimmed = lines.collect::<Vec<_>>().concat();
-        if let Some(node) = kept.get_mut(&path) {
-            node.kind = Kind::File(Content::memory(trimmed));
-        }
-    }
-    Ok(())
+    Ok(rpm::trim(kept)?)
 }
 
-/// Whether a line `DIGEST  PATH` is of a file in the tree, where directories may be links.
-fn lists_kept_file(tree: &RootTree, line: &[u8]) -> bool {
-    let Some(name) = line.trim_ascii_end().splitn(2, |&b| b == b' ').nth(1) else { return false };
-    resolve(tree, &RootPath::root(), name.trim_ascii_start()).is_ok_and(|found| found.entry.is_some())
+/// The files by which people and scanners tell which distribution this is, with the links among them: each scanner knows some of them.
+pub(super) fn identity(tree: &RootTree) -> BTreeSet<RootPath> {
+    let places = ["etc", "usr/lib", "etc/dpkg/origins"].map(|place| RootPath::root().join_clamped(place));
+    let named =
+        places.iter().flat_map(|place| tree.below(place)).map(|(path, _)| path).filter(|path| is_identity(path));
+    let found = named.filter_map(|path| resolve(tree, &RootPath::root(), path.as_bytes()).ok());
+    let files = found.filter(|found| matches!(found.entry, Some(Entry::File { .. })));
+    files.flat_map(|found| found.hops.into_iter().chain(found.left).chain([found.path])).collect()
+}
+
+/// os-release(5), lsb-release, debian_version, alpine-release, redhat-release and its kin with the names that CPE has for them, and the
+/// vendor of Debian's derivatives (deb-origin(5)).
+fn is_identity(path: &RootPath) -> bool {
+    let name = path.file_name();
+    match path.parent().unwrap_or_default().as_bytes() {
+        b"etc" | b"usr/lib" => {
+            name == b"debian_version" || name.ends_with(b"-release") || name.ends_with(b"-release-cpe")
+        }
+        b"etc/dpkg/origins" => name == b"default",
+        _ => false,
+    }
 }
 
 fn kept_packages(tree: &RootTree, closure: &Closure) -> BTreeSet<PackageId> {
@@ -72,7 +84,7 @@ fn keep(tree: &RootTree, closure: &mut Closure, path: &str, why: &str, pending: 
     if !matches!(found.entry, Some(Entry::File { .. })) {
         return;
     }
-    for path in found.hops.into_iter().chain([found.path]) {
+    for path in found.hops.into_iter().chain(found.left).chain([found.path]) {
         pending.extend(tree.get(&path).and_then(|node| node.package));
         closure.kept.entry(path).or_insert_with(|| Reason { why: Why::Rule(why.to_owned()), via: None });
     }

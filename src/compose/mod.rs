@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::io;
 
 use accounts::Accounts;
-pub use metadata::{keep_package_metadata, trim_checksums};
+pub use metadata::{keep_package_metadata, trim_metadata};
 
-use crate::profile::Profile;
+use crate::profile::{AddedTree, Profile};
 use minimg_backend::HOSTS;
 use minimg_base::error::{Class, Error};
 use minimg_tree::{Kind, Node, PathError, RootPath, RootTree, is_merged, resolve};
@@ -128,6 +128,10 @@ pub fn complete(tree: &mut RootTree, profile: &Profile, epoch: i64) -> Result<Ad
             "a directory of the profile",
         )?;
     }
+    for added in &additions.trees {
+        let owner = (accounts.uid(&added.owner, &added.path)?, accounts.gid(&added.group, &added.path)?);
+        composer.put_tree(added, owner)?;
+    }
     for file in &additions.files {
         let (uid, gid) = (accounts.uid(&file.owner, &file.path)?, accounts.gid(&file.group, &file.path)?);
         composer.put(
@@ -194,6 +198,24 @@ impl Composer<'_> {
             return Err(ComposeError::Occupied { what: kind_name(&node), path, why });
         }
         self.put_at(path, node, why);
+        Ok(())
+    }
+
+    /// Puts what is in a directory of the user's below a path. Directories that are there already stay as they are.
+    fn put_tree(&mut self, added: &AddedTree, (uid, gid): (u32, u32)) -> Result<(), ComposeError> {
+        let below = |path: &RootPath| format!("{}{path}", added.path.trim_end_matches('/'));
+        for (path, node) in added.content.tree() {
+            let place = self.real_place(&below(path))?;
+            let is_there = matches!(self.tree.get(&place), Some(Node { kind: Kind::Directory, .. }));
+            if matches!(node.kind, Kind::Directory) && is_there {
+                continue;
+            }
+            let mut node = node.clone().owned_by(uid, gid);
+            if let Kind::Hardlink(first) = &node.kind {
+                node.kind = Kind::Hardlink(self.real_place(&below(first))?);
+            }
+            self.put(&below(path), node, "of a directory of the profile")?;
+        }
         Ok(())
     }
 
@@ -275,12 +297,8 @@ impl Composer<'_> {
             Node::file(0o444, ""),
             "every image has it; empty, for each machine to have its own",
         )?;
-        for path in ["etc/os-release", "usr/lib/os-release"] {
-            let path = RootPath::new(path)?;
-            if self.tree.contains(&path) {
-                self.added.insert(path, "tells what the image was made of".to_owned());
-            }
-        }
+        let identity = metadata::identity(self.tree);
+        self.added.extend(identity.into_iter().map(|path| (path, "tells what the image was made of".to_owned())));
         Ok(())
     }
 

@@ -158,10 +158,71 @@ fn checksums_are_those_of_kept_files() {
     tree.insert(RootPath::new("usr/bin/sh").unwrap(), Node::file(0o755, "sh"));
     tree.insert(RootPath::new("var/lib/dpkg/status.d/x.md5sums").unwrap(), Node::file(0o644, list));
     tree.add_missing_parents();
-    trim_checksums(&mut tree).unwrap();
+    trim_metadata(&mut tree).unwrap();
     let (_, node) = tree.iter().find(|(path, _)| path.file_name() == b"x.md5sums").unwrap();
     let Kind::File(content) = &node.kind else { panic!("{node:?}") };
     assert_eq!(content.map().unwrap(), &b"00000000000000000000000000000000  bin/sh\n"[..]);
+}
+
+#[test]
+fn what_tells_the_distribution_stays_with_packages() {
+    for (files, expected) in [
+        (
+            &[("etc/os-release", "->../usr/lib/os-release"), ("usr/lib/os-release", "D"), ("etc/debian_version", "12")]
+                [..],
+            "/etc/debian_version /etc/os-release /usr/lib/os-release",
+        ),
+        (
+            &[
+                ("etc/system-release", "->redhat-release"),
+                ("etc/redhat-release", "->fedora-release"),
+                ("etc/fedora-release", "->../usr/lib/fedora-release"),
+                ("usr/lib/fedora-release", "F"),
+                ("etc/system-release-cpe", "->../usr/lib/system-release-cpe"),
+                ("usr/lib/system-release-cpe", "F"),
+            ],
+            "/etc/fedora-release /etc/redhat-release /etc/system-release /etc/system-release-cpe /usr/lib/fedora-release /usr/lib/system-release-cpe",
+        ),
+        (&[("etc/alpine-release", "3"), ("usr/lib/other/x-release", "x")], "/etc/alpine-release"),
+        (
+            &[
+                ("etc/lsb-release", "U"),
+                ("etc/dpkg/origins/default", "->ubuntu"),
+                ("etc/dpkg/origins/ubuntu", "U"),
+                ("etc/dpkg/origins/debian", "D"),
+                ("etc/dangling-release", "->none"),
+            ],
+            "/etc/dpkg/origins/default /etc/dpkg/origins/ubuntu /etc/lsb-release",
+        ),
+    ] {
+        let mut tree = merged_root();
+        for (path, content) in files {
+            let node = match content.strip_prefix("->") {
+                Some(target) => Node::symlink(target),
+                None => Node::file(0o644, (*content).to_owned()),
+            };
+            tree.insert(RootPath::new(path).unwrap(), node);
+        }
+        let package = tree.add_package(minimg_tree::Package {
+            name: "x".into(),
+            version: "1".into(),
+            architecture: "all".into(),
+        });
+        let mut program = Node::file(0o755, "x");
+        program.package = Some(package);
+        tree.insert(RootPath::new("usr/bin/x").unwrap(), program);
+        tree.add_missing_parents();
+        let kept = |paths: &[&str]| {
+            let reason = || minimg_elf::Reason { why: minimg_elf::Why::Program("x".into()), via: None };
+            let kept = paths.iter().map(|path| (RootPath::new(path).unwrap(), reason())).collect();
+            let mut closure = minimg_elf::Closure { kept, ..minimg_elf::Closure::default() };
+            keep_package_metadata(&tree, &mut closure);
+            let all: Vec<String> = closure.kept.keys().map(ToString::to_string).collect();
+            all.join(" ")
+        };
+        assert_eq!(kept(&["usr/bin/x"]), format!("{expected} /usr/bin/x"));
+        assert_eq!(kept(&[]), "");
+    }
 }
 
 #[test]

@@ -8,9 +8,9 @@ use minimg_oci::image::Healthcheck;
 use super::check;
 use super::file::{
     AccountTable, AddTable, ClosureTable, DirectoryTable, DropTable, FileTable, HealthcheckTable, ImageTable,
-    KeepTable, OverrideTable, PackagesTable, SourceTable, TestTable,
+    KeepTable, OverrideTable, PackagesTable, SourceTable, TestTable, TreeTable,
 };
-use super::{Account, AddedDirectory, AddedFile, Pattern, Profile, Test};
+use super::{Account, AddedDirectory, AddedFile, AddedTree, Pattern, Profile, Test};
 use minimg_document::document::At;
 use minimg_document::problem::Problems;
 
@@ -123,6 +123,7 @@ impl AddTable {
         replace_some(&mut add.applets, &self.applets, problems, check::path_below_root);
         refuse_twice(self.accounts.iter().map(|account| &account.name), "account", problems);
         refuse_twice(self.files.iter().map(|file| &file.path), "file", problems);
+        refuse_twice(self.trees.iter().map(|tree| &tree.to), "directory's content", problems);
         refuse_twice(self.directories.iter().map(|directory| &directory.path), "directory", problems);
         for account in &self.accounts {
             if let Some(account) = account.read(problems) {
@@ -132,6 +133,11 @@ impl AddTable {
         for file in &self.files {
             if let Some(file) = file.read(problems) {
                 put(&mut add.files, file, |file| &file.path);
+            }
+        }
+        for tree in &self.trees {
+            if let Some(tree) = tree.read(problems) {
+                put(&mut add.trees, tree, |tree| &tree.path);
             }
         }
         for directory in &self.directories {
@@ -172,12 +178,12 @@ impl AccountTable {
 impl FileTable {
     fn read(&self, problems: &mut Problems) -> Option<AddedFile> {
         let path = problems.check(self.path.span(), check::path_below_root(self.path.get()));
-        let mode = permissions(&self.mode, 0o644, problems);
+        let mode = permissions(&self.mode, self.found.as_ref().map_or(0o644, |(_, mode)| *mode), problems);
         let user = owner(&self.owner, problems);
         let group = owner(&self.group, problems);
-        let content = match (&self.content, &self.from, &self.bytes) {
+        let content = match (&self.content, &self.from, &self.found) {
             (Some(content), None, _) => Some(content.get().clone().into_bytes()),
-            (None, Some(_), bytes) => bytes.clone(),
+            (None, Some(_), found) => found.as_ref().map(|(bytes, _)| bytes.clone()),
             (Some(_), Some(from), _) => {
                 problems.add(from.span(), "a file has either `content` or `from`, not both");
                 None
@@ -189,6 +195,15 @@ impl FileTable {
             }
         };
         Some(AddedFile { path: path?, content: content?, mode: mode?, owner: user?, group: group? })
+    }
+}
+
+impl TreeTable {
+    fn read(&self, problems: &mut Problems) -> Option<AddedTree> {
+        let path = problems.check(self.to.span(), check::image_path(self.to.get()));
+        let user = owner(&self.owner, problems);
+        let group = owner(&self.group, problems);
+        Some(AddedTree { path: path?, content: self.found.clone()?, owner: user?, group: group? })
     }
 }
 

@@ -1,11 +1,13 @@
 //! The known profiles: those in the binary, and those of the user's directories, which add to them or override them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Profile;
 use super::check::{self, Known};
 use super::definition::Definition;
 use super::file::{OverrideTable, Parts, ProfileFile};
+use super::local::LocalTree;
 use minimg_backend::Settings;
 use minimg_base::error::Result;
 use minimg_board::{Board, Boards};
@@ -169,7 +171,7 @@ fn read_profile(found: &Found, known: &Known) -> Result<(Parts, String), Documen
     Ok((file, text))
 }
 
-/// Reads the files that `from` names and resolves the keyring's path, both relative to the profile's directory, which is noted.
+/// Reads the files and directories that `from` names and resolves the keyring's path, both relative to the profile's directory, which is noted.
 fn read_locals(part: &mut OverrideTable, directory: Option<&Path>, problems: &mut Problems) {
     for file in &mut part.add.files {
         let Some(from) = &file.from else { continue };
@@ -177,9 +179,22 @@ fn read_locals(part: &mut OverrideTable, directory: Option<&Path>, problems: &mu
             problems.add(from.span(), "this profile has no files next to it; write `content` instead");
             continue;
         };
-        match read_limited(&directory.join(from.get()), LONGEST_ADDED_FILE) {
-            Ok(bytes) => file.bytes = Some(bytes),
+        let path = directory.join(from.get());
+        let mode = || path.metadata().map_or(0o644, |meta| meta.permissions().mode() & 0o7777);
+        match read_limited(&path, LONGEST_ADDED_FILE) {
+            Ok(bytes) => file.found = Some((bytes, mode())),
             Err(error) => problems.add(from.span(), error.to_string()),
+        }
+    }
+    for tree in &mut part.add.trees {
+        let Some(directory) = directory else {
+            problems.add(tree.from.span(), "this profile has no directories next to it; read it from a file");
+            continue;
+        };
+        let exclude: Vec<String> = tree.exclude.iter().map(|glob| glob.get().clone()).collect();
+        match LocalTree::read(&directory.join(tree.from.get()), &exclude) {
+            Ok(found) => tree.found = Some(found),
+            Err(message) => problems.add(tree.from.span(), message),
         }
     }
     part.source.directory = directory.unwrap_or(Path::new("")).to_owned();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use globset::GlobBuilder;
 
 use crate::backends;
-use minimg_backend::Settings;
+use minimg_backend::{Settings, options};
 use minimg_base::suggest;
 use minimg_elf::Rules;
 
@@ -225,31 +225,15 @@ pub(super) fn signal(text: &str) -> Checked<String> {
     Err(format!("`{}` is not a signal{help}", shown(text)))
 }
 
-/// A duration in Go's notation, in nanoseconds: `30s`, `1m30s`, `500ms`.
+/// A span of time in nanoseconds: `30s`, `1m30s`, `500ms`.
 pub(super) fn duration(text: &str) -> Checked<u64> {
-    let wrong =
-        || format!("`{}` is not a duration: write numbers with units, such as `30s`, `1m30s` or `500ms`", shown(text));
-    let mut rest = text;
-    let mut total: u64 = 0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let (number, tail) = rest.split_at(digits);
-        let units = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(units);
-        let nanoseconds: u64 = match unit {
-            "ms" => 1_000_000,
-            "s" => 1_000_000_000,
-            "m" => 60_000_000_000,
-            "h" => 3_600_000_000_000,
-            _ => return Err(wrong()),
-        };
-        let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(nanoseconds));
-        total =
-            part.and_then(|part| total.checked_add(part)).filter(|&sum| sum <= i64::MAX as u64).ok_or_else(wrong)?;
-        rest = tail;
-    }
+    let nanoseconds = options::span(text)?.as_nanos();
     // Docker takes 0 for "the default" and refuses what is shorter than a millisecond.
-    if total == 0 { Err(wrong()) } else { Ok(total) }
+    match u64::try_from(nanoseconds).ok().filter(|&nanoseconds| i64::try_from(nanoseconds).is_ok()) {
+        Some(nanoseconds) if nanoseconds >= 1_000_000 => Ok(nanoseconds),
+        Some(_) => Err(format!("`{}` is shorter than a millisecond, the least that engines accept", shown(text))),
+        None => Err(format!("`{}` is longer than 292 years, the most that images can say", shown(text))),
+    }
 }
 
 /// The address of a mirror.

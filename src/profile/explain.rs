@@ -90,11 +90,22 @@ impl Profile {
                 format!("file, {} bytes, {:04o} {}:{}", file.content.len(), file.mode, file.owner, file.group),
             )
         });
+        let trees = add.trees.iter().map(|tree| {
+            let count = tree.content.tree().len();
+            line(&tree.path, format!("a directory's content, {count} paths, {}:{}", tree.owner, tree.group))
+        });
         let links = add.links.iter().map(|(path, target)| line(path, format!("link to {target}")));
         let directories = add.directories.iter().map(|directory| {
             line(&directory.path, format!("directory, {:04o} {}:{}", directory.mode, directory.owner, directory.group))
         });
-        base.into_iter().chain(applets).chain(accounts).chain(directories).chain(files).chain(links).collect()
+        base.into_iter()
+            .chain(applets)
+            .chain(accounts)
+            .chain(directories)
+            .chain(trees)
+            .chain(files)
+            .chain(links)
+            .collect()
     }
 
     fn run_lines(&self) -> Vec<Line> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Policy;
+use super::{LocalTree, Policy};
 use minimg_document::document::At;
 
 /// A minimg profile: what a container image holds and how to run its program.
@@ -244,6 +244,8 @@ pub(crate) struct AddTable {
     pub(crate) accounts: Vec<AccountTable>,
     /// Files.
     pub(crate) files: Vec<FileTable>,
+    /// Whole directories.
+    pub(crate) trees: Vec<TreeTable>,
     /// Symbolic links: path and target.
     #[schemars(extend("propertyNames" = {"pattern": "^/"}, "examples" = [{"/var/log/nginx/access.log": "/dev/stdout"}]))]
     pub(crate) links: BTreeMap<At<String>, At<String>>,
@@ -289,16 +291,39 @@ pub(crate) struct FileTable {
     pub(crate) content: Option<At<String>>,
     /// A file to copy the content from; relative to this file.
     pub(crate) from: Option<At<String>>,
-    /// Permissions in octal digits; `0644` by default.
+    /// Permissions in octal digits; by default those of the file that `from` names, or `0644`.
     #[schemars(example = &"0644", extend("pattern" = "^[0-7]{3,4}$"))]
     pub(crate) mode: Option<At<String>>,
     /// The owner by name or number; root by default.
     pub(crate) owner: Option<At<String>>,
     /// The group by name or number; root by default.
     pub(crate) group: Option<At<String>>,
-    /// What `from` led to, filled in after reading.
+    /// What `from` led to, and its permissions, filled in after reading.
     #[serde(skip)]
-    pub(crate) bytes: Option<Vec<u8>>,
+    pub(crate) found: Option<(Vec<u8>, u32)>,
+}
+
+/// A directory to add with all that is in it. Modes and links stay as they are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct TreeTable {
+    /// The directory; relative to this file.
+    #[schemars(example = &"site")]
+    pub(crate) from: At<String>,
+    /// The directory in the image that its content goes to.
+    #[schemars(example = &"/usr/share/nginx/html", extend("pattern" = "^/"))]
+    pub(crate) to: At<String>,
+    /// What does not come along, as globs that begin at the directory, besides what a `.dockerignore` in it says.
+    #[schemars(example = ["**/*.map"])]
+    #[serde(default)]
+    pub(crate) exclude: Vec<At<String>>,
+    /// The owner by name or number; root by default.
+    pub(crate) owner: Option<At<String>>,
+    /// The group by name or number; root by default.
+    pub(crate) group: Option<At<String>>,
+    /// What was in it, filled in after reading.
+    #[serde(skip)]
+    pub(crate) found: Option<LocalTree>,
 }
 
 /// A directory to add.
@@ -360,13 +385,13 @@ pub(crate) struct HealthcheckTable {
     #[schemars(example = ["/usr/bin/redis-cli", "ping"], length(min = 1))]
     pub(crate) command: At<Vec<String>>,
     /// The time between two checks.
-    #[schemars(example = &"30s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    #[schemars(example = &"30s", regex(pattern = r"^[P0-9]"))]
     pub(crate) interval: Option<At<String>>,
     /// The time after which a check counts as failed.
-    #[schemars(example = &"3s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    #[schemars(example = &"3s", regex(pattern = r"^[P0-9]"))]
     pub(crate) timeout: Option<At<String>>,
     /// The time after the start during which failures do not count.
-    #[schemars(example = &"10s", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    #[schemars(example = &"10s", regex(pattern = r"^[P0-9]"))]
     pub(crate) start_period: Option<At<String>>,
     /// The number of consecutive failures after which the container is unhealthy.
     #[schemars(example = 3, extend("maximum" = 2_147_483_647_u64))]

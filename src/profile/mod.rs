@@ -2,10 +2,12 @@
 
 mod apply;
 mod catalogue;
+mod changes;
 mod check;
 mod definition;
 mod explain;
 mod file;
+mod local;
 
 use std::collections::BTreeMap;
 
@@ -15,8 +17,10 @@ use minimg_backend::Source;
 use minimg_oci::image::Config;
 
 pub use catalogue::Catalogue;
+pub use changes::ImageChanges;
 pub use definition::Definition;
 pub use explain::{Explanation, Line, Section};
+pub use local::LocalTree;
 pub use minimg_document::{DocumentError, FileError, Problem};
 pub use minimg_elf::{ClosureSettings, Keep, Pattern, Policy, Rules};
 
@@ -69,6 +73,8 @@ pub struct Additions {
     pub accounts: Vec<Account>,
     /// Files.
     pub files: Vec<AddedFile>,
+    /// Whole directories of the user's.
+    pub trees: Vec<AddedTree>,
     /// Symbolic links: path and target.
     pub links: BTreeMap<String, String>,
     /// Directories.
@@ -107,6 +113,19 @@ pub struct AddedFile {
     pub content: Vec<u8>,
     /// Permissions.
     pub mode: u32,
+    /// The owner, by name or number.
+    pub owner: String,
+    /// The group, by name or number.
+    pub group: String,
+}
+
+/// A directory of the user's that is added to the image with all that is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AddedTree {
+    /// The path in the image of what is in it.
+    pub path: String,
+    /// What is in it.
+    pub content: LocalTree,
     /// The owner, by name or number.
     pub owner: String,
     /// The group, by name or number.

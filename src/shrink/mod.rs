@@ -8,11 +8,11 @@ mod places;
 mod prepare;
 
 use crate::profile::{ClosureSettings, Keep, Pattern, Policy, Rules};
-use minimg_oci::export::DEFAULT_PATH;
 use minimg_oci::image::Config;
+use minimg_tree::search::places_of_program;
 use minimg_tree::{Entry, Kind, Node, RootPath, RootTree, accounts, resolve};
 
-pub use prepare::{NothingStarts, Prepared, name_of, prepare};
+pub use prepare::{NothingStarts, Prepared, name_of, prepare, source_tree};
 
 use places::Places;
 
@@ -78,19 +78,24 @@ fn words(config: &Config) -> Vec<String> {
 /// Where a word would be looked for: names without a slash in PATH, all others from the working directory.
 fn place(config: &Config, word: &str) -> String {
     let is_file = word.contains('/') || word.contains('.') && !config.workdir.is_empty();
-    if is_file { below_workdir(config, word).to_string() } else { word.to_owned() }
+    if is_file { below_workdir(config, word) } else { word.to_owned() }
 }
 
-fn below_workdir(config: &Config, word: &str) -> RootPath {
+/// The name from the root. Its `..` stay: where they lead depends on the links before them.
+fn below_workdir(config: &Config, word: &str) -> String {
+    // Engines fold the working directory itself.
     let from = if word.starts_with('/') { RootPath::root() } else { RootPath::root().join_clamped(&config.workdir) };
-    from.join_clamped(word)
+    let whole = format!("{from}/{word}");
+    format!("/{}", whole.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/"))
 }
 
 /// The places that the configuration names.
 fn of_configuration<'a>(places: &mut Places<'_>, config: &Config, words: impl Iterator<Item = &'a String>) {
-    places.keep(&RootPath::root().join_clamped(&config.workdir), "the image's working directory");
+    // Engines fold these two.
+    let folded = |path: &str| RootPath::root().join_clamped(path).to_string();
+    places.keep(&folded(&config.workdir), "the image's working directory");
     for volume in &config.volumes {
-        places.keep(&RootPath::root().join_clamped(volume), "a volume of the image");
+        places.keep(&folded(volume), "a volume of the image");
     }
     if let Some(home) = home(config, places.tree()) {
         places.keep(&home, "the home directory of the image's user");
@@ -100,13 +105,13 @@ fn of_configuration<'a>(places: &mut Places<'_>, config: &Config, words: impl It
     }
     for (name, value) in config.env.iter().filter(|(name, _)| !matches!(&***name, "PATH" | "MANPATH" | "INFOPATH")) {
         for path in value.split([':', ',', ' ', '=']).filter(|path| path.starts_with('/')) {
-            places.keep(&RootPath::root().join_clamped(path), &format!("the image's variable {name} names it"));
+            places.keep(path, &format!("the image's variable {name} names it"));
         }
     }
 }
 
 /// The home directory of the image's user, as the image's passwd(5) has it.
-fn home(config: &Config, tree: &RootTree) -> Option<RootPath> {
+fn home(config: &Config, tree: &RootTree) -> Option<String> {
     let user = config.user.split(':').next().filter(|user| !user.is_empty())?;
     let Some(Node { kind: Kind::File(content), .. }) = tree.get(&RootPath::root().join_clamped("etc/passwd")) else {
         return None;
@@ -114,25 +119,21 @@ fn home(config: &Config, tree: &RootTree) -> Option<RootPath> {
     let passwd = content.map().ok()?;
     let text = String::from_utf8_lossy(&passwd);
     let own = accounts(&text).find(|account| account.name == user || account.fields.get(2) == Some(&user))?;
-    Some(RootPath::root().join_clamped(own.fields.get(5)?))
+    own.fields.get(5).map(|home| (*home).to_owned())
 }
 
 /// A program or another file that the image starts with.
 struct Started {
-    /// As it is called.
+    /// As it is called; where that leads, when there are `..` in it.
     path: RootPath,
     /// Where that leads.
     file: RootPath,
 }
 
 fn find(config: &Config, tree: &RootTree, program: &str) -> Option<Started> {
-    let directories = config.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-    let places: Vec<RootPath> = match program.contains('/') {
-        true => vec![RootPath::root().join_clamped(program)],
-        false => directories.split(':').map(|d| RootPath::root().join_clamped(d).join_clamped(program)).collect(),
-    };
-    places.into_iter().find_map(|path| {
-        let found = resolve(tree, &RootPath::root(), path.as_bytes()).ok()?;
+    places_of_program(program, &config.env, &config.workdir).into_iter().find_map(|place| {
+        let found = resolve(tree, &RootPath::root(), place.as_bytes()).ok()?;
+        let path = RootPath::new(place).unwrap_or_else(|_| found.path.clone());
         matches!(found.entry, Some(Entry::File { .. })).then_some(Started { path, file: found.path })
     })
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::Started;
 use super::places::{Places, is_shared};
 use minimg_elf::{Shebang, commands_of};
-use minimg_tree::{Entry, Kind, Node, PATH_MAX, RootPath, resolve};
+use minimg_tree::{Entry, Kind, Node, PATH_MAX, RootPath};
 
 /// No program names more paths than this.
 const MAX_PATHS: usize = 20_000;
@@ -56,9 +56,9 @@ fn run_by(bytes: &[u8]) -> Vec<String> {
 }
 
 /// Keeps what is at a path that `by` names, and returns the configuration among it.
-fn keep_named(places: &mut Places<'_>, path: &RootPath, by: &RootPath) -> Vec<RootPath> {
-    let reason = format!("{by} names {path}");
-    let Ok(found) = resolve(places.tree(), &RootPath::root(), path.as_bytes()) else { return Vec::new() };
+fn keep_named(places: &mut Places<'_>, name: &str, by: &RootPath) -> Vec<RootPath> {
+    let reason = format!("{by} names {name}");
+    let Some((path, found)) = places.go(name.as_bytes(), &reason) else { return Vec::new() };
     match found.entry {
         // A file that the program makes itself.
         None => {
@@ -70,12 +70,12 @@ fn keep_named(places: &mut Places<'_>, path: &RootPath, by: &RootPath) -> Vec<Ro
         }
         Some(Entry::Directory) if is_shared(&found.path) => Vec::new(),
         Some(Entry::Directory) => {
-            places.keep_entry(path, &reason);
-            keep_directory(places, path, &found.path, &reason)
+            places.keep_entry(&path, &reason);
+            keep_directory(places, &path, &found.path, &reason)
         }
         Some(_) => {
-            places.keep_entry(path, &reason);
-            match configuration_directory(path).filter(|directory| !is_shared(directory)) {
+            places.keep_entry(&path, &reason);
+            match configuration_directory(&path).filter(|directory| !is_shared(directory)) {
                 Some(directory) => keep_directory(places, &directory, &directory, &reason),
                 None if path.components().next() == Some(b"etc") => vec![found.path],
                 None => Vec::new(),
@@ -111,8 +111,8 @@ fn configuration_directory(path: &RootPath) -> Option<RootPath> {
     (first == b"etc").then(|| RootPath::root().child(first).child(second))
 }
 
-/// The absolute paths in a program or text, without those of kernel file systems and those that only people read.
-fn paths(bytes: &[u8]) -> BTreeSet<RootPath> {
+/// The absolute names in a program or text, without those of kernel file systems and those that only people read.
+fn paths(bytes: &[u8]) -> BTreeSet<String> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-+@~/".contains(byte);
     let mut found = BTreeSet::new();
     let mut from = 0;
@@ -125,16 +125,18 @@ fn paths(bytes: &[u8]) -> BTreeSet<RootPath> {
         // The end of a sentence is no part of the name.
         let text = &bytes[at..from];
         let text = text.strip_suffix(b".").unwrap_or(text);
-        let path = RootPath::root().join_clamped(text);
-        if found.len() < MAX_PATHS && !path.is_root() && !is_virtual(&path) && !is_for_people(text) {
-            found.insert(path);
+        let name = String::from_utf8_lossy(text);
+        let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        let Some(first) = parts.first() else { continue };
+        if found.len() < MAX_PATHS && !is_virtual(first) && !is_for_people(text) {
+            found.insert(format!("/{}", parts.join("/")));
         }
     }
     found
 }
 
-fn is_virtual(path: &RootPath) -> bool {
-    matches!(path.components().next(), Some(b"boot" | b"dev" | b"proc" | b"run" | b"sys" | b"tmp"))
+fn is_virtual(top: &str) -> bool {
+    matches!(top, "boot" | "dev" | "proc" | "run" | "sys" | "tmp")
 }
 
 /// Manuals, and the source code that debuggers want.

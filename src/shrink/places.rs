@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::profile::Pattern;
-use minimg_tree::{Entry, RootPath, RootTree, resolve};
+use minimg_tree::{Entry, Resolved, RootPath, RootTree, resolve};
 
 /// What is in `places.toml`.
 #[derive(Debug, Deserialize)]
@@ -57,20 +57,33 @@ impl<'t> Places<'t> {
     }
 
     /// Keeps what is at a place; a directory with all in it that is no package's, unless it is everybody's.
-    pub(super) fn keep(&mut self, place: &RootPath, reason: &str) {
-        let Ok(found) = resolve(self.tree, &RootPath::root(), place.as_bytes()) else { return };
+    pub(super) fn keep(&mut self, place: &str, reason: &str) {
+        let Some((place, found)) = self.go(place.as_bytes(), reason) else { return };
         let Some(entry) = found.entry.filter(|_| !found.path.is_root()) else { return };
-        self.keep_entry(place, reason);
+        self.keep_entry(&place, reason);
         if entry != Entry::Directory || is_shared(&found.path) {
             return;
         }
         let tree = self.tree;
         if tree.below(&found.path).all(|(_, node)| node.package.is_none()) {
-            self.keep_below(place, &found.path, reason);
+            self.keep_below(&place, &found.path, reason);
         } else {
             let own = tree.below(&found.path).filter(|(_, node)| node.package.is_none());
             own.for_each(|(path, _)| self.keep_entry(path, reason));
         }
+    }
+
+    /// Goes to a name as the kernel does. A name with `..` in it is no place by itself: it stands for where it leads, and what is on the
+    /// way stays.
+    pub(super) fn go(&mut self, name: &[u8], reason: &str) -> Option<(RootPath, Resolved)> {
+        let found = resolve(self.tree, &RootPath::root(), name).ok()?;
+        if let Ok(place) = RootPath::new(name) {
+            return Some((place, found));
+        }
+        if found.entry.is_some() {
+            found.hops.iter().chain(&found.left).for_each(|step| self.keep_entry(step, reason));
+        }
+        Some((found.path.clone(), found))
     }
 
     /// Keeps what a program was installed with: the directory that it is in, or that its `bin` is in.
@@ -80,7 +93,7 @@ impl<'t> Places<'t> {
             directory = directory.parent().unwrap_or_default();
         }
         if !is_shared(&directory) {
-            self.keep(&directory, &format!("the program {program} was installed with it"));
+            self.keep(&directory.to_string(), &format!("the program {program} was installed with it"));
         }
     }
 

@@ -7,12 +7,13 @@ use super::{Asked, keep};
 use crate::lock::Lock;
 use crate::pipeline::{self, Job};
 use crate::profile::{Additions, Keep, Profile};
-use minimg_backend::{Backend, Context, Source, fixed};
+use minimg_backend::{Backend, Context, Request, Source, fixed};
 use minimg_base::board::Board;
 use minimg_base::error::{Class, Error, Result};
 use minimg_oci::image::{Compression, Config};
 use minimg_tarball::location::Location;
-use minimg_tarball::{self as tarball, Tarball};
+use minimg_tarball::{self as tarball, Taken, Tarball};
+use minimg_tree::RootTree;
 
 /// The image does not say what it starts, and no program was named.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +62,7 @@ impl Prepared {
 /// What an image is called while it is shrunk. Never the name of a profile, so that nobody takes one for the other.
 pub fn name_of(location: &Location) -> String {
     match location {
-        Location::Path(_) => format!("./{location}"),
+        Location::Path { .. } => format!("./{location}"),
         _ => location.to_string(),
     }
 }
@@ -72,11 +73,36 @@ pub fn name_of(location: &Location) -> String {
 /// # Errors
 /// When the image cannot be read or is for another machine than the board, and [`NothingStarts`].
 pub fn prepare(image: &str, asked: &Asked, board: &Board, context: &Context) -> Result<Prepared> {
+    let (mut profile, request, taken) = read(image, board, context)?;
+    let tree = fixed::produce(&taken.pins, context)?.tree;
+    profile.image = taken.config.unwrap_or_default();
+    // Without a configuration there is nothing to run by default; with one program there is.
+    if profile.image.entrypoint.is_empty() && profile.image.cmd.is_empty() {
+        profile.image.cmd.extend(asked.programs.first().cloned());
+    }
+    profile.keep = keep(asked, &profile.image, &tree).ok_or_else(|| NothingStarts { image: image.to_owned() })?;
+    let before = taken.pins.root.as_ref().map(|root| root.size);
+    let mut lock = Lock::new(&profile.name);
+    lock.set(Tarball.name(), &request, taken.pins);
+    Ok(Prepared { profile, lock, before, board: board.clone() })
+}
+
+/// All files of the image that [`prepare`] makes smaller: what can be kept of it.
+///
+/// # Errors
+/// When the image cannot be read or is for another machine than the board.
+pub fn source_tree(image: &str, board: &Board, context: &Context) -> Result<RootTree> {
+    let (_, _, taken) = read(image, board, context)?;
+    Ok(fixed::produce(&taken.pins, context)?.tree)
+}
+
+/// Reads the image into the store: a profile that keeps nothing of it yet, what is asked of the backend, and what that gives.
+fn read(image: &str, board: &Board, context: &Context) -> Result<(Profile, Request, Taken)> {
     let name = name_of(&Location::parse(image, Path::new(""))?);
     let mut source = Source::default();
     tarball::set_root(&mut source, image);
-    let mut profile = Profile {
-        name: name.clone(),
+    let profile = Profile {
+        name,
         description: String::new(),
         backend: tarball::NAME.to_owned(),
         source,
@@ -88,15 +114,5 @@ pub fn prepare(image: &str, asked: &Asked, board: &Board, context: &Context) -> 
     };
     let request = pipeline::request_of(&profile, board, &Tarball)?;
     let taken = tarball::take(&request, context)?;
-    let tree = fixed::produce(&taken.pins, context)?.tree;
-    profile.image = taken.config.unwrap_or_default();
-    // Without a configuration there is nothing to run by default; with one program there is.
-    if profile.image.entrypoint.is_empty() && profile.image.cmd.is_empty() {
-        profile.image.cmd.extend(asked.programs.first().cloned());
-    }
-    profile.keep = keep(asked, &profile.image, &tree).ok_or_else(|| NothingStarts { image: image.to_owned() })?;
-    let before = taken.pins.root.as_ref().map(|root| root.size);
-    let mut lock = Lock::new(&name);
-    lock.set(Tarball.name(), &request, taken.pins);
-    Ok(Prepared { profile, lock, before, board: board.clone() })
+    Ok((profile, request, taken))
 }

@@ -35,7 +35,7 @@ fn run(root: &Path, program: &[&str], environment: Option<&str>) -> String {
 
 #[test]
 fn real_ldconfig_and_real_loader_of_every_machine() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let profile = sandbox.write("cached.toml", PROFILE);
     for (board, suite, emulator, machine) in BOARDS {
         let tar = format!("{board}.rootfs.tar");

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use minimg::closure::ldcache;
 use minimg::closure::loader::CacheSource::{self, Computed, Shipped};
 
 use super::bytes::{Elf, FLAGS_1, Machine, NEEDED, RPATH, RUNPATH, SONAME};
@@ -161,8 +160,7 @@ fn every_loader_uses_the_cache_that_is_written_for_it() {
         lab.file("/etc/ld.so.conf", "/opt\n");
         let before = foreign.oracle(&lab, "/bin/libm.so.6");
         assert!(!before.contains("/opt/libc.so.6"), "{} finds it without a cache: {before:?}", foreign.name);
-        let tree = lab.tree();
-        lab.file("/etc/ld.so.cache", ldcache::for_tree(&tree, &tree).unwrap().expect("the tree has a loader"));
+        lab.write_caches(&lab.tree());
         for cache in [Shipped, Computed] {
             foreign.agree(&lab, "/bin/libm.so.6", cache, &["/opt/libc.so.6"]);
         }
@@ -275,8 +273,7 @@ fn two_machines_in_one_root() {
         foreign.program(&lab, &format!("/bin/{}", foreign.name), foreign.lib().with(NEEDED, "liba.so.1"));
     }
     lab.file("/etc/ld.so.conf", "/opt/narrow\n/opt/wide\n");
-    let tree = lab.tree();
-    lab.file("/etc/ld.so.cache", ldcache::for_tree(&tree, &tree).unwrap().unwrap());
+    lab.write_caches(&lab.tree());
     for cache in [Shipped, Computed] {
         wide.agree(&lab, "/bin/aarch64", cache, &["/opt/wide/liba.so.1"]);
         assert_eq!(lab.walk("/bin/armhf", cache), BTreeSet::from(["/opt/narrow/liba.so.1".to_owned()]));

@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use minimg::closure::loader::{CacheSource, Loader, LoaderSettings, Process, Role};
-use minimg::tree::DirectoryRoot;
+use minimg::closure::{Closure, ldcache};
+use minimg::tree::{DirectoryRoot, RootTree};
 
 pub(crate) const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
@@ -209,6 +210,32 @@ impl Lab {
     /// Writes the cache with the real `ldconfig`.
     pub(crate) fn ldconfig(&self) {
         must(Command::new("/sbin/ldconfig").arg("-r").arg(self.root()));
+    }
+
+    /// Writes the caches that minimg has for this root, of which `full` is the tree before pruning.
+    pub(crate) fn write_caches(&self, full: &RootTree) {
+        let caches = ldcache::for_tree(&self.tree(), full).unwrap();
+        caches.iter().for_each(|(path, cache)| self.file(&path.to_string(), cache));
+    }
+
+    /// A root with what a closure of this one keeps and nothing else, as an image has it.
+    pub(crate) fn pruned(&self, closure: &Closure) -> Self {
+        let lab = Self { env: self.env.clone(), ..Self::empty() };
+        for path in closure.kept.keys().map(ToString::to_string) {
+            let (from, to) = (self.host(&path), lab.host(&path));
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            let kind = from.symlink_metadata().unwrap().file_type();
+            if kind.is_dir() {
+                fs::create_dir_all(to).unwrap();
+            } else if kind.is_symlink() {
+                std::os::unix::fs::symlink(fs::read_link(from).unwrap(), to).unwrap();
+            } else {
+                fs::copy(from, to).unwrap();
+            }
+        }
+        lab.write_caches(&self.tree());
+        fs::copy(Compiled::get().launch(), lab.host("/launch")).unwrap();
+        lab
     }
 
     /// What the root's own loader loads for a program: `name => path`, `name => missing`, or what it says when it gives up.

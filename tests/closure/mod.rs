@@ -6,6 +6,7 @@
 mod boards;
 mod bytes;
 mod cache;
+mod causes;
 mod command_line;
 mod corpora;
 mod debian;
@@ -18,3 +19,4 @@ mod musl;
 mod robust;
 mod rules;
 mod symbols;
+mod ways;

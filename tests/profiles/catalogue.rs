@@ -183,7 +183,7 @@ fn what_cannot_be_read_is_said() {
     "##);
     let directory_itself = dir.path().join("");
     let error = Catalogue::built_in().get(directory_itself.to_str().unwrap()).unwrap_err();
-    assert_eq!(error.class(), Class::Machine);
+    assert_eq!(error.class(), Class::Profile);
     let large = directory(&[("x.toml", &"#".repeat((1 << 20) + 1))]);
     let error = Catalogue::built_in().get(large.path().join("x.toml").to_str().unwrap()).unwrap_err();
     insta::assert_snapshot!(message(&error, large.path()), @r##"

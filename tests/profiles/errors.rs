@@ -172,7 +172,7 @@ stop-signal = "SIGQIT"
 ports = ["99999", "80/xdp"]
 user = "a b"
 workdir = "work"
-healthcheck = { command = [], interval = "3 s" }
+healthcheck = { command = [], interval = "soon" }
 [source]
 mirror = "ftp://somewhere"
 [arch.x86_64.packages]
@@ -257,13 +257,13 @@ deb = ["x"]
 
     x.toml:19:27: the command is empty
         |
-     19 | healthcheck = { command = [], interval = "3 s" }
+     19 | healthcheck = { command = [], interval = "soon" }
         |                           ^^
 
-    x.toml:19:42: `3 s` is not a duration: write numbers with units, such as `30s`, `1m30s` or `500ms`
+    x.toml:19:42: "soon" is not a span of time: write `90s`, `1m30s`, `2h` or `30d`
         |
-     19 | healthcheck = { command = [], interval = "3 s" }
-        |                                          ^^^^^
+     19 | healthcheck = { command = [], interval = "soon" }
+        |                                          ^^^^^^
 
     x.toml:21:10: `ftp://somewhere` is not an address: it must begin with `http://`, `https://` or `file://`
         |

@@ -2,6 +2,7 @@
 //!
 //! Each test file uses a part of this, so what it leaves is not dead.
 
+pub(crate) mod archive;
 pub(crate) mod containerd;
 pub(crate) mod daemon;
 pub(crate) mod docker;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{NAME, VARIABLE};
-use minimg_base::error::{Class, Error};
+use minimg_base::error::{Class, Error, is_wrong_path};
 
 /// An error of the Buildroot backend.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +116,7 @@ impl From<BuildrootError> for Error {
             | BuildrootError::NoDefconfig { .. }
             | BuildrootError::UnknownDefconfig { .. } => Class::Profile,
             BuildrootError::Dropped { .. } => Class::Unsatisfiable,
+            BuildrootError::Read { source, .. } if is_wrong_path(source) => Class::Profile,
             BuildrootError::Read { .. } | BuildrootError::Keep { .. } => Class::Machine,
             BuildrootError::LegalInfoOffline => Class::Network,
             _ => Class::Tool,

@@ -1,10 +1,9 @@
 //! From listings to a root tree: assembly, rules, and finally the packs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::package::files::{Origin, check_identity};
-use crate::package::prefetch::Prefetch;
 use crate::package::unpacker::{LISTING, Unpacker};
 use crate::package::{Fetch, Listing, Loaded, PackageFiles, Problem, assemble, pack, sort};
 use crate::rules;
@@ -12,8 +11,7 @@ use minimg_backend::{Context, PinnedPackage, Pins, Produced, Request, Retain};
 use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error, Result};
 use minimg_base::report::Event;
-use minimg_base::sync::lock;
-use minimg_base::threads::jobs;
+use minimg_base::threads::{in_parallel, jobs};
 use minimg_tree::archive::Spilled;
 use minimg_tree::{Kind, RootTree};
 
@@ -46,7 +44,6 @@ pub fn produce(
         packages.push(Loaded { package: package.clone(), listing, files });
     }
     sort(&mut packages);
-    let prefetch = Prefetch::start(&packages, request, decoders(context));
     // Not the date of the archive: a new index without new packages must not change the tree.
     let newest = packages.iter().flat_map(|loaded| &loaded.listing.members).map(|member| member.meta.mtime).max();
     let epoch = newest.unwrap_or(pins.epoch);
@@ -59,7 +56,7 @@ pub fn produce(
         context.reporter.event(Event::Detail(UNDONE));
     }
     let files = packages.into_iter().map(|loaded| loaded.files).collect();
-    Ok(Produced { tree, retain: Some(Box::new(Packs { files, threads: decoders(context), prefetch })) })
+    Ok(Produced { tree, retain: Some(Box::new(Packs { files, threads: decoders(context) })) })
 }
 
 fn cached_listings(pins: &Pins, context: &Context) -> Result<BTreeMap<Digest, Listing>> {
@@ -137,13 +134,10 @@ fn decoders(context: &Context) -> usize {
 struct Packs {
     files: Vec<Arc<PackageFiles>>,
     threads: usize,
-    prefetch: Prefetch,
 }
 
 impl Retain for Packs {
     fn retain(self: Box<Self>, kept: &RootTree) -> Result<()> {
-        // From here on it is known what is wanted, and no guess is needed.
-        drop(self.prefetch);
         let mut keys: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
         for (_, node) in kept {
             if let Kind::File(content) = &node.kind
@@ -153,21 +147,7 @@ impl Retain for Packs {
             }
         }
         let jobs = self.files.iter().map(|files| (files, keys.remove(&Arc::as_ptr(files).addr()).unwrap_or_default()));
-        let jobs = Mutex::new(jobs.collect::<Vec<_>>());
-        let failures = Mutex::new(Vec::new());
-        std::thread::scope(|scope| {
-            for _ in 0..self.threads {
-                scope.spawn(|| {
-                    loop {
-                        let Some((files, keys)) = lock(&jobs).pop() else { return };
-                        if let Err(error) = files.retain(&keys) {
-                            lock(&failures).push(error);
-                        }
-                    }
-                });
-            }
-        });
-        let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failures.into_iter().next().map_or(Ok(()), |error| Err(Error::new(Class::Machine, error)))
+        let retained = in_parallel(jobs.collect(), self.threads, |(files, keys)| files.retain(&keys));
+        retained.map(drop).map_err(|error| Error::new(Class::Machine, error))
     }
 }

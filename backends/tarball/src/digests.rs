@@ -95,7 +95,7 @@ pub fn check_digests(name: &str, list: &str) -> usize {
 
 fn get(list: &Location, context: &Context) -> Result<Vec<u8>> {
     match list {
-        Location::Path(path) => {
+        Location::Path { path, .. } => {
             let read = read_limited(path, LONGEST);
             Ok(read.map_err(|source| TarballError::Read { path: path.clone(), source })?)
         }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use minimg_base::digest::Digest;
-use minimg_base::error::{Class, Error};
+use minimg_base::error::{Class, Error, is_wrong_path};
 
 /// Why a root file system cannot be taken in.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +135,9 @@ impl From<TarballError> for Error {
             TarballError::NoRoot | TarballError::Option(_) => Class::Profile,
             TarballError::Name { .. } | TarballError::NotOneFile { .. } => Class::Profile,
             TarballError::Unverified(_) | TarballError::NoKeyring => Class::Profile,
-            TarballError::Read { .. } | TarballError::NotFound(_) => Class::Machine,
+            TarballError::NotFound(_) => Class::Profile,
+            TarballError::Read { source, .. } if is_wrong_path(source) => Class::Profile,
+            TarballError::Read { .. } => Class::Machine,
             TarballError::Digest { .. } | TarballError::Unsigned { .. } => Class::Verification,
             TarballError::NotListed { .. } | TarballError::NotAsListed { .. } => Class::Verification,
             TarballError::Platform { .. } => Class::Unsatisfiable,

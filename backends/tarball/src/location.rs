@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::TarballError;
 use minimg_engine as engine;
 use minimg_oci::reference::Reference;
+use minimg_oci::rootfs::archive_and_image;
 use minimg_registry::{Remote, RemoteError};
 
 /// What an image in a registry begins with.
@@ -13,8 +14,13 @@ const REGISTRY: &str = "registry:";
 /// Where a root file system is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
-    /// A tar, an image archive, a directory or an OCI layout.
-    Path(PathBuf),
+    /// A tar, an image archive, a directory or an OCI layout: `rootfs.tar`, or `archive.tar:NAME`.
+    Path {
+        /// Where it is.
+        path: PathBuf,
+        /// The name of the image in it that is meant.
+        image: Option<String>,
+    },
     /// An image in an engine on this machine: `docker:NAME`.
     Engine {
         /// The engine's name.
@@ -29,7 +35,8 @@ pub enum Location {
 }
 
 impl Location {
-    /// Reads what a profile or a command line says. A relative path starts at `directory`.
+    /// Reads what a profile or a command line says. A relative path starts at `directory`; a name behind a colon is that of an image in it,
+    /// if what precedes is there and the whole is not.
     ///
     /// # Errors
     /// When an image is left unnamed.
@@ -43,7 +50,8 @@ impl Location {
         }
         let engine = |(prefix, rest)| Some((engine::names().find(|name| *name == prefix)?, rest));
         let Some((engine, image)) = text.split_once(':').and_then(engine) else {
-            return Ok(Self::Path(directory.join(text)));
+            let (path, image) = archive_and_image(&directory.join(text));
+            return Ok(Self::Path { path, image });
         };
         // What begins with a dash would be an option to the engine.
         if image.is_empty() || image.starts_with('-') || image.contains(char::is_whitespace) {
@@ -57,8 +65,8 @@ impl Location {
     /// The name of the one file that it is; `None` for what is none.
     pub(super) fn file_name(&self) -> Option<String> {
         match self {
-            Self::Path(path) if path.is_dir() => None,
-            Self::Path(path) => Some(path.file_name()?.to_string_lossy().into_owned()),
+            Self::Path { path, .. } if path.is_dir() => None,
+            Self::Path { path, .. } => Some(path.file_name()?.to_string_lossy().into_owned()),
             Self::Address(address) => Some(address.rsplit('/').next()?.split(['?', '#']).next()?.to_owned()),
             Self::Engine { .. } | Self::Registry(_) => None,
         }
@@ -67,7 +75,8 @@ impl Location {
     /// A word for an image that is made of it: the file's or the image's own name, without what says which version and format it is.
     pub fn stem(&self) -> String {
         let name = match self {
-            Self::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Path { image: Some(name), .. } => last_part(name),
+            Self::Path { path, image: None } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             Self::Registry(remote) => last_part(remote.reference().path()),
             Self::Engine { image: name, .. } | Self::Address(name) => last_part(name),
         };
@@ -104,8 +113,9 @@ fn last_part(name: &str) -> String {
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Path(path) => {
-                write!(f, "{}", path.file_name().map_or(path.as_os_str(), |name| name).to_string_lossy())
+            Self::Path { path, image } => {
+                write!(f, "{}", path.file_name().map_or(path.as_os_str(), |name| name).to_string_lossy())?;
+                image.as_ref().map_or(Ok(()), |image| write!(f, ":{image}"))
             }
             Self::Registry(reference) => write!(f, "{REGISTRY}{reference}"),
             Self::Engine { engine, image } => write!(f, "{engine}:{image}"),
@@ -121,10 +131,11 @@ mod tests {
     #[test]
     fn locations_and_the_names_that_follow_from_them() {
         let engine = |engine, image: &str| Location::Engine { engine, image: image.into() };
+        let path = |path: &str| Location::Path { path: path.into(), image: None };
         for (text, expected, stem) in [
-            ("rootfs.tar.xz", Location::Path("dir/rootfs.tar.xz".into()), "rootfs"),
-            ("/a/Root FS", Location::Path("/a/Root FS".into()), "root-fs"),
-            ("/a/v1..2_-x.tar", Location::Path("/a/v1..2_-x.tar".into()), "v1-2-x"),
+            ("rootfs.tar.xz", path("dir/rootfs.tar.xz"), "rootfs"),
+            ("/a/Root FS", path("/a/Root FS"), "root-fs"),
+            ("/a/v1..2_-x.tar", path("/a/v1..2_-x.tar"), "v1-2-x"),
             ("docker:team/app:1.0", engine("docker", "team/app:1.0"), "app"),
             (
                 "registry:reg.example/team/app-1:2",
@@ -137,11 +148,17 @@ mod tests {
                 Location::Address("https://mirror.example/a/stage3.tar.zst".into()),
                 "stage3",
             ),
-            ("..", Location::Path("dir/..".into()), "image"),
+            ("..", path("dir/.."), "image"),
         ] {
             let location = Location::parse(text, Path::new("dir")).unwrap();
             assert_eq!((&location, &*location.stem()), (&expected, stem), "{text}");
         }
+        let directory = tempfile::tempdir().unwrap();
+        let there = directory.path().join("a.tar");
+        std::fs::write(&there, "").unwrap();
+        let named = Location::parse("a.tar:team/app:1.0", directory.path()).unwrap();
+        assert_eq!(named, Location::Path { path: there, image: Some("team/app:1.0".into()) });
+        assert_eq!((named.to_string(), named.stem()), ("a.tar:team/app:1.0".into(), "app".into()));
         for text in ["docker:", "docker:--help", "podman:a b", "registry:app", "registry:h/a@x"] {
             let error = Location::parse(text, Path::new("")).unwrap_err().to_string();
             assert!(error.contains("does not name a root file system"), "{error}");

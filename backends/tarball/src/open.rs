@@ -15,7 +15,7 @@ use minimg_base::digest::{Digest, HashingWriter};
 use minimg_base::error::{Class, Error, Result};
 use minimg_engine::{Engine, EngineError};
 use minimg_fetch::{FetchError, Fetcher};
-use minimg_oci::rootfs::{self, Rootfs};
+use minimg_oci::rootfs::{Images, Rootfs, RootfsError, Wanted};
 use minimg_registry::{Action, Client};
 use minimg_store::StoreError;
 use minimg_tree::archive::Limits;
@@ -43,8 +43,10 @@ pub(super) struct Found<'a> {
 }
 
 enum Place<'a> {
-    File(File),
-    Directory(&'a Path),
+    /// A file, and the name of an image in it.
+    File(File, Option<&'a str>),
+    /// A directory, and the name of an image in it.
+    Directory(&'a Path, Option<&'a str>),
     Engine(Engine, &'a str),
     Registry(Box<Client<'a>>, Digest),
 }
@@ -53,11 +55,11 @@ enum Place<'a> {
 pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context: &Context) -> Result<Found<'a>> {
     let sha256 = expected.sha256;
     match location {
-        Location::Path(path) if path.is_dir() => match sha256 {
+        Location::Path { path, image } if path.is_dir() => match sha256 {
             Some(_) => Err(TarballError::NotOneFile { origin: location.to_string(), option: SHA256 }.into()),
-            None => Ok(Found { identity: None, place: Place::Directory(path) }),
+            None => Ok(Found { identity: None, place: Place::Directory(path, image.as_deref()) }),
         },
-        Location::Path(path) => {
+        Location::Path { path, image } => {
             let unreadable = |source: std::io::Error| match source.kind() {
                 std::io::ErrorKind::NotFound => TarballError::NotFound(path.clone()),
                 _ => TarballError::Read { path: path.clone(), source },
@@ -73,7 +75,7 @@ pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context:
             let (checked, found, _) = out.finish();
             check(location, sha256, found)?;
             checked.finish(&location.to_string())?;
-            Ok(Found { identity: Some(found), place: Place::File(file) })
+            Ok(Found { identity: Some(found), place: Place::File(file, image.as_deref()) })
         }
         Location::Engine { engine, image } => {
             let engine = Engine::find(engine, &context.settings.path).map_err(|error| no_engine(error, image))?;
@@ -89,7 +91,7 @@ pub(super) fn find<'a>(location: &'a Location, expected: &Expected<'_>, context:
         }
         Location::Address(address) => {
             let (sha256, file) = fetch(address, expected, context)?;
-            Ok(Found { identity: Some(sha256), place: Place::File(file) })
+            Ok(Found { identity: Some(sha256), place: Place::File(file, None) })
         }
     }
 }
@@ -198,12 +200,20 @@ impl<W: Write> Write for Checked<'_, W> {
 impl Found<'_> {
     /// Reads it; of an image for several machines, that for `platform`.
     pub(super) fn open(self, platform: &Platform, context: &Context) -> Result<Rootfs> {
+        let wanted = |image| Wanted { image, platform: Some(platform) };
+        let store = &context.store;
         Ok(match self.place {
-            Place::File(file) => rootfs::read(file, Some(platform), &context.store)?,
+            Place::File(file, image) => Images::read(file, store)?.choose(wanted(image))?,
+            Place::Directory(path, image) => {
+                let within = |error: RootfsError| error.within(path);
+                Images::open(path, store)?.choose(wanted(image)).map_err(within)?
+            }
             Place::Registry(registry, digest) => registry.open(digest, platform)?,
-            Place::Directory(path) => rootfs::open(path, Some(platform), &context.store)?,
             Place::Engine(engine, image) => {
-                rootfs::read(engine.save(image, &context.store)?, Some(platform), &context.store)?
+                let images = Images::read(engine.save(image, store)?, store)?;
+                // An engine saves what has the name; of a name without a tag some save every image that has one.
+                let name = images.are_several().then_some(image);
+                images.choose(wanted(name))?
             }
         })
     }

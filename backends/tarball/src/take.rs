@@ -17,7 +17,7 @@ use minimg_ownership as ownership;
 /// The kind of the store's entries that say what a file or image became when it was taken in.
 const TAKEN: &str = "taken-root";
 /// Raised when the same file would be read as another tree than before.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// A root file system that was taken in.
 #[derive(Debug, Clone, Serialize, Deserialize)]

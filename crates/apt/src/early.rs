@@ -75,13 +75,13 @@ impl Early {
         Ok(early)
     }
 
-    /// The index at this path of the suite, if it was fetched early and has the promised digest and at most so many bytes.
-    pub(super) fn take(&self, suite: &Suite, path: &str, digest: &Sum, limit: u64) -> Option<Bytes> {
+    /// The index of the suite, if it was fetched early, its file has the promised digest and size, and its text at most so many bytes.
+    pub(super) fn take(&self, suite: &Suite, (path, size, digest): (&str, u64, &Sum), limit: u64) -> Option<Bytes> {
         let directory = suite.directory();
         let list = self.lists.iter().find(|list| list.is_at(&directory, path))?;
         list.limit_to(limit);
-        let (found, bytes) = list.wait()?;
-        (found == *digest).then_some(bytes)
+        let came = list.wait()?;
+        (came.digest == *digest && came.size == size).then_some(came.index)
     }
 
     /// It is known what is chosen: no other packages are fetched any more.

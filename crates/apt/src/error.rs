@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::sources::EntryError;
-use minimg_base::error::{Class, Error};
+use minimg_base::error::{Class, Error, is_wrong_path};
 use minimg_fetch::FetchError;
 use minimg_store::StoreError;
 
@@ -66,7 +66,9 @@ pub enum ArchiveError {
         board: String,
     },
     /// A keyring cannot be read.
-    #[error("cannot read the keyring {path}: {source}")]
+    #[error(
+        "cannot read the keyring {path}: {source}; name another one with --keyring, or `keyring` in the profile's [source]"
+    )]
     Keyring {
         /// The file.
         path: PathBuf,
@@ -201,6 +203,7 @@ impl From<ArchiveError> for Error {
             | ArchiveError::Entry { .. }
             | ArchiveError::Architecture { .. }
             | ArchiveError::Request { .. } => Class::Profile,
+            ArchiveError::Keyring { ref source, .. } if is_wrong_path(source) => Class::Profile,
             ArchiveError::Keyring { .. } => Class::Machine,
             ArchiveError::Signature { .. }
             | ArchiveError::Sum { .. }

@@ -104,7 +104,7 @@ impl State {
         fetcher: &Fetcher,
     ) {
         // Without the index of a suite nobody knows whether it has a newer version.
-        let others: Option<Vec<Index>> = others.iter().map(|list| Index::open(list.wait()?.1)).collect();
+        let others: Option<Vec<Index>> = others.iter().map(|list| Index::open(list.wait()?.index)).collect();
         let Some(others) = others else { return };
         while let Some(guessed) = next(receiver) {
             if lock(&self.begun).is_none() {

@@ -80,8 +80,8 @@ impl Wanted<'_> {
         let why = format!("{} has changed or was never read", self.name());
         context.reporter.event(Event::Missed { what: "index", why: &why });
         let fetched_early = |suffix: &&str| {
-            let (path, _, digest) = self.form(suffix)?;
-            early.take(self.suite, &path, &digest, self.decoded_limit())
+            let (path, size, digest) = self.form(suffix)?;
+            early.take(self.suite, (&path, size, &digest), self.decoded_limit())
         };
         let bytes = match [EARLY, EARLY_OF_OTHERS].iter().find_map(fetched_early) {
             Some(bytes) => bytes,
@@ -154,7 +154,7 @@ impl Wanted<'_> {
 
     /// Reads an index while it arrives. What was read counts only when the digest of all that came is the promised one.
     fn read(&self, download: Download<'_>, url: &str, suffix: &str, digest: &Sum) -> Result<Builder, ArchiveError> {
-        let Read { result, drained, found } =
+        let Read { result, drained, found, .. } =
             read(download, digest.hasher(), suffix, &AtomicU64::new(self.decoded_limit()), &mut |_, _| ());
         let network = |error: io::Error| FetchError::from_io(error).map(ArchiveError::from);
         match (result, drained) {

@@ -51,6 +51,7 @@ use index::Package;
 use indexes::Wanted as WantedIndex;
 use minimg_backend::{Archive, Context, PinnedPackage, Pins, Request};
 use minimg_base::error::Result;
+use minimg_base::threads::in_parallel;
 use minimg_fetch::{self as fetch, Fetcher};
 use minimg_openpgp::Keyring;
 use plan::Suite;
@@ -186,7 +187,8 @@ fn signed_suites(
     fetcher: &Fetcher,
     context: &Context,
 ) -> Result<Vec<(Suite, Release)>, ArchiveError> {
-    let releases = in_parallel(suites, |suite| signed::release(suite, fetcher, context))?;
+    let releases =
+        in_parallel(suites.iter().collect(), suites.len(), |suite| signed::release(suite, fetcher, context))?;
     Ok(suites.iter().zip(releases).filter_map(|(suite, release)| Some((suite.clone(), release?))).collect())
 }
 
@@ -246,7 +248,7 @@ fn read_indexes(
     fetcher: &Fetcher,
     context: &Context,
 ) -> Result<Vec<Indexed>, ArchiveError> {
-    let indexes = in_parallel(lists, |list| list.index.get(early, fetcher, context))?;
+    let indexes = in_parallel(lists.iter().collect(), lists.len(), |list| list.index.get(early, fetcher, context))?;
     let indexed = lists.iter().zip(indexes).map(|(list, index)| {
         let names = suites.get(list.archive).map(|(suite, release)| {
             let own = [&release.codename, &release.suite].into_iter().flatten().cloned();
@@ -260,21 +262,6 @@ fn read_indexes(
         }
     });
     Ok(indexed.collect())
-}
-
-/// Does the same with each item at once, and gives the results in order, or the first failure in that order.
-fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<R, ArchiveError> + Sync,
-) -> Result<Vec<R>, ArchiveError> {
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = items.iter().map(|item| scope.spawn(|| work(item))).collect();
-        let results = threads.into_iter().map(|thread| match thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        results.collect()
-    })
 }
 
 fn pins(suites: &[(Suite, Release)], chosen: &[Candidate<'_>]) -> Result<Pins, ArchiveError> {

@@ -33,10 +33,21 @@ pub(super) struct List {
     changed: Condvar,
 }
 
+/// An index that came before anybody had signed for it.
+#[derive(Debug, Clone)]
+pub(super) struct Came {
+    /// The digest of the file.
+    pub(super) digest: Sum,
+    /// How many bytes the file has.
+    pub(super) size: u64,
+    /// The index that it was read into.
+    pub(super) index: Bytes,
+}
+
 enum Outcome {
     Awaited,
-    /// The digest of what came, and the index that it was read into.
-    Here(Sum, Bytes),
+    /// What came.
+    Here(Came),
     Nothing,
 }
 
@@ -59,8 +70,8 @@ impl List {
     pub(super) fn get(&self, fetcher: &Fetcher, watch: Watch<'_>) {
         // Whatever happens, nobody waits for ever.
         let _given_up = GivenUp(self);
-        if let Some((digest, bytes)) = self.read(fetcher, watch) {
-            self.end(Outcome::Here(digest, bytes));
+        if let Some(came) = self.read(fetcher, watch) {
+            self.end(Outcome::Here(came));
         }
     }
 
@@ -74,13 +85,13 @@ impl List {
         self.changed.notify_all();
     }
 
-    fn read(&self, fetcher: &Fetcher, watch: Watch<'_>) -> Option<(Sum, Bytes)> {
+    fn read(&self, fetcher: &Fetcher, watch: Watch<'_>) -> Option<Came> {
         let url = format!("{}/{}", self.directory, self.path);
         let download = fetcher.open(&self.name, &url, None, COMPRESSED_LIMIT).ok()?;
         let hasher = SumHasher::Sha256(Hasher::default());
         let read = reading::read(download, hasher, self.form, &self.limit, watch);
         read.drained.ok()?;
-        Some((read.found, read.result.ok()?.finish()?.into()))
+        Some(Came { digest: read.found, size: read.size, index: read.result.ok()?.finish()?.into() })
     }
 
     /// Whether this is the index at a path of a suite.
@@ -98,13 +109,13 @@ impl List {
         self.end(Outcome::Nothing);
     }
 
-    /// Waits until it is there: the digest of what came, and the index; `None` when it could not be had.
-    pub(super) fn wait(&self) -> Option<(Sum, Bytes)> {
+    /// Waits until it is there; `None` when it could not be had.
+    pub(super) fn wait(&self) -> Option<Came> {
         let mut outcome = lock(&self.outcome);
         loop {
             match &*outcome {
                 Outcome::Awaited => {}
-                Outcome::Here(digest, bytes) => return Some((*digest, bytes.clone())),
+                Outcome::Here(came) => return Some(came.clone()),
                 Outcome::Nothing => return None,
             }
             outcome = self.changed.wait(outcome).unwrap_or_else(PoisonError::into_inner);

@@ -21,6 +21,8 @@ pub(super) struct Read {
     pub drained: io::Result<u64>,
     /// The digest of what came.
     pub found: Sum,
+    /// How many bytes came.
+    pub size: u64,
 }
 
 /// Reads an index of at most `limit` decoded bytes to the end, whatever it holds. The limit may be lowered meanwhile.
@@ -31,14 +33,14 @@ pub(super) fn read(
     limit: &AtomicU64,
     watch: Watch<'_>,
 ) -> Read {
-    let mut compressed = Hashed { inner: compressed, hasher };
+    let mut compressed = Hashed { inner: compressed, hasher, size: 0 };
     let result = match decoder(suffix, &mut compressed) {
         Ok(text) => with_read_ahead(text, |text| packages::read_watched(text, limit, watch)),
         Err(error) => Err(PackagesError::Io(error)),
     };
     // Of a wrong file it is the digest that is to be told, not how its nonsense fails to decode.
     let drained = io::copy(&mut compressed, &mut io::sink());
-    Read { result, drained, found: compressed.hasher.finish() }
+    Read { result, drained, size: compressed.size, found: compressed.hasher.finish() }
 }
 
 fn decoder<'r, R: io::Read + Send>(
@@ -60,16 +62,18 @@ fn decoder<'r, R: io::Read + Send>(
     })
 }
 
-/// Hashes what is read from it.
+/// Hashes and counts what is read from it.
 struct Hashed<R> {
     inner: R,
     hasher: SumHasher,
+    size: u64,
 }
 
 impl<R: io::Read> io::Read for Hashed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         io::Write::write_all(&mut self.hasher, buffer.get(..count).unwrap_or_default())?;
+        self.size += count as u64;
         Ok(count)
     }
 }

@@ -159,16 +159,22 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
-/// Passes on what is read from another reader and keeps its digest on the way.
+/// Passes on what is read from another reader and keeps its digest and length on the way.
 pub struct HashingReader<R> {
     inner: R,
     hasher: Hasher,
+    size: u64,
 }
 
 impl<R: Read> HashingReader<R> {
     /// Hashes what is read from `inner`.
     pub fn new(inner: R) -> Self {
-        Self { inner, hasher: Hasher::default() }
+        Self { inner, hasher: Hasher::default(), size: 0 }
+    }
+
+    /// How many bytes were read so far.
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
     /// The digest of what was read; what is left in the inner reader is not part of it.
@@ -181,6 +187,7 @@ impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.hasher.write_all(&buffer[..read])?;
+        self.size += read as u64;
         Ok(read)
     }
 }

@@ -1,5 +1,7 @@
 //! The classes of failure. Every error of the library has one, so that scripts can tell failures apart by the exit code.
 
+use std::io;
+
 /// The class of a failure. The numbers are the program's exit codes and never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -79,6 +81,23 @@ impl Class {
     }
 }
 
+/// Whether a path that somebody named is what is wrong, and not the machine: nothing is there, or something else than was meant.
+pub fn is_wrong_path(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidInput | InvalidFilename)
+}
+
+/// What to do about the store or a directory in it that cannot be used, to be put behind the error.
+pub fn store_remedy(error: &io::Error) -> &'static str {
+    use io::ErrorKind::{FileTooLarge, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => "free some space or name another store with --store",
+        PermissionDenied | ReadOnlyFilesystem => "name a store with --store that you may write to",
+        NotFound => "something else has removed it: try again, or name another store with --store",
+        _ => "name another store with --store, on a sound disk",
+    }
+}
+
 /// An error of any crate, with its class: the error type between crates that do not know each other.
 #[derive(Debug)]
 pub struct Error {
@@ -117,3 +136,31 @@ impl std::error::Error for Error {
 
 /// The result of operations between crates.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remedies_are_for_what_is_wrong() {
+        for (number, remedy) in [
+            (28, "free some space"),
+            (122, "free some space"),
+            (13, "may write to"),
+            (30, "may write to"),
+            (2, "try again"),
+            (5, "sound disk"),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            assert!(store_remedy(&error).contains(remedy), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_wrong_where_the_machine_is_sound() {
+        for (number, wrong) in [(2, true), (20, true), (21, true), (36, true), (13, false), (5, false), (28, false)] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(is_wrong_path(&error), wrong, "{error}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use minimg_base::error::{Class, Error};
+use minimg_base::error::{Class, Error, is_wrong_path};
 
 use crate::problem::FileError;
 
@@ -48,7 +48,7 @@ fn remedy(kind: &str, help: &Option<String>) -> String {
 impl From<DocumentError> for Error {
     fn from(error: DocumentError) -> Self {
         let class = match &error {
-            DocumentError::Unreadable { source, .. } if source.kind() != std::io::ErrorKind::NotFound => Class::Machine,
+            DocumentError::Unreadable { source, .. } if !is_wrong_path(source) => Class::Machine,
             _ => Class::Profile,
         };
         Error::new(class, error)

@@ -112,7 +112,8 @@ pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, DocumentError> {
     let unreadable = |source| DocumentError::Unreadable { path: path.to_owned(), source };
     // A FIFO would block forever and a device might never end, so the type is checked before the file is opened.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(unreadable(std::io::Error::other("it is not a regular file")));
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file");
+        return Err(unreadable(error));
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;

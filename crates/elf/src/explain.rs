@@ -93,7 +93,7 @@ pub fn why_not(tree: &RootTree, closure: &Closure, keep: &Keep, path: &RootPath)
         answer.remedies.push(format!("narrow the drop glob {}", pattern.glob));
         return answer;
     }
-    for rule in keep.rule_sets.all().iter().filter(|rule| rule.keep.iter().any(|glob| matches(glob))) {
+    for rule in keep.rule_sets.all().filter(|rule| rule.keep.iter().any(|glob| matches(glob))) {
         answer.remedies.push(format!("rules = [\"{}\"] under [keep] ({})", rule.name, rule.description));
     }
     if matches!(node.kind, Kind::File(_)) && node.meta.mode & 0o111 != 0 {

@@ -1,6 +1,7 @@
 //! The ledger of a walk: what is kept and why, what only a drop glob keeps out, and what people should know of.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 use globset::GlobSet;
 
@@ -48,12 +49,15 @@ impl Ledger {
         self.pending.push_back(path.clone());
     }
 
-    /// Keeps a file and every link on the way to it: directory links as links that `via` follows, the first link to the file (or the
-    /// file itself) for the reason given.
+    /// Keeps a file and every link on the way to it: directory links as links that `via` follows, and the directories that the way leaves
+    /// by `..`, the first link to the file (or the file itself) for the reason given.
     pub(crate) fn keep_place(&mut self, place: &Place, why: Why, via: Option<&RootPath>) {
+        let owner = via.unwrap_or(&place.path);
         for link in &place.directory_links {
-            let owner = via.unwrap_or(&place.path);
             self.keep(link, Reason { why: Why::Link, via: Some(owner.clone()) });
+        }
+        for directory in &place.left {
+            self.keep(directory, Reason { why: Why::Crossed, via: Some(owner.clone()) });
         }
         let mut reason = Reason { why, via: via.cloned() };
         for link in &place.file_links {
@@ -110,16 +114,29 @@ impl Ledger {
 
     /// The closure, with a finding for whatever was dropped and is needed.
     pub(crate) fn into_closure(mut self) -> Closure {
+        self.forget_implied();
         for (path, reason) in std::mem::take(&mut self.dropped) {
             self.report_dropped(&path, &reason);
         }
         Closure { kept: self.kept, findings: self.findings.into_iter().collect() }
     }
 
+    /// A directory on a way is implied by what is kept in it; only one that would be empty is a kept path of its own.
+    fn forget_implied(&mut self) {
+        let is_implied = |path: &RootPath| {
+            let below = [path.as_bytes(), b"/"].concat();
+            let next = self.kept.range::<[u8], _>((Bound::Included(&*below), Bound::Unbounded)).next();
+            next.is_some_and(|(next, _)| next.starts_with(path))
+        };
+        let crossed = self.kept.iter().filter(|(_, reason)| reason.why == Why::Crossed).map(|(path, _)| path);
+        let implied: Vec<RootPath> = crossed.filter(|path| is_implied(path)).cloned().collect();
+        implied.iter().for_each(|path| drop(self.kept.remove(path)));
+    }
+
     fn report_dropped(&mut self, path: &RootPath, reason: &Reason) {
         let (severity, how) = match &reason.why {
             Why::Program(_) | Why::Interpreter | Why::Needed(_) => (Severity::Error, "cannot do without it"),
-            Why::Shebang | Why::Link | Why::Target | Why::Opened(_) => (Severity::Warning, "uses it"),
+            Why::Shebang | Why::Link | Why::Crossed | Why::Target | Why::Opened(_) => (Severity::Warning, "uses it"),
             _ => return,
         };
         let asker = reason.via.as_ref().map_or("the profile".to_owned(), ToString::to_string);

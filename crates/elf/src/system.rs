@@ -1,10 +1,14 @@
-//! What is compiled into a root's own loader: which library it belongs to, its system directories, and what `$LIB` means to it.
+//! What is compiled into a root's own loader: which library it belongs to, its system directories, its cache, and what `$LIB` means to it.
 
 use goblin::elf::header::{EM_386, EM_AARCH64, EM_ARM, EM_LOONGARCH, EM_MIPS, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64};
 
 use crate::elf::Identity;
+use crate::ldcache;
 use crate::text::base_name;
 use crate::view::Object;
+
+/// Where a loader looks for the names of libraries to be loaded into every program.
+const PRELOAD: &str = "/etc/ld.so.preload";
 
 /// Which C library a loader belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +28,10 @@ pub struct System {
     pub identity: Identity,
     /// glibc: the directories that are searched last, with a slash at the end.
     pub directories: Vec<Box<[u8]>>,
+    /// glibc: the cache that it reads; `None` for one that was built without.
+    pub cache: Option<Box<[u8]>>,
+    /// glibc: the file that names libraries to be loaded into every program.
+    pub preload: Option<Box<[u8]>>,
     /// glibc: what `$LIB` stands for.
     pub lib: Box<[u8]>,
     /// glibc: whether files for other machines are passed over before anything else is asked of them.
@@ -42,10 +50,17 @@ impl System {
         let directories = compiled.unwrap_or_else(|| usual_directories(&identity));
         let banner = object.filter(|_| !musl).and_then(|object| banner(&object.bytes));
         let distribution = banner.unwrap_or_default();
-        let lib = directories.first().map_or(&b"lib"[..], |first| trim_slashes(first));
+        let lib = directories.first().map_or(&b"lib"[..], |first| lib_of(first));
+        // A loader that can be read and does not name such a file reads none.
+        let file = |usual: &str| {
+            let compiled = object.and_then(|object| compiled_file(&object.bytes, base_name(usual.as_bytes())));
+            compiled.or_else(|| banner.is_none().then(|| usual.as_bytes().into())).filter(|_| !musl)
+        };
         Self {
             libc: if musl { Libc::Musl } else { Libc::Glibc },
             identity,
+            cache: file(ldcache::PATH),
+            preload: file(PRELOAD),
             lib: lib.into(),
             directories,
             skips_other_machines: ["Debian", "Ubuntu"].iter().any(|name| distribution.contains(name)),
@@ -135,14 +150,21 @@ fn minor_version(banner: &str) -> Option<u32> {
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The system directories stand in the loader's read-only data as strings one after another, each with a slash at both ends.
+/// The system directories stand in the loader's read-only data as strings one after another, each with a slash at both ends. Where there
+/// is one alone, as on systems that have no other directory of libraries than `/usr/lib`, its name has to tell it from other strings.
 fn compiled_directories(bytes: &[u8]) -> Option<Vec<Box<[u8]>>> {
+    compiled_run(bytes).or_else(|| {
+        let texts = memchr::memmem::find_iter(bytes, b"/\0").map(|slash| &bytes[start_of_path(bytes, slash)..=slash]);
+        let is_of_libraries = |text: &&[u8]| text.split(|&b| b == b'/').any(|part| part.starts_with(b"lib"));
+        texts.filter(|text| is_directory(text)).find(is_of_libraries).map(|text| vec![text.into()])
+    })
+}
+
+fn compiled_run(bytes: &[u8]) -> Option<Vec<Box<[u8]>>> {
     let mut at = 0;
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memmem::find(rest, b"/\0/")) {
         let slash = at + found;
-        // What stands before the first directory need not end with a NUL byte: on ARM it may be code.
-        let before = bytes[..slash].iter().rev().take(LONGEST_DIRECTORY).take_while(|b| b.is_ascii_graphic()).count();
-        let start = slash - before + memchr::memchr(b'/', &bytes[slash - before..slash]).unwrap_or(before);
+        let start = start_of_path(bytes, slash);
         let run: Vec<Box<[u8]>> =
             bytes[start..].split(|&b| b == 0).take_while(|s| is_directory(s)).map(Into::into).collect();
         if run.len() >= 2 && run.len() <= 16 {
@@ -151,6 +173,19 @@ fn compiled_directories(bytes: &[u8]) -> Option<Vec<Box<[u8]>>> {
         at = slash + 2;
     }
     None
+}
+
+/// The file of this name that the loader was built to read, by its whole path.
+fn compiled_file(bytes: &[u8], name: &[u8]) -> Option<Box<[u8]>> {
+    let end = [b"/", name, b"\0"].concat();
+    let slash = memchr::memmem::find(bytes, &end)?;
+    Some(bytes[start_of_path(bytes, slash)..slash + 1 + name.len()].into())
+}
+
+/// Where the path begins that has a slash at `slash`. What stands before it need not end with a NUL byte: on ARM it may be code.
+fn start_of_path(bytes: &[u8], slash: usize) -> usize {
+    let before = bytes[..slash].iter().rev().take(LONGEST_DIRECTORY).take_while(|b| b.is_ascii_graphic()).count();
+    slash - before + memchr::memchr(b'/', &bytes[slash - before..slash]).unwrap_or(before)
 }
 
 const LONGEST_DIRECTORY: usize = 256;
@@ -181,8 +216,64 @@ pub(crate) fn system_of(path: &[u8], object: &Object) -> Option<System> {
     Some(System::of(path, identity, Some(object)))
 }
 
+/// What `$LIB` stands for in a loader whose first directory is this: its last component (`elf/Makefile` in glibc), with what is before it
+/// where libraries are in directories by architecture.
+fn lib_of(directory: &[u8]) -> &[u8] {
+    let whole = trim_slashes(directory);
+    let last = base_name(whole);
+    if memchr::memmem::find(last, b"-linux-").is_some() { whole } else { last }
+}
+
 fn trim_slashes(path: &[u8]) -> &[u8] {
     let start = path.iter().position(|&b| b != b'/').unwrap_or(path.len());
     let end = path.iter().rposition(|&b| b != b'/').map_or(start, |last| last + 1);
     &path[start..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directories_are_those_that_were_compiled_in() {
+        let cases: [(&[u8], &str); 7] = [
+            (
+                b"\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0\0",
+                "/lib/x86_64-linux-gnu/ /usr/lib/x86_64-linux-gnu/ /lib/ /usr/lib/",
+            ),
+            (b"\0/lib64/\0/usr/lib64/\0x/\0", "/lib64/ /usr/lib64/"),
+            // Arch Linux, and its libraries for 32 bits.
+            (b"\0/proc/self/\0\0/usr/lib/\0\0/etc/x\0", "/usr/lib/"),
+            (b"\x01/usr/lib32/\0", "/usr/lib32/"),
+            // A loader of a prefix, with code before the text.
+            (b"\0\xe1xyz/opt/glibc/lib/\0", "/opt/glibc/lib/"),
+            (b"\0/dev/shm/\0lib/\0", ""),
+            (b"", ""),
+        ];
+        for (bytes, expected) in cases {
+            let found = compiled_directories(bytes).unwrap_or_default();
+            let found: Vec<_> = found.iter().map(|directory| String::from_utf8_lossy(directory)).collect();
+            assert_eq!(found.join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn files_are_those_of_the_prefix() {
+        let bytes = b"\0search cache=%s\n\0/opt/x/etc/ld.so.cache\0/etc/ld.so.preload\0";
+        assert_eq!(compiled_file(bytes, b"ld.so.cache").as_deref(), Some(&b"/opt/x/etc/ld.so.cache"[..]));
+        assert_eq!(compiled_file(bytes, b"ld.so.preload").as_deref(), Some(&b"/etc/ld.so.preload"[..]));
+        assert_eq!(compiled_file(bytes, b"ld.so.conf"), None);
+    }
+
+    #[test]
+    fn lib_is_what_glibc_is_built_with() {
+        for (directory, lib) in [
+            ("/lib/x86_64-linux-gnu/", "lib/x86_64-linux-gnu"),
+            ("/lib64/", "lib64"),
+            ("/usr/lib/", "lib"),
+            ("/opt/glibc/lib/", "lib"),
+        ] {
+            assert_eq!(lib_of(directory.as_bytes()), lib.as_bytes(), "{directory}");
+        }
+    }
 }

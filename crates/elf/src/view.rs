@@ -17,6 +17,8 @@ pub struct Place {
     pub path: RootPath,
     /// Links to directories on the way, in order.
     pub directory_links: Vec<RootPath>,
+    /// Directories that the way goes into and leaves by `..`, in order.
+    pub left: Vec<RootPath>,
     /// Links to the file itself, in order; the last one leads to [`Place::path`].
     pub file_links: Vec<RootPath>,
     /// What is there.
@@ -71,6 +73,7 @@ pub struct View<'r, R: ?Sized> {
 struct Directory {
     path: RootPath,
     links: Vec<RootPath>,
+    left: Vec<RootPath>,
 }
 
 impl<'r, R: Root + ?Sized> View<'r, R> {
@@ -116,7 +119,10 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
     /// # Errors
     /// When the root cannot be read.
     pub fn content(&self, name: &[u8]) -> io::Result<Option<Bytes>> {
-        self.file(name)?.map(|place| self.root.read(&place.path)).transpose()
+        match self.file(name)? {
+            Some(place) => self.read(&place.path),
+            None => Ok(None),
+        }
     }
 
     /// The ELF file at a place; `None` when that is not a regular file.
@@ -128,7 +134,15 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
         if let Some(object) = self.objects.borrow().get(&id) {
             return Ok(Some(object.clone()));
         }
-        Ok(Some(self.adopt(id, self.root.read(&place.path)?)))
+        Ok(self.read(&place.path)?.map(|bytes| self.adopt(id, bytes)))
+    }
+
+    /// The content of a file; `None` when something has removed it since it was found.
+    fn read(&self, path: &RootPath) -> io::Result<Option<Bytes>> {
+        match self.root.read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            bytes => bytes.map(Some),
+        }
     }
 
     /// The content of the regular file at a place, and the ELF file that it is, if it is one; read and parsed once.
@@ -140,7 +154,7 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
         if let Some(object) = self.objects.borrow().get(&id) {
             return Ok((object.bytes.clone(), Some(object.clone()).filter(|object| is_elf(&object.bytes))));
         }
-        let bytes = self.root.read(&place.path)?;
+        let Some(bytes) = self.read(&place.path)? else { return Ok((Bytes::new(), None)) };
         let object = is_elf(&bytes).then(|| self.adopt(id, bytes.clone()));
         Ok((bytes, object))
     }
@@ -155,15 +169,16 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
 
     fn look_up(&self, name: &[u8]) -> io::Result<Found> {
         let mut name = name.to_vec();
-        let (mut directory_links, mut file_links) = (Vec::new(), Vec::new());
+        let (mut directory_links, mut file_links, mut left) = (Vec::new(), Vec::new(), Vec::new());
         while directory_links.len() + file_links.len() <= MAX_LINKS {
             let split = name.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
             let (directory, base) = name.split_at(split);
             if matches!(base, b"" | b"." | b"..") {
                 return Ok(self.directory(&name)?.map(|directory| {
                     directory_links.extend(directory.links.iter().cloned());
+                    left.extend(directory.left.iter().cloned());
                     let path = directory.path.clone();
-                    Rc::new(Place { path, directory_links, file_links, entry: Entry::Directory })
+                    Rc::new(Place { path, directory_links, left, file_links, entry: Entry::Directory })
                 }));
             }
             let directory = match self.directory(directory)? {
@@ -171,6 +186,7 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
                 Err(absent) => return Ok(Err(absent)),
             };
             directory_links.extend(directory.links.iter().cloned());
+            left.extend(directory.left.iter().cloned());
             let path = directory.path.child(base);
             match self.entry(&path)? {
                 Err(absent) => return Ok(Err(absent)),
@@ -178,7 +194,7 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
                     file_links.push(path);
                     name = if target.first() == Some(&b'/') { target.into() } else { below(&directory.path, &target) };
                 }
-                Ok(entry) => return Ok(Ok(Rc::new(Place { path, directory_links, file_links, entry }))),
+                Ok(entry) => return Ok(Ok(Rc::new(Place { path, directory_links, left, file_links, entry }))),
             }
         }
         Ok(Err(Absent::Loop))
@@ -210,7 +226,7 @@ impl<'r, R: Root + ?Sized> View<'r, R> {
         }
         let found = match resolve(self.root, &RootPath::root(), name) {
             Ok(found) if found.entry == Some(Entry::Directory) => {
-                Ok(Rc::new(Directory { path: found.path, links: found.hops }))
+                Ok(Rc::new(Directory { path: found.path, links: found.hops, left: found.left }))
             }
             Ok(_) | Err(ResolveError::NotADirectory(_) | ResolveError::NotFound(_)) => Err(Absent::Nothing),
             Err(ResolveError::Loop(_)) => Err(Absent::Loop),

@@ -1,7 +1,7 @@
 //! Errors of engines.
 
 use super::names;
-use minimg_base::error::{Class, Error};
+use minimg_base::error::{Class, Error, store_remedy};
 use minimg_sandbox::process::ProcessError;
 
 /// An error of an engine.
@@ -83,7 +83,7 @@ pub enum EngineError {
         found: String,
     },
     /// The store's disk cannot be written to.
-    #[error("cannot prepare the image for {name}: {source}; free some space or name another store with --store")]
+    #[error("cannot prepare the image for {name}: {source}; {}", store_remedy(source))]
     Scratch {
         /// The program.
         name: &'static str,

@@ -37,7 +37,7 @@ pub use error::EngineError;
 pub use kind::names;
 use kind::{KINDS, Kind};
 use remains::Remains;
-pub use trial::{Ran, Trial};
+pub use trial::Trial;
 
 /// After this long an engine is taken to hang.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);

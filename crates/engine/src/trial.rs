@@ -4,15 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::remains::until_quiet;
 use super::{Engine, EngineError, Way, token};
-use minimg_base::error::Result;
+use minimg_base::error::{Error, Result};
 use minimg_base::interrupt::{self, Guard, Leftover};
 use minimg_oci::export::ExportError;
 use minimg_oci::image::Image;
-use minimg_sandbox::process::{self, Ended};
+use minimg_sandbox::process::{self, Ran};
 use minimg_store::Store;
-
-/// The bytes that a program may write to standard output.
-const MOST_OUTPUT: u64 = 64 << 20;
 
 /// How long the removal may take of what a trial had.
 const PATIENCE_TO_REMOVE: Duration = Duration::from_secs(30);
@@ -25,17 +22,6 @@ pub struct Trial<'a> {
     reference: String,
     container: String,
     _guard: Guard,
-}
-
-/// The result of a program in a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ran {
-    /// Its exit code, or that of the engine, which is 125 and more; -1 if a signal ended the engine's program.
-    pub code: i32,
-    /// Its standard output.
-    pub stdout: String,
-    /// The end of its standard error.
-    pub stderr: String,
 }
 
 impl Engine {
@@ -83,16 +69,8 @@ impl Trial<'_> {
         let input = self
             .engine
             .scratch(self.store, |out| Ok(out.write_all(input.as_bytes()).map_err(ExportError::Write)?))?;
-        let (mut stdout, mut stderr) = (self.store.scratch()?, self.store.scratch()?);
-        let code = match process::run_into(&command, Some(input), &stdout, &stderr, MOST_OUTPUT) {
-            Ok(()) => 0,
-            Err(Ended::Failed(status)) => status.code().unwrap_or(-1),
-            Err(ended) => {
-                let last = process::last_lines(&mut stdout) + &process::last_lines(&mut stderr);
-                return Err(EngineError::Run { source: ended.explained(&command, &last) }.into());
-            }
-        };
-        Ok(Ran { code, stdout: process::text(&mut stdout, MOST_OUTPUT), stderr: process::last_lines(&mut stderr) })
+        let ran = process::capture(&command, Some(input), self.store).map_err(Error::from)?;
+        Ok(ran.map_err(|source| EngineError::Run { source })?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Alpine's database: one file with a paragraph for each package, a letter, a colon and a value on each line (apk-tools, `database.c`).
 
 use super::{Installed, MOST_PATHS, OwnershipError, collect, content, fixed_path};
-use minimg_tree::{Content, Kind, PATH_MAX, Package, RootPath, RootTree};
+use minimg_tree::{Content, Kind, PATH_MAX, Package, RootPath, RootTree, resolve};
 
 /// Where the database is; newer releases keep it below /usr.
 pub const PLACES: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
@@ -51,7 +51,8 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Installed>, String> {
 pub fn trim(kept: &mut RootTree) -> Result<(), OwnershipError> {
     let Some(path) = database(kept) else { return Ok(()) };
     let Some(bytes) = content(kept, &path)? else { return Ok(()) };
-    let has = |path: &[u8]| RootPath::new(path).is_ok_and(|path| kept.contains(&path));
+    // Directories may be links, as in a merged /usr.
+    let has = |path: &[u8]| resolve(kept, &RootPath::root(), path).is_ok_and(|found| found.entry.is_some());
     let mut trimmed = Vec::new();
     for paragraph in paragraphs(&bytes) {
         let is_there = Files::new(&paragraph).any(|(_, path)| path.is_some_and(|path| has(&path)));

@@ -1,12 +1,14 @@
 //! dpkg's database: the status file, a list of files for each package, and the diversions (dpkg(1), dpkg-divert(1)); and the form that
-//! images without dpkg have, with one status file for each package and only checksums to name the files.
+//! images without dpkg have, with one status file for each package. There the checksums beside it name files, and the lists that dpkg
+//! would have, which minimg writes for what is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Installed, MOST_PATHS, OwnershipError, collect, content, fixed_path};
 use minimg_deb822::Control;
-use minimg_tree::{Node, Package, RootPath, RootTree};
+use minimg_tree::{Content, Kind, Node, Package, PackageId, RootPath, RootTree, resolve};
 
+const PLACE: &str = "var/lib/dpkg";
 const STATUS: &str = "var/lib/dpkg/status";
 const LISTS: &str = "var/lib/dpkg/info";
 const DIVERSIONS: &str = "var/lib/dpkg/diversions";
@@ -120,7 +122,100 @@ fn joint(tree: &mut RootTree, controls: &[Control]) -> Result<Vec<Installed>, Ow
     Ok(all)
 }
 
-/// A status file for each package, its checksums beside it.
+/// The status file that `package` has for itself. A second architecture of a package has its own in the name.
+pub fn entry_of(tree: &RootTree, package: &Package, id: PackageId) -> Option<String> {
+    let Package { name, architecture, .. } = package;
+    let entries = [format!("{SEPARATE}/{name}"), format!("{SEPARATE}/{name}:{architecture}")];
+    entries.into_iter().find(|entry| {
+        let node = tree.get(&fixed_path(entry));
+        node.is_some_and(|node| node.package.is_none_or(|owner| owner == id))
+    })
+}
+
+/// Shortens the entries of packages in a pruned tree to the files that are there, and writes a list of these for each package, as
+/// scanners read them.
+///
+/// # Errors
+/// When an entry cannot be read.
+pub fn trim(kept: &mut RootTree) -> Result<(), OwnershipError> {
+    let mut files = owned_files(kept);
+    let entries: Vec<RootPath> = kept.below(&fixed_path(SEPARATE)).map(|(path, _)| path.clone()).collect();
+    for path in entries {
+        let Some(bytes) = content(kept, &path)? else { continue };
+        let is_sums = path.file_name().ends_with(b".md5sums");
+        let trimmed = if is_sums { trim_sums(kept, &bytes) } else { trim_conffiles(kept, &bytes) };
+        let Some(node) = kept.get_mut(&path) else { continue };
+        node.kind = Kind::File(Content::memory(trimmed));
+        let (owner, time) = (node.package, node.meta.mtime);
+        let list = owner.filter(|_| !is_sums).and_then(|id| Some((id, files.remove(&id)?)));
+        if let Some((id, list)) = list.filter(|(id, _)| !has_list(kept, *id)) {
+            let mut node = Node::file(0o644, list).at(time);
+            node.package = Some(id);
+            kept.insert(list_beside(&path), node);
+        }
+    }
+    Ok(())
+}
+
+/// Whether dpkg's own list of a package was kept, for a dpkg that works: it is dpkg's, and has what dpkg needs.
+fn has_list(kept: &RootTree, id: PackageId) -> bool {
+    let package = kept.packages().get(id.0 as usize);
+    package.is_some_and(|Package { name, architecture, .. }| {
+        let lists = fixed_path(LISTS);
+        [format!("{name}.list"), format!("{name}:{architecture}.list")]
+            .iter()
+            .any(|list| kept.contains(&lists.child(list)))
+    })
+}
+
+/// The list of each package's files. Names in it cannot have a line's end.
+fn owned_files(kept: &RootTree) -> BTreeMap<PackageId, Vec<u8>> {
+    let mut files: BTreeMap<PackageId, Vec<u8>> = BTreeMap::new();
+    let own = fixed_path(PLACE);
+    for (path, node) in kept {
+        let is_file = !matches!(node.kind, Kind::Directory) && !path.starts_with(&own);
+        if let Some(id) = node.package.filter(|_| is_file && !path.as_bytes().contains(&b'\n')) {
+            files.entry(id).or_default().extend([b"/", path.as_bytes(), b"\n"].concat());
+        }
+    }
+    files
+}
+
+/// The lines `DIGEST  PATH` of files that are there.
+fn trim_sums(kept: &RootTree, list: &[u8]) -> Vec<u8> {
+    let is_there = |line: &&[u8]| {
+        let path = line.trim_ascii_end().splitn(2, |&b| b == b' ').nth(1);
+        path.is_some_and(|path| leads_to_file(kept, path.trim_ascii_start()))
+    };
+    list.split_inclusive(|&b| b == b'\n').filter(is_there).collect::<Vec<_>>().concat()
+}
+
+/// A paragraph whose field Conffiles has only the files that are there.
+fn trim_conffiles(kept: &RootTree, paragraph: &[u8]) -> Vec<u8> {
+    let mut trimmed: Vec<u8> = Vec::with_capacity(paragraph.len());
+    let (mut inside, mut heading): (bool, Option<&[u8]>) = (false, None);
+    for line in paragraph.split_inclusive(|&b| b == b'\n') {
+        if !line.starts_with(b" ") {
+            inside = line.to_ascii_lowercase().starts_with(b"conffiles:");
+            heading = inside.then_some(line);
+        } else if inside && !leads_to_file(kept, line[1..].split(u8::is_ascii_whitespace).next().unwrap_or_default()) {
+            continue;
+        }
+        // The field's name is worth a line when something follows it.
+        if heading != Some(line) {
+            trimmed.extend_from_slice(heading.take().unwrap_or_default());
+            trimmed.extend_from_slice(line);
+        }
+    }
+    trimmed
+}
+
+/// Whether there is something at a path of dpkg's, where directories may be links.
+fn leads_to_file(kept: &RootTree, path: &[u8]) -> bool {
+    resolve(kept, &RootPath::root(), path).is_ok_and(|found| found.entry.is_some())
+}
+
+/// A status file for each package, its checksums and its list beside it.
 fn separate(tree: &RootTree) -> Result<Vec<Installed>, OwnershipError> {
     let directory = fixed_path(SEPARATE);
     let is_extra =
@@ -131,15 +226,22 @@ fn separate(tree: &RootTree) -> Result<Vec<Installed>, OwnershipError> {
     {
         let Some(bytes) = content(tree, path)? else { continue };
         let malformed = |message| OwnershipError::Malformed { path: path.clone(), message };
-        let list = fixed_path(&format!("{path}.md5sums"));
-        let sums_file = content(tree, &list)?.unwrap_or_default();
+        let (sums_path, list_path) = (fixed_path(&format!("{path}.md5sums")), list_beside(path));
+        let sums_file = content(tree, &sums_path)?.unwrap_or_default();
+        let list = content(tree, &list_path)?.unwrap_or_default();
         for control in paragraphs(&bytes).map_err(malformed)? {
-            let own = [path.as_bytes(), list.as_bytes()].into_iter();
-            let paths = collect(sums(&sums_file).chain(own).map(Into::into), &mut left).map_err(malformed)?;
+            let own = [path, &sums_path, &list_path].into_iter().map(RootPath::as_bytes);
+            let named = sums(&sums_file).chain(listing(&list)).chain(own);
+            let paths = collect(named.map(Into::into), &mut left).map_err(malformed)?;
             all.push(Installed { package: package(&control), paths });
         }
     }
     Ok(all)
+}
+
+/// The list of the package whose status file is at `path`.
+fn list_beside(path: &RootPath) -> RootPath {
+    fixed_path(LISTS).child([path.file_name(), b".list"].concat())
 }
 
 fn package(control: &Control) -> Package {

@@ -75,6 +75,62 @@ fn separate_status_files_name_files_by_their_checksums() {
 }
 
 #[test]
+fn dpkgs_entries_have_what_is_kept_and_no_more() {
+    let status = "Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\nConffiles:\n /etc/a 0123\n /etc/b 4567 obsolete\nHomepage: x\n\n\
+                  Package: b\nStatus: install ok installed\nArchitecture: all\nVersion: 2\nConffiles:\n /etc/c 89ab\nDescription: b\n Conffiles:\n";
+    let mut full = tree(&[
+        ("var/lib/dpkg/status", status),
+        ("var/lib/dpkg/info/a.list", "/.\n/etc\n/etc/a\n/etc/b\n/bin\n/bin/tool\n/bin/link\n"),
+        ("var/lib/dpkg/info/a.md5sums", "d41d  bin/tool\nd41e  usr/share/none\n"),
+        ("var/lib/dpkg/info/b.list", "/usr/bin/two words\n/etc/c\n"),
+        ("bin", "-> usr/bin"),
+        ("usr/bin/tool", ""),
+        ("usr/bin/link", "-> tool"),
+        ("usr/bin/two words", ""),
+        ("etc/a", ""),
+        ("etc/b", ""),
+        ("etc/c", ""),
+    ]);
+    assign(&mut full).unwrap();
+    let left = ["/etc/b", "/etc/c", "/usr/share", "/var/lib/dpkg/status", "/var/lib/dpkg/info"];
+    let mut kept = full.subset(|path, _| {
+        !left.iter().any(|left| path.to_string().starts_with(left)) || {
+            path.to_string().starts_with("/var/lib/dpkg/status.d")
+        }
+    });
+    dpkg::trim(&mut kept).unwrap();
+    kept.add_missing_parents();
+    let text = |tree: &RootTree, path: &str| {
+        let bytes = content(tree, &fixed_path(path)).unwrap().unwrap_or_default();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    };
+    for (path, expected) in [
+        ("var/lib/dpkg/info/a.list", "/etc/a\n/usr/bin/link\n/usr/bin/tool\n"),
+        ("var/lib/dpkg/info/b.list", "/usr/bin/two words\n"),
+        ("var/lib/dpkg/status.d/a.md5sums", "d41d  bin/tool\n"),
+        (
+            "var/lib/dpkg/status.d/a",
+            "Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\nConffiles:\n /etc/a 0123\nHomepage: x\n",
+        ),
+        (
+            "var/lib/dpkg/status.d/b",
+            "Package: b\nStatus: install ok installed\nArchitecture: all\nVersion: 2\nDescription: b\n Conffiles:\n",
+        ),
+    ] {
+        assert_eq!(text(&kept, path), expected, "{path}");
+    }
+    // An image made of that one knows as much, and says the same.
+    let mut again = RootTree::new();
+    kept.iter().for_each(|(path, node)| drop(again.insert(path.clone(), Node { package: None, ..node.clone() })));
+    assign(&mut again).unwrap();
+    let owner = again.get(&fixed_path("usr/bin/link")).and_then(|node| again.package_of(node));
+    assert_eq!(owner.map(|package| &*package.name), Some("a"));
+    let before = kept.dump().unwrap();
+    dpkg::trim(&mut again).unwrap();
+    assert_eq!(again.dump().unwrap(), before);
+}
+
+#[test]
 fn apk_knows_its_files() {
     let installed = "C:Q1abc\nP:musl\nV:1.2.5-r9\nA:x86_64\nF:lib\nR:ld-musl-x86_64.so.1\na:0:0:755\nZ:Q1xyz\n\n\
                      P:busybox\nV:1.37-r1\nA:x86_64\nF:bin\nR:busybox\nR:../evil\nF:etc\n\n\nP:broken\nF:etc\nR:x\n";

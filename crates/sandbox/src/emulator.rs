@@ -19,11 +19,12 @@ const SET_UP: &str = "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 
 const IN_NEW_NAMESPACE: &str = r#"
 setpriv=$1 unshare=$2 set_up=$3 registration=$4
 shift 4
+exec 3<&0 # what runs in the background has no standard input unless it is given one
 ready=$(mktemp -u)
 mkfifo -m 600 "$ready"
 "$setpriv" --pdeathsig KILL "$unshare" --user --mount --pid --fork --kill-child sh -c '
     read go <"$0"
-    exec sh -c "mount -t proc proc /proc && exec sh -c \"\$0\" \"\$@\"" "$@"' "$ready" "$set_up" "$registration" "$@" &
+    exec sh -c "mount -t proc proc /proc && exec sh -c \"\$0\" \"\$@\"" "$@"' "$ready" "$set_up" "$registration" "$@" <&3 3<&- &
 child=$!
 while [ "$(readlink /proc/$child/ns/user)" = "$(readlink /proc/$$/ns/user)" ]; do
     kill -0 $child || exit 1

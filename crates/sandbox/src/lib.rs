@@ -12,4 +12,5 @@
 mod emulator;
 pub mod namespace;
 pub mod process;
+pub mod root;
 pub mod tool;

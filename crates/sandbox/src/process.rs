@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use minimg_base::interrupt::{self, Leftover};
+use minimg_store::{Store, StoreError};
 use minimg_tree::archive::Limits;
 
 /// The number of a failed tool's last lines to show.
@@ -28,6 +29,8 @@ const END_OF_LOG: u64 = 16 * 1024;
 pub const LARGEST_OUTPUT: u64 = Limits::PACKAGE.output;
 /// How much a tool may write to standard error. Logs of whole distributions being compiled have some hundred MiB.
 const LARGEST_LOG: u64 = 1 << 30;
+/// How much a program of which the output is looked at may write to standard output.
+const MOST_CAPTURED: u64 = 64 << 20;
 /// How often it is looked at how much a tool has written.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -196,6 +199,33 @@ pub fn run_into(command: &Command, input: Option<File>, stdout: &File, stderr: &
     }
     handle.wait().map_err(Ended::NotStarted)?;
     Err(ended)
+}
+
+/// The result of a program that may fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Its exit code, or that of what was to run it, which is 125 and more; -1 if a signal ended it.
+    pub code: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// The end of its standard error.
+    pub stderr: String,
+}
+
+/// Runs a program of which it is the question how it ends; it may write 64 MiB to standard output.
+///
+/// # Errors
+/// When it cannot be run, takes too long, or writes too much; the outer error is the store's.
+pub fn capture(command: &Command, input: Option<File>, store: &Store) -> Result<Result<Ran, ProcessError>, StoreError> {
+    let (mut stdout, mut stderr) = (store.scratch()?, store.scratch()?);
+    let code = match run_into(command, input, &stdout, &stderr, MOST_CAPTURED) {
+        Ok(()) => 0,
+        Err(Ended::Failed(status)) => status.code().unwrap_or(-1),
+        Err(ended) => {
+            return Ok(Err(ended.explained(command, &(last_lines(&mut stdout) + &last_lines(&mut stderr)))));
+        }
+    };
+    Ok(Ok(Ran { code, stdout: text(&mut stdout, MOST_CAPTURED), stderr: last_lines(&mut stderr) }))
 }
 
 fn length(file: &File) -> u64 {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::process::{self, Command, LARGEST_OUTPUT, ProcessError};
-use minimg_base::error::{Class, Error, Result};
+use minimg_base::error::{Class, Error, Result, store_remedy};
 use minimg_context::{Context, Part};
 
 /// Where a machine's administration programs are, which an ordinary user's PATH leaves out.
@@ -101,8 +101,20 @@ pub enum ToolError {
         /// What is missing.
         reason: String,
     },
+    /// A root file system cannot be unpacked to run programs in it.
+    #[error("cannot unpack the root file system to run programs in it: {source}")]
+    Unpack {
+        /// What happened.
+        source: ProcessError,
+    },
+    /// A program in a root file system did not end, or wrote too much.
+    #[error(transparent)]
+    Program {
+        /// What happened.
+        source: ProcessError,
+    },
     /// Its directory cannot be made.
-    #[error("cannot make a working directory at {path}: {source}; free some space or name another store with --store")]
+    #[error("cannot make a working directory at {path}: {source}; {}", store_remedy(source))]
     Workspace {
         /// Its path.
         path: PathBuf,

@@ -44,7 +44,7 @@ pub use lock::LockGuard;
 pub use writer::BlobWriter;
 
 use minimg_base::digest::Digest;
-use minimg_base::error::{Class, Error};
+use minimg_base::error::{Class, Error, store_remedy};
 use minimg_tree::map_file;
 
 /// The version of the layout on disk; a store of another version is left alone, and a new one is created next to it.
@@ -62,7 +62,7 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file of the store cannot be used.
-    #[error("cannot use the store's {path}: {source}; free some space or name another store with --store")]
+    #[error("cannot use the store's {path}: {source}; {}", store_remedy(source))]
     Io {
         /// The file.
         path: PathBuf,

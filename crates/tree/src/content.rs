@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,17 @@ pub trait ContentSource: Send + Sync {
     /// As for [`ContentSource::map`], and those of `out`.
     fn copy(&self, key: u64, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&self.map(key)?)
+    }
+
+    /// Reads what begins at an offset, as much as fits into the buffer or comes at once; nothing at the end. Sources that have a file read
+    /// from that, so that content which is read once does not stay in memory as a map does.
+    ///
+    /// # Errors
+    /// As for [`ContentSource::map`].
+    fn read_at(&self, key: u64, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.map(key)?;
+        let mut rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+        rest.read(buffer)
     }
 }
 
@@ -94,11 +106,42 @@ impl Content {
         }
     }
 
+    /// The bytes one after another, in bounded memory; see [`ContentSource::read_at`].
+    pub fn reader(&self) -> ContentReader<'_> {
+        ContentReader { content: self, at: 0 }
+    }
+
     fn check_size(&self, size: u64) -> io::Result<()> {
         if size == self.size {
             return Ok(());
         }
         Err(io::Error::other(format!("the content has {size} bytes instead of {}", self.size)))
+    }
+}
+
+/// Reads a content from its beginning.
+pub struct ContentReader<'c> {
+    content: &'c Content,
+    at: u64,
+}
+
+impl Read for ContentReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.content.size.saturating_sub(self.at);
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = &mut buffer[..most];
+        let read = match &self.content.data {
+            Data::Memory(bytes) => bytes.get(self.at as usize..).unwrap_or_default().read(buffer)?,
+            Data::Lazy { source, key } => source.read_at(*key, self.at, buffer)?,
+        };
+        if read == 0 && most > 0 {
+            return Err(io::Error::other(format!(
+                "the content has {} bytes instead of {}",
+                self.at, self.content.size
+            )));
+        }
+        self.at += read as u64;
+        Ok(read)
     }
 }
 
@@ -155,7 +198,6 @@ impl ContentSource for FileRegions {
     }
 
     fn copy(&self, key: u64, out: &mut dyn Write) -> io::Result<()> {
-        use std::os::unix::fs::FileExt;
         let (mut offset, mut left) = self.region(key)?;
         let mut buffer = vec![0; left.min(128 * 1024) as usize];
         while left > 0 {
@@ -167,6 +209,22 @@ impl ContentSource for FileRegions {
         }
         Ok(())
     }
+
+    fn read_at(&self, key: u64, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        read_region(&self.file, self.region(key)?, offset, buffer)
+    }
+}
+
+/// Reads what begins at an offset in a region of a file, given as (offset, length).
+pub(crate) fn read_region(
+    file: &File,
+    (start, length): (u64, u64),
+    offset: u64,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    let left = length.saturating_sub(offset);
+    let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+    file.read_at(&mut buffer[..most], start.saturating_add(offset))
 }
 
 /// Files of a directory of the host, opened when they are read. The key is the position in the list.
@@ -194,6 +252,10 @@ impl ContentSource for HostFiles {
 
     fn copy(&self, key: u64, out: &mut dyn Write) -> io::Result<()> {
         io::copy(&mut self.open(key)?.0, out).map(drop)
+    }
+
+    fn read_at(&self, key: u64, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.open(key)?.0.read_at(buffer, offset)
     }
 }
 
@@ -224,7 +286,6 @@ pub(super) fn map_open_file(file: &File, length: u64) -> io::Result<Bytes> {
 #[allow(unsafe_code, reason = "a file cannot be mapped without; why it is sound stands where it is done")]
 fn map_checked(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
     if length < SMALLEST_MAP {
-        use std::os::unix::fs::FileExt;
         let mut bytes = vec![0; length as usize];
         file.read_exact_at(&mut bytes, offset)?;
         return Ok(bytes.into());

@@ -23,8 +23,7 @@ impl DirectoryRoot {
     /// # Errors
     /// When it is not a directory that can be looked at.
     pub fn new(directory: &Path) -> io::Result<Self> {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
-        let directory = directory.canonicalize().map_err(named)?;
+        let directory = directory.canonicalize().map_err(|error| named(directory, error))?;
         if !directory.is_dir() {
             return Err(io::Error::new(
                 io::ErrorKind::NotADirectory,
@@ -32,6 +31,20 @@ impl DirectoryRoot {
             ));
         }
         Ok(Self(directory))
+    }
+}
+
+fn named(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// What was found of a path that was there a moment ago: `None` when something has removed it meanwhile, which is as good as its never
+/// having been there.
+fn if_there<T>(path: &Path, found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(named(path, error)),
     }
 }
 
@@ -43,14 +56,17 @@ impl Root for DirectoryRoot {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
-            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", host.display()))),
+            Err(error) => return Err(named(&host, error)),
         };
         Ok(Some(if found.is_dir() {
             Entry::Directory
         } else if found.is_file() {
             Entry::File { mode: found.mode() & 0o7777, size: found.len(), id: FileId(found.dev(), found.ino()) }
         } else if found.is_symlink() {
-            Entry::Symlink(host.read_link()?.into_os_string().into_vec().into())
+            match if_there(&host, host.read_link())? {
+                Some(target) => Entry::Symlink(target.into_os_string().into_vec().into()),
+                None => return Ok(None),
+            }
         } else {
             Entry::Special
         }))
@@ -58,7 +74,7 @@ impl Root for DirectoryRoot {
 
     fn read(&self, path: &RootPath) -> io::Result<Bytes> {
         let host = path.below(&self.0);
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", host.display()));
+        let named = |error| named(&host, error);
         // A link in its place is not followed, and a pipe is not waited for.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(&host, flags, Mode::empty()).map_err(|error| named(error.into()))?);
@@ -70,8 +86,10 @@ impl Root for DirectoryRoot {
     }
 
     fn list(&self, path: &RootPath) -> io::Result<Vec<Box<[u8]>>> {
-        let names = path.below(&self.0).read_dir()?.map(|entry| Ok(entry?.file_name().as_bytes().into()));
-        let mut names = names.collect::<io::Result<Vec<Box<[u8]>>>>()?;
+        let host = path.below(&self.0);
+        let entries = if_there(&host, host.read_dir())?;
+        let names = entries.into_iter().flatten().map(|entry| Ok(entry?.file_name().as_bytes().into()));
+        let mut names = names.collect::<io::Result<Vec<Box<[u8]>>>>().map_err(|error| named(&host, error))?;
         names.sort();
         Ok(names)
     }
@@ -85,7 +103,7 @@ impl Root for DirectoryRoot {
 /// When something cannot be looked at; the error names it.
 pub fn read_directory(directory: &Path) -> io::Result<RootTree> {
     let mut found = Vec::new();
-    let device = directory.metadata()?.dev();
+    let device = directory.metadata().map_err(|error| named(directory, error))?.dev();
     walk(directory, &RootPath::root(), device, &mut found)?;
     let files = Arc::new(HostFiles(found.iter().map(|(path, _)| path.below(directory)).collect()));
     let mut tree = RootTree::new();
@@ -120,12 +138,12 @@ fn walk(
     found: &mut Vec<(RootPath, std::fs::Metadata)>,
 ) -> io::Result<()> {
     let host = at.below(directory);
-    let named = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let mut entries = host.read_dir().map_err(|e| named(&host, e))?.collect::<io::Result<Vec<_>>>()?;
+    let entries = if_there(&host, host.read_dir())?.into_iter().flatten();
+    let mut entries = entries.collect::<io::Result<Vec<_>>>().map_err(|error| named(&host, error))?;
     entries.sort_by_key(|entry| entry.file_name());
     for entry in entries {
         let path = at.child(entry.file_name().as_bytes());
-        let meta = entry.metadata().map_err(|e| named(&entry.path(), e))?;
+        let Some(meta) = if_there(&entry.path(), entry.metadata())? else { continue };
         let (is_directory, own_device) = (meta.is_dir(), meta.dev());
         found.push((path.clone(), meta));
         if is_directory && (own_device == device || !is_made_up(&entry.path())) {
@@ -149,7 +167,8 @@ fn kind_of(host: &Path, meta: &std::fs::Metadata) -> io::Result<Option<Kind>> {
     } else if kind.is_file() {
         Kind::File(Content::memory(Vec::new()))
     } else if kind.is_symlink() {
-        Kind::Symlink(host.read_link()?.into_os_string().into_vec().into())
+        let Some(target) = if_there(host, host.read_link())? else { return Ok(None) };
+        Kind::Symlink(target.into_os_string().into_vec().into())
     } else if kind.is_char_device() {
         Kind::CharDevice { major, minor }
     } else if kind.is_block_device() {

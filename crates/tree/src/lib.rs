@@ -19,6 +19,7 @@
 
 mod accounts;
 pub mod archive;
+mod attributes;
 mod content;
 mod directory;
 mod dump;
@@ -26,13 +27,14 @@ mod merged;
 mod node;
 mod path;
 mod root;
+pub mod search;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use accounts::{Account, account_numbers, accounts};
-use content::map_open_file;
-pub use content::{Content, ContentSource, FileRegions, HostFiles, map_file, map_region, read_limited};
+pub use content::{Content, ContentReader, ContentSource, FileRegions, HostFiles, map_file, map_region, read_limited};
+use content::{map_open_file, read_region};
 pub use directory::{DirectoryRoot, read_directory};
 pub use merged::{MERGED, is_merged};
 pub use node::{Kind, Meta, Node, Xattrs};
@@ -83,11 +85,13 @@ impl RootTree {
         node.package.and_then(|id| self.packages.get(id.0 as usize))
     }
 
-    /// Puts a node at a path, replacing what was there. The root itself cannot be replaced: that is ignored.
-    pub fn insert(&mut self, path: RootPath, node: Node) -> Option<Node> {
+    /// Puts a node at a path, replacing what was there. The root itself cannot be replaced: that is ignored. Extended attributes that say
+    /// something of the machine and not of the file, such as labels of SELinux, do not enter a tree.
+    pub fn insert(&mut self, path: RootPath, mut node: Node) -> Option<Node> {
         if path.is_root() {
             return None;
         }
+        attributes::forget_machine(&mut node.meta.xattrs);
         self.nodes.insert(path, node)
     }
 
@@ -181,12 +185,15 @@ impl RootTree {
 
     /// Adds the directories that paths imply and nobody named: as they are in `full`, else 0755 and owned by root.
     pub fn add_parents_from(&mut self, full: &RootTree) {
-        let missing: Vec<RootPath> = self
-            .nodes
-            .keys()
-            .flat_map(|path| path.ancestors().collect::<Vec<_>>())
-            .filter(|path| !self.contains(path))
-            .collect();
+        let mut missing: BTreeSet<RootPath> = BTreeSet::new();
+        for path in self.nodes.keys() {
+            // What is above a directory that is known was looked at when that was.
+            for above in path.ancestors().rev().take_while(|above| !self.contains(above)) {
+                if !missing.insert(above) {
+                    break;
+                }
+            }
+        }
         for path in missing {
             let node = full.get(&path).filter(|node| matches!(node.kind, Kind::Directory)).cloned();
             self.nodes.entry(path).or_insert_with(|| node.unwrap_or_else(|| Node::directory(0o755)));

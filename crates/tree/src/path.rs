@@ -107,7 +107,7 @@ impl RootPath {
     }
 
     /// Every directory above this path, from the first below the root down to the parent.
-    pub fn ancestors(&self) -> impl Iterator<Item = RootPath> + '_ {
+    pub fn ancestors(&self) -> impl DoubleEndedIterator<Item = RootPath> + '_ {
         self.0.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| Self(self.0[..at].into()))
     }
 
@@ -127,6 +127,21 @@ impl RootPath {
     /// The bytes, without a leading slash.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The path with a leading slash, as text: one that is not UTF-8 is [`RootPath::escaped`].
+    pub fn text(&self) -> String {
+        str::from_utf8(&self.0).map_or_else(|_| self.escaped(), |text| format!("/{text}"))
+    }
+
+    /// The path with a leading slash, in which bytes that are not UTF-8 and backslashes are written as `\xNN`.
+    pub fn escaped(&self) -> String {
+        let mut text = String::from("/");
+        for chunk in self.0.utf8_chunks() {
+            text.push_str(&chunk.valid().replace('\\', "\\x5c"));
+            chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+        }
+        text
     }
 
     /// The place of this path below a directory of the host. Only for reading trees and for tests: nothing resolves links here.
@@ -202,6 +217,19 @@ mod tests {
         assert_eq!(path("usr/lib").join_clamped("/lib/x"), path("lib/x"));
         assert_eq!(path("usr/lib").join_clamped("./x/../y"), path("usr/lib/y"));
         assert_eq!(path("").join_clamped(".."), path(""));
+    }
+
+    #[test]
+    fn every_path_is_a_text_of_its_own() {
+        for (name, text) in [
+            (&b"usr/caf\xc3\xa9"[..], "/usr/caf\u{e9}"),
+            (b"usr/caf\xe9", "/usr/caf\\xe9"),
+            (b"usr/\\\xff\xfe", "/usr/\\x5c\\xff\\xfe"),
+            (b"system-systemd\\x2dcryptsetup.slice", "/system-systemd\\x2dcryptsetup.slice"),
+            (b"", "/"),
+        ] {
+            assert_eq!(RootPath::new(name).unwrap().text(), text);
+        }
     }
 
     #[test]

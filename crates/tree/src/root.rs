@@ -1,6 +1,7 @@
 //! The view of a root that the closure walk needs, and the one place where links are followed.
 
 use std::io;
+use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -8,6 +9,9 @@ use super::{Kind, RootPath, RootTree};
 
 /// The number of links that one lookup may follow, as in the kernel (`MAXSYMLINKS`).
 pub const MAX_LINKS: usize = 40;
+/// The number of names that one lookup may lead through, those of links among them. The kernel's only limit is that of [`MAX_LINKS`] links
+/// of 4,096 bytes each, which is a long way for what no root file system has.
+const MAX_NAMES: usize = 2048;
 
 /// Names one file in its root whatever path it was reached by, as device and inode do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +67,8 @@ pub struct Resolved {
     pub path: RootPath,
     /// Every link that was followed, in order: links to directories on the way as well as the last.
     pub hops: Vec<RootPath>,
+    /// Every directory that the way goes into and leaves by `..`, in order: without it the way is no way, although nothing is there.
+    pub left: Vec<RootPath>,
     /// What is there; `None` when the way is good but nothing has that name.
     pub entry: Option<Entry>,
 }
@@ -70,8 +76,8 @@ pub struct Resolved {
 /// An error of resolving a path.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// More than [`MAX_LINKS`] links had to be followed.
-    #[error("following {0} takes more than {MAX_LINKS} links")]
+    /// More than [`MAX_LINKS`] links had to be followed, or the way leads through too many names.
+    #[error("following {0} takes more than {MAX_LINKS} links or {MAX_NAMES} names")]
     Loop(String),
     /// Something on the way is not a directory.
     #[error("{0} is not a directory")]
@@ -94,16 +100,22 @@ pub fn resolve<R: Root + ?Sized>(root: &R, from: &RootPath, name: &[u8]) -> Resu
     let mut pending: Vec<Box<[u8]>> = Vec::new();
     let mut at = if name.first() == Some(&b'/') { RootPath::root() } else { from.clone() };
     push_components(&mut pending, name);
-    let mut hops = Vec::new();
+    let (mut hops, mut left) = (Vec::new(), Vec::new());
     let mut entry = Some(Entry::Directory);
+    let mut names = 0;
     while let Some(component) = pending.pop() {
+        names += 1;
+        if names > MAX_NAMES {
+            return Err(ResolveError::Loop(String::from_utf8_lossy(name).into_owned()));
+        }
         match entry {
             Some(Entry::Directory) => {}
             None => return Err(ResolveError::NotFound(at)),
             Some(_) => return Err(ResolveError::NotADirectory(at)),
         }
         if &*component == b".." {
-            at = at.parent().unwrap_or_default();
+            let parent = at.parent().unwrap_or_default();
+            left.push(std::mem::replace(&mut at, parent));
             continue;
         }
         let next = at.child(&component);
@@ -122,7 +134,8 @@ pub fn resolve<R: Root + ?Sized>(root: &R, from: &RootPath, name: &[u8]) -> Resu
         push_components(&mut pending, target);
         entry = Some(Entry::Directory);
     }
-    Ok(Resolved { path: at, hops, entry })
+    left.retain(|directory| !directory.is_root());
+    Ok(Resolved { path: at, hops, left, entry })
 }
 
 /// Pushes the components so that the first one is popped first.
@@ -158,9 +171,18 @@ impl Root for RootTree {
     }
 
     fn list(&self, path: &RootPath) -> io::Result<Vec<Box<[u8]>>> {
-        let depth = path.components().count();
-        let names = self.below(path).filter_map(|(below, _)| below.components().nth(depth).map(Box::from));
-        let mut names: Vec<Box<[u8]>> = names.collect();
+        let prefix = if path.is_root() { Vec::new() } else { [path.as_bytes(), b"/"].concat() };
+        let from = |start: &[u8]| self.nodes.range::<[u8], _>((Bound::Included(start), Bound::Unbounded));
+        let mut names: Vec<Box<[u8]>> = Vec::new();
+        let mut below = from(&prefix);
+        while let Some(rest) = below.next().and_then(|(next, _)| next.as_bytes().strip_prefix(&*prefix)) {
+            let name = rest.split(|&byte| byte == b'/').next().unwrap_or_default();
+            names.push(name.into());
+            // What is below it is passed over: a zero is what follows a slash among the bytes.
+            if name.len() < rest.len() {
+                below = from(&[&prefix, name, b"0"].concat());
+            }
+        }
         names.sort();
         names.dedup();
         Ok(names)
@@ -197,11 +219,32 @@ mod tests {
         assert_eq!(follow(&tree, "/lib/x"), Ok("/usr/lib/x".into()));
         assert_eq!(follow(&tree, "/lib64/../lib/x"), Ok("/usr/lib/x".into()));
         assert_eq!(follow(&tree, "/up"), Ok("/usr/lib/x".into()));
-        assert_eq!(follow(&tree, "/a"), Err("following /a takes more than 40 links".into()));
+        assert_eq!(follow(&tree, "/a"), Err("following /a takes more than 40 links or 2048 names".into()));
         assert_eq!(follow(&tree, "/lib/x/y"), Err("/usr/lib/x is not a directory".into()));
         assert_eq!(follow(&tree, "/none/y"), Err("/none does not exist".into()));
         assert_eq!(follow(&tree, "/usr/none"), Ok("/usr/none".into()));
         assert_eq!(follow(&tree, "/.."), Ok("/".into()));
+    }
+
+    #[test]
+    fn a_way_through_too_many_names_is_refused() {
+        let target = "d/../".repeat(800);
+        let tree = tree(&[("a", &format!("{target}b")), ("b", &format!("{target}x"))], &["d/y", "x"]);
+        assert_eq!(follow(&tree, "/b"), Ok("/x".into()));
+        assert_eq!(follow(&tree, "/a"), Err("following /a takes more than 40 links or 2048 names".into()));
+    }
+
+    #[test]
+    fn a_directory_has_its_own_names_and_no_others() {
+        let tree = tree(&[], &["a", "d/a/x/y", "d/a-b", "d/a0", "d/b", "d/b/c", "d0/z"]);
+        let list = |path: &str| {
+            let names = tree.list(&RootPath::root().join_clamped(path)).unwrap();
+            names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(list(""), ["a", "d", "d0"]);
+        assert_eq!(list("d"), ["a", "a-b", "a0", "b"]);
+        assert_eq!(list("d/a"), ["x"]);
+        assert_eq!(list("none"), [""; 0]);
     }
 
     #[test]
@@ -214,5 +257,28 @@ mod tests {
         let hops: Vec<String> = resolved.hops.iter().map(ToString::to_string).collect();
         assert_eq!(hops, ["/lib", "/usr/lib/l.so", "/usr/lib/l.so.1", "/lib"]);
         assert_eq!(resolved.path.to_string(), "/usr/lib/l.so.1.2");
+    }
+
+    #[test]
+    fn a_way_up_starts_where_the_link_leads_and_needs_the_directory() {
+        let tree = tree(
+            &[("cur", "opt/v1/bin"), ("conf", "/cur/../data/../etc/c"), ("etc/up", "../../opt")],
+            &["opt/v1/bin/x", "opt/v1/data/x", "opt/v1/etc/c", "data/x", "etc/c"],
+        );
+        // The name, where it leads, and what the way leaves by `..`.
+        for (name, path, left) in [
+            ("/cur/../etc/c", "/opt/v1/etc/c", "/opt/v1/bin"),
+            ("/conf", "/opt/v1/etc/c", "/opt/v1/bin /opt/v1/data"),
+            ("/data/../etc/c", "/etc/c", "/data"),
+            ("/data/./../etc//up/v1/etc/c", "/opt/v1/etc/c", "/data /etc"),
+            ("/cur/..", "/opt/v1", "/opt/v1/bin"),
+            ("/../etc/c", "/etc/c", ""),
+        ] {
+            let resolved = resolve(&tree, &RootPath::root(), name.as_bytes()).unwrap();
+            let found: Vec<String> = resolved.left.iter().map(ToString::to_string).collect();
+            assert_eq!((&*resolved.path.to_string(), &*found.join(" ")), (path, left), "{name}");
+        }
+        assert_eq!(follow(&tree, "/etc/c/../c"), Err("/etc/c is not a directory".into()));
+        assert_eq!(follow(&tree, "/none/../etc/c"), Err("/none does not exist".into()));
     }
 }

@@ -1,6 +1,6 @@
 //! The outer archive of a package: `ar`, as deb(5) restricts it.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
 use super::error::Problem;
 
@@ -14,6 +14,47 @@ pub(super) struct Header {
     pub(super) name: String,
     /// The length in bytes.
     pub(super) size: u64,
+}
+
+impl Header {
+    /// The body of this member, which `reader` gives next: a package that ends within it is an `UnexpectedEof`.
+    pub(super) fn body<R>(&self, reader: R) -> Body<R> {
+        Body { inner: reader, left: self.size }
+    }
+}
+
+/// The body of a member.
+pub(super) struct Body<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: BufRead> BufRead for Body<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left == 0 {
+            return Ok(&[]);
+        }
+        let buffer = self.inner.fill_buf()?;
+        if buffer.is_empty() {
+            let message = format!("the package ends {} bytes before the member does", self.left);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        Ok(&buffer[..most])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.left -= amount as u64;
+        self.inner.consume(amount);
+    }
+}
+
+impl<R: BufRead> Read for Body<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
 }
 
 /// Reads the magic.

@@ -26,7 +26,8 @@ pub type Data<'a> = tar::Reader<Box<dyn Read + Send + 'a>>;
 /// The most bytes that one file of a control archive may have. The md5sums of the largest packages have some 3 MiB.
 const MAX_CONTROL_FILE: u64 = 32 << 20;
 
-/// Reads a package, whose digest was checked, up to its files, which are then read from the second value.
+/// Reads a package, whose digest was checked, up to its files, which are then read from the second value. Who has read all of them asks it
+/// for [`tar::Reader::drain`], which finds out that the package ends within its last member.
 ///
 /// # Errors
 /// When the bytes are not a package, or beyond the limits.
@@ -45,20 +46,18 @@ pub(super) fn read_rationed<'a>(
     while let Some(header) = ar::read_header(&mut reader)? {
         if let Some(extension) = header.name.strip_prefix("control.tar") {
             let codec = codec(&header.name, extension)?;
-            metadata = Some(read_control(codec, reader.by_ref().take(header.size), ration.clone())?);
+            metadata = Some(read_control(codec, header.body(&mut reader), ration.clone())?);
         } else if let Some(extension) = header.name.strip_prefix("data.tar") {
             let metadata =
                 metadata.ok_or_else(|| Problem::Container("it has no control archive before its files".into()))?;
             let codec = codec(&header.name, extension)?;
-            let data = codec.decode_verified(reader.take(header.size), Limits::PACKAGE)?;
+            let data = codec.decode_verified(header.body(reader), Limits::PACKAGE)?;
             return Ok((metadata, tar::Reader::new(rationed(data, ration))));
         } else if !header.name.starts_with('_') {
             // deb(5): members whose names begin with an underscore may be skipped, all others must be known.
             return Err(Problem::Container(format!("it has the unknown member {:?}", header.name)));
         } else {
-            skip(&mut reader, header.size)?;
-            continue_at_even(&mut reader, header.size)?;
-            continue;
+            io::copy(&mut header.body(&mut reader), &mut io::sink())?;
         }
         continue_at_even(&mut reader, header.size)?;
     }
@@ -69,7 +68,7 @@ fn read_format(reader: &mut impl BufRead) -> Result<(), Problem> {
     let header = ar::read_header(reader)?.filter(|header| header.name == "debian-binary" && header.size <= 64);
     let header = header.ok_or_else(|| Problem::Container("its first member is not debian-binary".into()))?;
     let mut format = Vec::new();
-    reader.take(header.size).read_to_end(&mut format)?;
+    header.body(&mut *reader).read_to_end(&mut format)?;
     if !format.starts_with(b"2.") {
         let format = String::from_utf8_lossy(&format);
         return Err(Problem::Container(format!("its format is {:?}, but only 2.0 is supported", format.trim_end())));
@@ -119,15 +118,10 @@ fn codec(name: &str, extension: &str) -> Result<Codec, Problem> {
     Codec::from_extension(extension.as_bytes()).ok_or_else(|| Problem::Compression(name.to_owned()))
 }
 
-fn skip(reader: &mut impl BufRead, size: u64) -> Result<(), Problem> {
-    let skipped = io::copy(&mut reader.take(size), &mut io::sink())?;
-    if skipped < size {
+/// Members begin at even offsets.
+fn continue_at_even(reader: &mut impl BufRead, size: u64) -> Result<(), Problem> {
+    if size % 2 == 1 && io::copy(&mut reader.take(1), &mut io::sink())? == 0 {
         return Err(Problem::Container("it is truncated".into()));
     }
     Ok(())
-}
-
-/// Members begin at even offsets.
-fn continue_at_even(reader: &mut impl BufRead, size: u64) -> Result<(), Problem> {
-    if size % 2 == 1 { skip(reader, 1) } else { Ok(()) }
 }

@@ -142,7 +142,10 @@ impl Reading {
         let wrong = |source| Problem::Archive { member: "data.tar", source };
         let mut spill = Spill::new(scratch);
         while last.is_none_or(|last| self.next <= last) {
-            let Some(entry) = self.data.next_entry().map_err(wrong)? else { break };
+            let Some(entry) = self.data.next_entry().map_err(wrong)? else {
+                self.data.drain().map_err(wrong)?;
+                break;
+            };
             let (path, size) = (entry.path.clone(), entry.size);
             let Some(key) = self.collector.add(entry).map_err(wrong)? else { continue };
             // A file that is there twice would have another content for whoever stops before the second one.
@@ -216,16 +219,6 @@ impl PackageFiles {
         }
         let pack = Pack::open(&self.origin.context.store, &self.package.sha256).map_err(io::Error::other)?;
         Ok(self.pack.get_or_init(|| pack.map(Arc::new)).as_ref())
-    }
-
-    /// Whether some contents can be had without decoding.
-    pub(crate) fn is_at_hand(&self) -> bool {
-        !self.unpacked().is_empty() || self.pack().is_ok_and(|pack| pack.is_some())
-    }
-
-    /// Decodes the files around this member unless they are at hand: for who comes after.
-    pub(crate) fn prepare(&self, key: u64) -> io::Result<()> {
-        self.holder(key, None).map(drop)
     }
 
     /// Who has the content of this member. When nobody has, the package is decoded: only the members `only`, or else as far as this one

@@ -1,9 +1,7 @@
 //! What is known of a package without its files' contents, cached in the store under the package's digest, so that a package that was
 //! seen once need not be decoded again to know what is in it.
 //!
-//! The form, after a version: control paragraph, files of the control archive, then every member as kind, mode, owner, group, time,
-//! path, attributes and what its kind adds; last the contents of the copyright files by their keys. Numbers are LEB128, strings have
-//! their length before them.
+//! The form is postcard's, of what `stored` says, after a version.
 //!
 //! The copyright file is here since nearly every image keeps it, and packages have it near their end: a package need not be decoded to
 //! the end, or at all, for its sake.
@@ -14,14 +12,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::codec::{Decoder, Encoder};
 use super::deb::Metadata;
+use super::stored::StoredListing;
 use minimg_deb822::Control;
 use minimg_tree::archive::{Member, MemberKind};
-use minimg_tree::{Content, ContentSource, Meta, RootPath, Xattrs};
+use minimg_tree::{Content, ContentSource};
 
-/// Changed with every change of the form or of what is kept.
-const VERSION: u64 = 2;
 /// A copyright file that is longer is read from the package like any other file.
 const LONGEST_COPYRIGHT: u64 = 128 << 10;
 
@@ -69,49 +65,13 @@ impl Listing {
 
     /// The form for the store.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::default();
-        out.number(VERSION);
-        out.bytes(self.control.text().as_bytes());
-        out.number(self.files.len() as u64);
-        for (name, bytes) in &self.files {
-            out.bytes(name.as_bytes());
-            out.bytes(bytes);
-        }
-        out.number(self.members.len() as u64);
-        for member in &self.members {
-            encode_member(member, &mut out);
-        }
-        out.number(self.copyrights.len() as u64);
-        for (&key, bytes) in &self.copyrights {
-            out.number(key);
-            out.bytes(bytes);
-        }
-        out.0
+        // Memory takes everything; if it did not, an entry without bytes would be read as none.
+        postcard::to_allocvec(&StoredListing::from(self)).unwrap_or_default()
     }
 
     /// Reads the form; `None` when the bytes are of another version or damaged.
     pub fn decode(bytes: Bytes) -> Option<Self> {
-        let mut input = Decoder(bytes);
-        if input.number()? != VERSION {
-            return None;
-        }
-        let control = Control::parse(&input.text()?).ok()?;
-        let mut files = BTreeMap::new();
-        for _ in 0..input.count()? {
-            files.insert(input.text()?, input.bytes()?);
-        }
-        let count = input.count()?;
-        let members = (0..count).map(|_| decode_member(&mut input)).collect::<Option<Vec<_>>>()?;
-        let mut copyrights = BTreeMap::new();
-        for _ in 0..input.count()? {
-            let (key, bytes) = (input.number()?, input.bytes()?);
-            let member = members.get(usize::try_from(key).ok()?)?;
-            if member.kind != MemberKind::File(bytes.len() as u64) {
-                return None;
-            }
-            copyrights.insert(key, bytes);
-        }
-        input.0.is_empty().then_some(Self { control, files, members, copyrights })
+        StoredListing::read(&bytes)?.into_listing(&bytes)
     }
 }
 
@@ -120,59 +80,4 @@ fn is_copyright(member: &Member) -> bool {
     let path = member.path.as_bytes();
     let is_in_place = path.starts_with(b"usr/share/doc/") && path.ends_with(b"/copyright");
     is_in_place && matches!(member.kind, MemberKind::File(size) if size <= LONGEST_COPYRIGHT)
-}
-
-fn encode_member(member: &Member, out: &mut Encoder) {
-    let Member { path, kind, meta } = member;
-    let letter = match kind {
-        MemberKind::Directory => b'd',
-        MemberKind::File(_) => b'f',
-        MemberKind::Hardlink(_) => b'h',
-        MemberKind::Symlink(_) => b'l',
-        MemberKind::CharDevice(..) => b'c',
-        MemberKind::BlockDevice(..) => b'b',
-        MemberKind::Fifo => b'p',
-    };
-    out.0.push(letter);
-    out.number(meta.mode.into());
-    out.number(meta.uid.into());
-    out.number(meta.gid.into());
-    out.signed(meta.mtime);
-    out.bytes(path.as_bytes());
-    out.number(meta.xattrs.len() as u64);
-    for (name, value) in &meta.xattrs {
-        out.bytes(name.as_bytes());
-        out.bytes(value);
-    }
-    match kind {
-        MemberKind::File(size) => out.number(*size),
-        MemberKind::Hardlink(target) => out.bytes(target.as_bytes()),
-        MemberKind::Symlink(target) => out.bytes(target),
-        MemberKind::CharDevice(major, minor) | MemberKind::BlockDevice(major, minor) => {
-            out.number((*major).into());
-            out.number((*minor).into());
-        }
-        MemberKind::Directory | MemberKind::Fifo => {}
-    }
-}
-
-fn decode_member(input: &mut Decoder) -> Option<Member> {
-    let letter = input.byte()?;
-    let (mode, uid, gid, mtime) = (input.small()?, input.small()?, input.small()?, input.signed()?);
-    let path = RootPath::new(input.bytes()?).ok().filter(|path| !path.is_root())?;
-    let mut xattrs = Xattrs::new();
-    for _ in 0..input.count()? {
-        xattrs.insert(input.text()?, input.bytes()?.to_vec());
-    }
-    let kind = match letter {
-        b'd' => MemberKind::Directory,
-        b'f' => MemberKind::File(input.number()?),
-        b'h' => MemberKind::Hardlink(RootPath::new(input.bytes()?).ok()?),
-        b'l' => MemberKind::Symlink((&*input.bytes()?).into()),
-        b'c' => MemberKind::CharDevice(input.small()?, input.small()?),
-        b'b' => MemberKind::BlockDevice(input.small()?, input.small()?),
-        b'p' => MemberKind::Fifo,
-        _ => return None,
-    };
-    Some(Member { path, kind, meta: Meta { mode, uid, gid, mtime, xattrs } })
 }

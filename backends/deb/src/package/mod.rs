@@ -4,15 +4,14 @@
 
 mod ar;
 mod assemble;
-mod codec;
 mod deb;
 mod error;
 pub(crate) mod files;
 mod listing;
 pub(crate) mod pack;
-pub(crate) mod prefetch;
 mod ration;
 mod reach;
+mod stored;
 pub(crate) mod unpacker;
 
 pub(crate) use assemble::merge;

@@ -11,8 +11,8 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
-use super::codec::{Decoder, Encoder};
 use minimg_base::digest::Digest;
 use minimg_store::{BlobWriter, Store, StoreError};
 use minimg_tree::archive::copy_region;
@@ -21,7 +21,7 @@ use minimg_tree::{ContentSource, map_region};
 /// The kind of the store's entries.
 pub(crate) const ENTRY: &str = "members";
 /// Changed with every change of the form.
-const VERSION: u64 = 2;
+const VERSION: u32 = 3;
 
 /// An open pack.
 pub(crate) struct Pack {
@@ -36,11 +36,28 @@ struct PackedMember {
     checked: AtomicBool,
 }
 
+/// The form of the store's entry.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    /// The digest of the blob.
+    blob: [u8; 32],
+    members: Vec<StoredMember>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredMember {
+    key: u64,
+    offset: u64,
+    size: u64,
+    sum: [u8; 32],
+}
+
 impl Pack {
     /// The pack of the package with this digest, where there is a sound one.
     pub(crate) fn open(store: &Store, package: &Digest) -> Result<Option<Self>, StoreError> {
         let Some(index) = store.entry(ENTRY, package)? else { return Ok(None) };
-        let Some((blob, members)) = decode(index) else { return Ok(None) };
+        let Some((blob, members)) = decode(&index) else { return Ok(None) };
         Ok(store.open_blob_in_parts(&blob)?.map(|file| Self { file, members }))
     }
 
@@ -94,26 +111,17 @@ pub(crate) fn write(
     let mut blob = store.new_blob()?;
     // So that no two packages share a blob.
     blob.write_all(package.as_bytes())?;
-    let mut index = Encoder::default();
-    let mut count = 0;
+    let mut members = Vec::new();
     for key in keys {
         let offset = blob.size();
         let mut out = Summed { blob: &mut blob, sum: blake3::Hasher::new() };
         source.copy(key, &mut out)?;
-        let sum = out.sum.finalize();
-        for value in [key, offset, blob.size() - offset] {
-            index.number(value);
-        }
-        index.0.extend_from_slice(sum.as_bytes());
-        count += 1;
+        let sum = *out.sum.finalize().as_bytes();
+        members.push(StoredMember { key, offset, size: blob.size() - offset, sum });
     }
     let (digest, _) = blob.commit()?;
-    let mut entry = Encoder::default();
-    entry.number(VERSION);
-    entry.0.extend_from_slice(digest.as_bytes());
-    entry.number(count);
-    entry.0.extend_from_slice(&index.0);
-    Ok(store.put_entry(ENTRY, package, &entry.0)?)
+    let stored = Stored { version: VERSION, blob: *digest.as_bytes(), members };
+    Ok(store.put_entry(ENTRY, package, &postcard::to_allocvec(&stored)?)?)
 }
 
 /// Sums up what is written to a blob.
@@ -141,19 +149,19 @@ pub(crate) enum PackError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Io(#[from] io::Error),
+    #[error("cannot encode the index of a pack: {0}")]
+    Encode(#[from] postcard::Error),
 }
 
-fn decode(index: Bytes) -> Option<(Digest, BTreeMap<u64, PackedMember>)> {
-    let mut input = Decoder(index);
-    if input.number()? != VERSION {
+fn decode(index: &[u8]) -> Option<(Digest, BTreeMap<u64, PackedMember>)> {
+    let (stored, rest) = postcard::take_from_bytes::<Stored>(index).ok()?;
+    if !rest.is_empty() || stored.version != VERSION {
         return None;
     }
-    let blob = input.digest()?;
-    let mut members = BTreeMap::new();
-    for _ in 0..input.count()? {
-        let (key, offset, size) = (input.number()?, input.number()?, input.number()?);
+    let member = |StoredMember { key, offset, size, sum }| {
         offset.checked_add(size)?;
-        members.insert(key, PackedMember { offset, size, sum: input.digest()?, checked: AtomicBool::new(false) });
-    }
-    input.0.is_empty().then_some((blob, members))
+        Some((key, PackedMember { offset, size, sum: sum.into(), checked: AtomicBool::new(false) }))
+    };
+    let members = stored.members.into_iter().map(member).collect::<Option<_>>()?;
+    Some((stored.blob.into(), members))
 }

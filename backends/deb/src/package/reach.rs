@@ -44,22 +44,12 @@ fn directory_of(member: &Member) -> &[u8] {
 }
 
 /// Whether people call it by its name: an executable file of a directory for those.
-pub(super) fn is_program(member: &Member) -> bool {
+fn is_program(member: &Member) -> bool {
     let directory = member.path.parent();
     let directory = directory.as_ref().map_or(&b""[..], |parent| parent.file_name());
     matches!(member.kind, MemberKind::File(_))
         && member.meta.mode & 0o111 != 0
         && matches!(directory, b"bin" | b"sbin" | b"games")
-}
-
-/// Whether it is a library of a usual directory: a file like `libx.so.1` in `lib`, `lib64` or one of an architecture.
-pub(super) fn is_library(member: &Member) -> bool {
-    let (name, directory) = (member.path.file_name(), member.path.parent().unwrap_or_default());
-    let directory = directory.file_name();
-    let is_usual = directory.starts_with(b"lib") || memchr::memmem::find(directory, b"-linux-").is_some();
-    let is_named_so =
-        || memchr::memmem::find(name, b".so").is_some_and(|at| matches!(name.get(at + 3), None | Some(b'.')));
-    is_usual && name.starts_with(b"lib") && matches!(member.kind, MemberKind::File(_)) && is_named_so()
 }
 
 #[cfg(test)]
@@ -91,12 +81,6 @@ mod tests {
         let cases = [(1, 4), (2, 4), (4, 4), (5, 6), (6, 6), (7, 7), (99, 99)];
         for (key, expected) in cases {
             assert_eq!(reach.from(key), expected, "{key}");
-        }
-        let libraries = [("lib/x-linux-gnu/libm.so.6", true), ("lib/libx.so", true), ("lib64/libx.so.1.2", true)];
-        let others =
-            [("lib/libx.sox", false), ("usr/lib/gconv/libCNS.so", false), ("lib/x.so", false), ("lib/libx.so/", false)];
-        for (path, expected) in libraries.into_iter().chain(others) {
-            assert_eq!(is_library(&member(path, 0o644)), expected, "{path}");
         }
     }
 }

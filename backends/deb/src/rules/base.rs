@@ -85,35 +85,59 @@ pub(super) fn time_zone(rules: &mut Rules<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// An empty machine-id, which is filled when a machine boots, and os-release where base-files does not bring it.
+/// An empty machine-id, which is filled when a machine boots, and where base-files does not bring them, os-release and the file by which
+/// scanners tell the distribution.
 pub(super) fn identity(rules: &mut Rules<'_>) -> io::Result<()> {
     rules.add("etc/machine-id", Node::file(0o444, ""), None);
     if !rules.has("usr/lib/os-release") {
         let source = &rules.request.source;
         let text = os_release(&source.distribution, &source.suite);
         rules.add("usr/lib/os-release", Node::file(0o644, text), None);
+        if let Some((path, text)) = release_file(&source.distribution, &source.suite) {
+            rules.add(path, Node::file(0o644, text), None);
+        }
     }
     rules.add("etc/os-release", Node::symlink("../usr/lib/os-release"), rules.package("base-files"));
     Ok(())
 }
 
+const VERSIONS: [(&str, &str); 13] = [
+    ("buster", "10"),
+    ("bullseye", "11"),
+    ("bookworm", "12"),
+    ("trixie", "13"),
+    ("forky", "14"),
+    ("duke", "15"),
+    ("bionic", "18.04"),
+    ("focal", "20.04"),
+    ("jammy", "22.04"),
+    ("noble", "24.04"),
+    ("plucky", "25.04"),
+    ("questing", "25.10"),
+    ("resolute", "26.04"),
+];
+
+fn version_of(suite: &str) -> Option<&'static str> {
+    VERSIONS.iter().find(|(known, _)| *known == suite).map(|(_, version)| *version)
+}
+
+/// Where Debian and Ubuntu say which release this is, and what; of a suite without a number nothing can be said.
+fn release_file(distribution: &str, suite: &str) -> Option<(&'static str, String)> {
+    let version = version_of(suite)?;
+    match distribution {
+        "debian" | "" => Some(("etc/debian_version", format!("{version}\n"))),
+        "ubuntu" => Some((
+            "etc/lsb-release",
+            format!(
+                "DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE={version}\nDISTRIB_CODENAME={suite}\nDISTRIB_DESCRIPTION=\"Ubuntu {version}\"\n"
+            ),
+        )),
+        _ => None,
+    }
+}
+
 /// A minimal os-release(5). Suites that are not released yet, or not known, have no VERSION_ID.
 fn os_release(distribution: &str, suite: &str) -> String {
-    const VERSIONS: [(&str, &str); 13] = [
-        ("buster", "10"),
-        ("bullseye", "11"),
-        ("bookworm", "12"),
-        ("trixie", "13"),
-        ("forky", "14"),
-        ("duke", "15"),
-        ("bionic", "18.04"),
-        ("focal", "20.04"),
-        ("jammy", "22.04"),
-        ("noble", "24.04"),
-        ("plucky", "25.04"),
-        ("questing", "25.10"),
-        ("resolute", "26.04"),
-    ];
     let distribution = if distribution.is_empty() { "debian" } else { distribution };
     let name = match distribution {
         "debian" => "Debian GNU/Linux",
@@ -123,8 +147,8 @@ fn os_release(distribution: &str, suite: &str) -> String {
     let plain =
         |text: &str| text.chars().filter(|c| c.is_ascii_alphanumeric() || " ./_-".contains(*c)).collect::<String>();
     let (name, id, suite) = (plain(name), plain(distribution), plain(suite));
-    let mut lines = match VERSIONS.iter().find(|(known, _)| *known == suite) {
-        Some((_, version)) => format!(
+    let mut lines = match version_of(&suite) {
+        Some(version) => format!(
             "PRETTY_NAME=\"{name} {version} ({suite})\"\nNAME=\"{name}\"\nVERSION_ID=\"{version}\"\nVERSION=\"{version} ({suite})\"\n"
         ),
         None => format!("PRETTY_NAME=\"{name} {suite}\"\nNAME=\"{name}\"\n"),
@@ -159,7 +183,23 @@ pub(super) fn copied_configuration(rules: &mut Rules<'_>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::os_release;
+    use super::{os_release, release_file};
+
+    #[test]
+    fn scanners_know_the_release_of_a_suite() {
+        let ubuntu =
+            "DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=24.04\nDISTRIB_CODENAME=noble\nDISTRIB_DESCRIPTION=\"Ubuntu 24.04\"\n";
+        for (distribution, suite, expected) in [
+            ("debian", "bookworm", Some(("etc/debian_version", "12\n"))),
+            ("", "trixie", Some(("etc/debian_version", "13\n"))),
+            ("ubuntu", "noble", Some(("etc/lsb-release", ubuntu))),
+            ("debian", "sid", None),
+            ("raspbian", "bookworm", None),
+        ] {
+            let found = release_file(distribution, suite);
+            assert_eq!(found.as_ref().map(|(path, text)| (*path, text.as_str())), expected, "{distribution} {suite}");
+        }
+    }
 
     #[test]
     fn os_release_of_suites() {

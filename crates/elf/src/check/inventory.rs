@@ -102,10 +102,7 @@ fn sort_in<R: Root + ?Sized>(
     let object = view.adopt(id, bytes);
     match &object.facts {
         Ok(facts) if facts.kind != ET_DYN && facts.kind != ET_EXEC => {}
-        // A library with an interpreter and without permission to run it is a library.
-        Ok(facts) if facts.is_program() && (mode & 0o111 != 0 || facts.soname().is_none()) => {
-            inventory.programs.push(path)
-        }
+        Ok(facts) if facts.is_program() && !facts.is_library_named(path.file_name()) => inventory.programs.push(path),
         Ok(_) => inventory.libraries.push(path),
         Err(_) => {}
     }

@@ -137,7 +137,7 @@ impl<'r, 's, R: Root + ?Sized> Checker<'r, 's, R> {
             if !loaded.insert(id) {
                 continue;
             }
-            if let Some(process) = self.loader.start(&absolute(path))? {
+            if let Some(process) = self.loader.start_library(&absolute(path))? {
                 self.report_missing_of_plugin(&process, &inventory.libraries);
                 plugins.push(process);
             }

@@ -47,6 +47,8 @@ pub enum Why {
     Opened(String),
     /// A link that had to be followed from `via`.
     Link,
+    /// A directory that the way from `via` goes into and leaves by `..`.
+    Crossed,
     /// The file that the link in `via` leads to.
     Target,
     /// A rule set keeps it.
@@ -68,6 +70,7 @@ impl fmt::Display for Why {
             Why::Needed(name) => write!(f, "it is needed as {name}"),
             Why::Opened(how) => write!(f, "{how}"),
             Why::Link => write!(f, "the way leads through this link"),
+            Why::Crossed => write!(f, "the way leads into this directory and back by `..`"),
             Why::Target => write!(f, "the link leads to it"),
             Why::Rule(name) => write!(f, "the rule set {name} keeps it"),
             Why::Keep(reason) if reason.is_empty() => write!(f, "a keep glob of the profile matches it"),

@@ -25,9 +25,9 @@ struct Kept {
 impl From<Closure> for Record {
     fn from(closure: Closure) -> Self {
         let kept = closure.kept.into_iter().map(|(path, reason)| Kept {
-            path: write(&path),
+            path: path.escaped(),
             why: reason.why,
-            via: reason.via.as_ref().map(write),
+            via: reason.via.as_ref().map(RootPath::escaped),
         });
         Self { kept: kept.collect(), findings: closure.findings }
     }
@@ -46,16 +46,7 @@ impl TryFrom<Record> for Closure {
     }
 }
 
-/// A path as text with a leading slash; a backslash and bytes that are not UTF-8 become `\xNN`.
-fn write(path: &RootPath) -> String {
-    let mut text = String::from("/");
-    for chunk in path.as_bytes().utf8_chunks() {
-        text.push_str(&chunk.valid().replace('\\', "\\x5c"));
-        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
-    }
-    text
-}
-
+/// The path of which `text` is [`RootPath::escaped`].
 fn read(text: &str) -> Result<RootPath, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split("\\x");

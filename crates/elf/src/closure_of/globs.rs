@@ -11,6 +11,9 @@ use crate::keep::Pattern;
 use crate::rules::Rule;
 use minimg_tree::{RootPath, RootTree, resolve};
 
+/// The links and the left directories on the way to what a glob spells out.
+type Way = Vec<(RootPath, Why)>;
+
 /// Globs that wait to be matched against the tree, all at once.
 #[derive(Default)]
 pub(super) struct Wanted {
@@ -40,18 +43,18 @@ impl Wanted {
         self.globs.extend(other.globs);
     }
 
-    fn set(&self, tree: &RootTree) -> Result<(GlobSet, Vec<Vec<RootPath>>), ClosureError> {
+    fn set(&self, tree: &RootTree) -> Result<(GlobSet, Vec<Way>), ClosureError> {
         let mut set = GlobSetBuilder::new();
-        let mut hops = Vec::new();
+        let mut ways = Vec::new();
         for (glob, ..) in &self.globs {
-            let (glob, links) = through_links(tree, glob);
+            let (glob, way) = through_links(tree, glob);
             set.add(parse_glob(&glob)?);
-            hops.push(links);
+            ways.push(way);
         }
         let set = set
             .build()
             .map_err(|e| ClosureError::Glob { glob: "all globs together".to_owned(), message: e.to_string() })?;
-        Ok((set, hops))
+        Ok((set, ways))
     }
 
     /// Whether any of them matches anything.
@@ -65,14 +68,14 @@ impl Wanted {
         if self.globs.is_empty() {
             return Ok(());
         }
-        let (set, hops) = self.set(tree)?;
+        let (set, ways) = self.set(tree)?;
         let mut matched = vec![false; self.globs.len()];
         for (path, _) in tree {
             let all = set.matches(glob_path(path));
             if let Some(first) = all.first() {
                 let why = self.globs[*first].1.clone();
-                for link in &hops[*first] {
-                    context.keep(link, Reason { why: Why::Link, via: Some(path.clone()) });
+                for (step, why) in &ways[*first] {
+                    context.keep(step, Reason { why: why.clone(), via: Some(path.clone()) });
                 }
                 context.keep(path, Reason { why, via: None });
             }
@@ -97,8 +100,8 @@ pub(super) fn drop_globs(tree: &RootTree, patterns: &[Pattern]) -> Result<GlobSe
 }
 
 /// The glob with the links of the tree followed in the directories that it spells out, so that `/lib/...` means the same as
-/// `/usr/lib/...` in a tree where one is a link to the other; and those links.
-fn through_links(tree: &RootTree, glob: &str) -> (String, Vec<RootPath>) {
+/// `/usr/lib/...` in a tree where one is a link to the other; and the way there.
+fn through_links(tree: &RootTree, glob: &str) -> (String, Way) {
     let literal = glob.find(|c| "*?[{\\".contains(c)).map_or(glob, |wild| &glob[..wild]);
     let Some(slash) = literal.rfind('/') else { return (glob.to_owned(), Vec::new()) };
     let mut directory = &literal[..slash];
@@ -109,7 +112,9 @@ fn through_links(tree: &RootTree, glob: &str) -> (String, Vec<RootPath>) {
         {
             let rest = &glob[directory.len()..];
             let base = if found.path.is_root() { String::new() } else { globset::escape(&found.path.to_string()) };
-            return (format!("{base}{rest}"), found.hops);
+            let links = found.hops.into_iter().map(|link| (link, Why::Link));
+            let left = found.left.into_iter().map(|directory| (directory, Why::Crossed));
+            return (format!("{base}{rest}"), links.chain(left).collect());
         }
         directory = &directory[..directory.rfind('/').unwrap_or(0)];
     }

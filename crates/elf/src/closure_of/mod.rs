@@ -25,6 +25,8 @@ pub struct ClosureOptions {
     pub env: BTreeMap<String, String>,
     /// The directory that the image's program starts in.
     pub working_directory: RootPath,
+    /// Files that are in the image whatever asks for them, and why: what they need is kept with them.
+    pub added: BTreeMap<RootPath, String>,
 }
 
 /// The part of `tree` that `keep` asks for.
@@ -54,6 +56,9 @@ pub fn closure_of(tree: &RootTree, keep: &Keep, options: ClosureOptions) -> Resu
     let mut wanted = Wanted::default();
     let mut rule_sets = RuleSets::new(&keep.rule_sets, &keep.rules, tree)?;
     rule_sets.ask_for_named(context, &mut wanted)?;
+    for (path, why) in options.added {
+        context.keep(&path, Reason { why: Why::Added(why), via: None });
+    }
     keep_packages(context, tree, &keep.packages)?;
     for pattern in &keep.keep {
         wanted.add(&pattern.glob, Why::Keep(pattern.reason.clone()), true);

@@ -55,7 +55,7 @@ impl<'a> RuleSets<'a> {
     pub(super) fn new(rules: &'a Rules, names: &'a [String], tree: &'a RootTree) -> Result<Self, ClosureError> {
         let kept = rules.with_required(names)?;
         let is_open = |rule: &&Rule| kept.iter().all(|kept| kept.name != rule.name);
-        let open = rules.all().iter().filter(is_open).map(Open::new).collect::<Result<_, _>>()?;
+        let open = rules.all().filter(is_open).map(Open::new).collect::<Result<_, _>>()?;
         Ok(Self { tree, kept, open, looked_into: BTreeSet::new() })
     }
 

@@ -11,10 +11,8 @@ use crate::finding::Severity;
 use crate::text::show;
 use crate::view::Place;
 use minimg_base::suggest;
+use minimg_tree::search::{path_of, places_of_program};
 use minimg_tree::{Entry, Root};
-
-/// The PATH of an image that sets none, as engines have it.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl<R: Root + ?Sized> Context<'_, R> {
     /// Keeps a program that the profile names.
@@ -47,12 +45,7 @@ impl<R: Root + ?Sized> Context<'_, R> {
 
     /// A name with a slash is a path; any other is looked up in the image's PATH.
     pub(crate) fn find_program(&self, name: &str) -> io::Result<Option<(String, Rc<Place>)>> {
-        if name.contains('/') {
-            let path = format!("/{}", name.trim_start_matches('/'));
-            return Ok(self.view().file(path.as_bytes())?.map(|place| (path, place)));
-        }
-        for directory in self.path().split(':').filter(|directory| directory.starts_with('/')) {
-            let path = format!("{}/{name}", directory.trim_end_matches('/'));
+        for path in places_of_program(name, &self.settings.env, "/") {
             if let Some(place) = self.view().file(path.as_bytes())? {
                 return Ok(Some((path, place)));
             }
@@ -61,7 +54,7 @@ impl<R: Root + ?Sized> Context<'_, R> {
     }
 
     fn path(&self) -> &str {
-        self.settings.env.get("PATH").map_or(DEFAULT_PATH, String::as_str)
+        path_of(&self.settings.env)
     }
 
     fn no_program(&self, name: &str) -> ClosureError {

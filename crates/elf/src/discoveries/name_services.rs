@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use super::{Discovery, c_library};
+use crate::closure::Why;
 use crate::context::Context;
 use crate::elf::SymbolTable;
 use crate::features::Feature;
@@ -23,7 +24,8 @@ impl<R: Root + ?Sized> Discovery<R> for NameServices {
             return Ok(());
         }
         let libc = c_library(process, at);
-        let content = context.view().content(b"/etc/nsswitch.conf")?;
+        let table = context.view().file(b"/etc/nsswitch.conf")?;
+        let content = table.as_ref().map(|place| context.view().root().read(&place.path)).transpose()?;
         let text = content.as_deref().map_or(DEFAULT_SERVICES.into(), String::from_utf8_lossy);
         // From glibc 2.34 on these two are built in.
         let built_in: &[&str] = if defines(process, libc, b"GLIBC_2.34") { &["files", "dns"] } else { &[] };
@@ -31,7 +33,12 @@ impl<R: Root + ?Sized> Discovery<R> for NameServices {
             let name = format!("libnss_{service}.so.2");
             if !built_in.contains(&service) && process.named(name.as_bytes()).is_none() {
                 let why = format!("nsswitch.conf names the service {service}");
-                context.loader().open(process, libc, name.as_bytes(), &why)?;
+                let opened = context.loader().open(process, libc, name.as_bytes(), &why)?;
+                if let (Some(_), Some(table)) = (opened, &table) {
+                    let asker = process.loaded[at].place.path.clone();
+                    let why = "the C library reads in it which services to ask".to_owned();
+                    context.keep_place(table, Why::Opened(why), Some(&asker));
+                }
             }
         }
         Ok(())

@@ -101,6 +101,13 @@ impl Facts {
         self.kind == ET_EXEC || self.kind == ET_DYN && (self.interpreter.is_some() || self.is_pie())
     }
 
+    /// Whether a file of this name is a library although the kernel can start it: many have an interpreter, to print their version or by
+    /// mistake, and nothing starts them.
+    pub fn is_library_named(&self, name: &[u8]) -> bool {
+        let is_called_so = || name.windows(3).any(|part| part == b".so");
+        self.kind == ET_DYN && !self.is_pie() && (self.soname().is_some() || is_called_so())
+    }
+
     /// Whether the file needs neither an interpreter nor libraries.
     pub fn is_static(&self) -> bool {
         self.interpreter.is_none() && self.dynamic.as_ref().is_none_or(|d| d.edges.is_empty())

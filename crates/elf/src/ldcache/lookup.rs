@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::scan::{is_library_name, key_of, without_slash};
-use super::{CacheSource, Entry, PATH, directories, flags, read};
+use super::{CacheSource, Entry, directories, flags, read};
 use crate::elf::Identity;
 use crate::system::System;
 use crate::view::View;
@@ -23,12 +23,11 @@ pub(crate) enum Lookup {
 
 impl Lookup {
     pub(crate) fn new<R: Root + ?Sized>(view: &View<'_, R>, source: CacheSource, system: &System) -> io::Result<Self> {
+        let Some(path) = &system.cache else { return Ok(Lookup::None) };
         let shipped = match source {
             CacheSource::Computed => None,
             // The loader ignores a cache that it cannot read.
-            CacheSource::Shipped | CacheSource::Either => {
-                view.content(PATH.as_bytes())?.and_then(|bytes| read(&bytes).ok())
-            }
+            CacheSource::Shipped | CacheSource::Either => view.content(path)?.and_then(|bytes| read(&bytes).ok()),
         };
         if let Some(entries) = shipped {
             let mut by_name: BTreeMap<Box<[u8]>, Vec<Entry>> = BTreeMap::new();
@@ -42,7 +41,7 @@ impl Lookup {
         }
         let mut seen: Vec<RootPath> = Vec::new();
         let mut kept = Vec::new();
-        for directory in directories(view, &system.directories)? {
+        for directory in directories(view, system)? {
             let directory = without_slash(&directory);
             if let Ok(place) = view.place(directory)?
                 && !seen.contains(&place.path)

@@ -9,11 +9,14 @@ mod lookup;
 mod scan;
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use crate::elf::Identity;
 use crate::error::ClosureError;
+use crate::system::System;
+use crate::text::show;
 use crate::view::View;
-use minimg_tree::{Root, RootTree};
+use minimg_tree::{Root, RootPath, RootTree, resolve};
 
 pub use format::{CacheError, Entry, read, write};
 pub(crate) use lookup::Lookup;
@@ -30,34 +33,57 @@ pub enum CacheSource {
     Either,
 }
 
-/// Where the loader expects the cache.
+/// Where loaders expect the cache, unless they were built for a prefix.
 pub const PATH: &str = "/etc/ld.so.cache";
 
-/// The cache for an image that holds `pruned`, of which `full` is the tree before pruning: `ld.so.conf` is read from there, since an
-/// image has no use for that file. `None` when there is no glibc loader in the image, so that nobody would read the cache.
+/// The caches for an image that holds `pruned`, of which `full` is the tree before pruning: `ld.so.conf` is read from there, since an
+/// image has no use for that file. There is one for each place in which a glibc loader of the image looks for its cache; none when there
+/// is no such loader, so that nobody would read a cache.
 ///
 /// # Errors
 /// When files of the trees cannot be read.
-pub fn for_tree(pruned: &RootTree, full: &RootTree) -> Result<Option<Vec<u8>>, ClosureError> {
-    let io = |source| ClosureError::Io { path: PATH.to_owned(), source };
+pub fn for_tree(pruned: &RootTree, full: &RootTree) -> Result<BTreeMap<RootPath, Vec<u8>>, ClosureError> {
     let view = View::new(pruned);
-    let systems = scan::loaders(&view).map_err(io)?;
-    let Some(first) = systems.first() else { return Ok(None) };
-    let big = first.identity.encoding.big;
-    let mut directories = conf::directories(&View::new(full)).map_err(io)?;
-    directories.extend(systems.iter().flat_map(|system| system.directories.iter().cloned()));
-    let entries = scan::entries(&view, &directories, big).map_err(io)?;
-    Ok(Some(write(&entries, big)))
+    let io = |source| ClosureError::Io { path: PATH.to_owned(), source };
+    let mut readers: BTreeMap<Box<[u8]>, Vec<System>> = BTreeMap::new();
+    for system in scan::loaders(&view, pruned).map_err(io)? {
+        if let Some(cache) = &system.cache {
+            readers.entry(cache.clone()).or_default().push(system);
+        }
+    }
+    let mut caches = BTreeMap::new();
+    for (cache, systems) in readers {
+        let io = |source| ClosureError::Io { path: show(&cache), source };
+        let Some(first) = systems.first() else { continue };
+        let big = first.identity.encoding.big;
+        let mut directories = conf::directories(&View::new(full), &conf_of(&cache)).map_err(io)?;
+        directories.extend(systems.iter().flat_map(|system| system.directories.iter().cloned()));
+        let entries = scan::entries(&view, &directories, big).map_err(io)?;
+        caches.insert(place_of(pruned, &cache), write(&entries, big));
+    }
+    Ok(caches)
 }
 
-/// The directories that `ldconfig` searches in a root for a loader with these system directories.
-pub(crate) fn directories<R: Root + ?Sized>(
-    view: &View<'_, R>,
-    system: &[Box<[u8]>],
-) -> std::io::Result<Vec<Box<[u8]>>> {
-    let mut directories = conf::directories(view)?;
-    directories.extend(system.iter().cloned());
+/// The directories that `ldconfig` searches in a root for a loader.
+pub(crate) fn directories<R: Root + ?Sized>(view: &View<'_, R>, system: &System) -> std::io::Result<Vec<Box<[u8]>>> {
+    let conf = system.cache.as_deref().map_or_else(Vec::new, conf_of);
+    let mut directories = conf::directories(view, &conf)?;
+    directories.extend(system.directories.iter().cloned());
     Ok(directories)
+}
+
+/// The configuration from which `ldconfig` writes this cache: the two are built with the same directory.
+fn conf_of(cache: &[u8]) -> Vec<u8> {
+    let stem = cache.strip_suffix(b"cache").unwrap_or(cache);
+    [stem, b"conf"].concat()
+}
+
+/// Where the cache has to be put for the loader to find it, in a tree whose directories may be links.
+fn place_of(tree: &RootTree, cache: &[u8]) -> RootPath {
+    let path = RootPath::root().join_clamped(cache);
+    let parent = path.parent().unwrap_or_default();
+    let real = resolve(tree, &RootPath::root(), parent.as_bytes()).map_or(parent, |found| found.path);
+    real.child(path.file_name())
 }
 
 /// The flags by which loaders know the entries that are for them (`sysdeps/generic/ldconfig.h`).

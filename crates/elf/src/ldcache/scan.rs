@@ -6,27 +6,34 @@ use std::io;
 use super::{Entry, compare_names, flags};
 use crate::elf::Facts;
 use crate::system::{Libc, System, system_of};
-use crate::text::base_name;
+use crate::text::{absolute, base_name};
 use crate::view::View;
-use minimg_tree::{Entry as Kind, Root, RootPath};
+use minimg_tree::{Entry as Kind, Root, RootPath, RootTree};
 
-/// The loaders of glibc in the root, sorted by path.
-pub(super) fn loaders<R: Root + ?Sized>(view: &View<'_, R>) -> io::Result<Vec<System>> {
-    let mut found: Vec<System> = Vec::new();
+/// The loaders of glibc in the tree, those where programs look for them first.
+pub(super) fn loaders(view: &View<'_, RootTree>, tree: &RootTree) -> io::Result<Vec<System>> {
+    let mut paths = Vec::new();
     for directory in ["/lib", "/lib64", "/lib32", "/libx32", "/usr/lib", "/usr/lib64"] {
-        for name in list(view, directory.as_bytes())? {
-            let loader = [b"ld-linux".as_slice(), b"ld64.so.", b"ld.so."].iter().any(|start| name.starts_with(start));
-            let path = [directory.as_bytes(), b"/", &name].concat();
-            let Some(place) = view.file(&path)?.filter(|_| loader) else { continue };
-            let Some(object) = view.object(&place)? else { continue };
-            if let Some(system) = system_of(&path, &object).filter(|system| system.libc == Libc::Glibc)
-                && !found.contains(&system)
-            {
-                found.push(system);
-            }
+        let names = list(view, directory.as_bytes())?;
+        paths.extend(names.iter().map(|name| [directory.as_bytes(), b"/", name].concat()));
+    }
+    // One that was built for a prefix is anywhere.
+    paths.extend(tree.iter().map(|(path, _)| absolute(path)));
+    let mut found: Vec<System> = Vec::new();
+    for path in paths.iter().filter(|path| is_loader_name(base_name(path))) {
+        let Some(place) = view.file(path)? else { continue };
+        let Some(object) = view.object(&place)? else { continue };
+        if let Some(system) = system_of(path, &object).filter(|system| system.libc == Libc::Glibc)
+            && !found.contains(&system)
+        {
+            found.push(system);
         }
     }
     Ok(found)
+}
+
+fn is_loader_name(name: &[u8]) -> bool {
+    [b"ld-linux".as_slice(), b"ld64.so.", b"ld.so."].iter().any(|start| name.starts_with(start))
 }
 
 fn list<R: Root + ?Sized>(view: &View<'_, R>, directory: &[u8]) -> io::Result<Vec<Box<[u8]>>> {

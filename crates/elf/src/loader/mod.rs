@@ -50,8 +50,8 @@ pub struct Loader<'r, R: Root + ?Sized> {
     view: View<'r, R>,
     settings: LoaderSettings,
     systems: RefCell<HashMap<Name, Option<Started>>>,
-    lookups: RefCell<HashMap<Vec<Name>, Rc<Lookup>>>,
-    preload: RefCell<Option<Rc<Vec<Name>>>>,
+    lookups: RefCell<Vec<(System, Rc<Lookup>)>>,
+    preloads: RefCell<HashMap<Name, Option<Preloads>>>,
 }
 
 /// An interpreter that is there.
@@ -62,6 +62,13 @@ struct Started {
     object: Rc<Object>,
 }
 
+/// A file that names libraries to be loaded into every program.
+#[derive(Debug, Clone)]
+struct Preloads {
+    place: Rc<Place>,
+    names: Rc<Vec<Name>>,
+}
+
 impl<'r, R: Root + ?Sized> Loader<'r, R> {
     /// A loader for the programs of `root`.
     pub fn new(root: &'r R, settings: LoaderSettings) -> Self {
@@ -70,7 +77,7 @@ impl<'r, R: Root + ?Sized> Loader<'r, R> {
             settings,
             systems: RefCell::default(),
             lookups: RefCell::default(),
-            preload: RefCell::default(),
+            preloads: RefCell::default(),
         }
     }
 
@@ -90,13 +97,29 @@ impl<'r, R: Root + ?Sized> Loader<'r, R> {
     /// # Errors
     /// When the root cannot be read.
     pub fn start(&self, path: &[u8]) -> io::Result<Option<Process>> {
-        let Some(place) = self.view.file(path)? else { return Ok(None) };
-        let Some(object) = self.view.object(&place)? else { return Ok(None) };
-        if object.facts.is_err() {
-            return Ok(None);
-        }
-        let mut process = Process::begin(path, place, object);
+        let Some(mut process) = self.begin(path)? else { return Ok(None) };
         self.add_interpreter(&mut process)?;
+        self.load_all(process)
+    }
+
+    /// Loads the library at `path` by itself, as a program that opens it would. The interpreter that it may have is not asked for: it only
+    /// tells which loader that program is likely to have.
+    ///
+    /// # Errors
+    /// When the root cannot be read.
+    pub fn start_library(&self, path: &[u8]) -> io::Result<Option<Process>> {
+        let Some(mut process) = self.begin(path)? else { return Ok(None) };
+        self.lend_loader(&mut process)?;
+        self.load_all(process)
+    }
+
+    fn begin(&self, path: &[u8]) -> io::Result<Option<Process>> {
+        let Some(place) = self.view.file(path)? else { return Ok(None) };
+        let object = self.view.object(&place)?.filter(|object| object.facts.is_ok());
+        Ok(object.map(|object| Process::begin(path, place, object)))
+    }
+
+    fn load_all(&self, mut process: Process) -> io::Result<Option<Process>> {
         self.add_preloads(&mut process)?;
         self.load_pending(&mut process)?;
         Ok(Some(process))
@@ -139,28 +162,36 @@ impl<'r, R: Root + ?Sized> Loader<'r, R> {
 
     fn add_interpreter(&self, process: &mut Process) -> io::Result<()> {
         let Some(facts) = process.facts(0) else { return Ok(()) };
-        let (identity, named) = (facts.identity, facts.interpreter.clone());
-        let needs_loader = facts.dynamic.is_some() && !facts.is_static();
-        if let Some(name) = named {
-            match self.started(&name, identity)? {
-                Some(started) => process.add_interpreter(&name, started.place, started.object, Some(started.system)),
-                None => {
-                    process.system = Some(Rc::new(System::of(&name, identity, None)));
-                    let tried = self.view.place(&name)?.err().map_or("not a usable ELF file", Absent::describe);
-                    process.add_missing(0, &name, Role::Interpreter, vec![Tried { path: name.clone(), why: tried }]);
-                }
+        let identity = facts.identity;
+        let Some(name) = facts.interpreter.clone() else { return self.lend_loader(process) };
+        match self.started(&name, identity)? {
+            Some(started) => process.add_interpreter(&name, started.place, started.object, Some(started.system)),
+            None => {
+                process.system = Some(Rc::new(System::of(&name, identity, None)));
+                let tried = self.view.place(&name)?.err().map_or("not a usable ELF file", Absent::describe);
+                process.add_missing(0, &name, Role::Interpreter, vec![Tried { path: name.clone(), why: tried }]);
             }
-        } else if needs_loader {
-            for name in usual_interpreters(&identity) {
-                if let Some(started) = self.started(name.as_bytes(), identity)? {
-                    process.system = Some(started.system.clone());
-                    process.unused_interpreter =
-                        Some(Unused { path: name.as_bytes().into(), place: started.place, object: started.object });
-                    return Ok(());
-                }
-            }
-            process.system = Some(Rc::new(System::of(b"", identity, None)));
         }
+        Ok(())
+    }
+
+    /// The loader that is there for files of its kind, without which a file that names libraries cannot be loaded.
+    fn lend_loader(&self, process: &mut Process) -> io::Result<()> {
+        let Some(facts) = process.facts(0) else { return Ok(()) };
+        if facts.dynamic.is_none() || facts.is_static() {
+            return Ok(());
+        }
+        let (identity, named) = (facts.identity, facts.interpreter.clone());
+        let usual = usual_interpreters(&identity).iter().map(|name| name.as_bytes());
+        for name in named.as_deref().into_iter().chain(usual) {
+            if let Some(started) = self.started(name, identity)? {
+                process.system = Some(started.system);
+                process.unused_interpreter =
+                    Some(Unused { path: name.into(), place: started.place, object: started.object });
+                return Ok(());
+            }
+        }
+        process.system = Some(Rc::new(System::of(named.as_deref().unwrap_or_default(), identity, None)));
         Ok(())
     }
 
@@ -182,35 +213,51 @@ impl<'r, R: Root + ?Sized> Loader<'r, R> {
         Ok(started.filter(|s| s.system.identity.fits(&identity)))
     }
 
-    /// `LD_PRELOAD`, `/etc/ld.so.preload` and DT_AUDIT: what is missing of them is not fatal.
+    /// `LD_PRELOAD`, `/etc/ld.so.preload` and DT_AUDIT, in this order: what is missing of them is not fatal.
     fn add_preloads(&self, process: &mut Process) -> io::Result<()> {
         let Some(system) = process.system.clone() else { return Ok(()) };
-        let mut names: Vec<(Name, Role)> = Vec::new();
         if let Some(list) = self.settings.environment.get("LD_PRELOAD") {
-            names.extend(words(list.as_bytes(), b": ").map(|name| (name.into(), Role::Preloaded)));
-        }
-        if system.libc == Libc::Glibc {
-            names.extend(self.preload_file()?.iter().map(|name| (name.clone(), Role::Preloaded)));
-            let audit = process.facts(0).and_then(|facts| facts.dynamic.as_ref()).map(|d| d.audit.clone());
-            for list in audit.unwrap_or_default() {
-                names.extend(words(&list, b":").map(|name| (name.into(), Role::Audit)));
+            for name in words(list.as_bytes(), b": ") {
+                self.request(process, 0, name, Role::Preloaded, true)?;
             }
         }
-        for (name, role) in names {
-            self.request(process, 0, &name, role, true)?;
+        if let Some(file) = self.preloads(&system)? {
+            for name in &*file.names {
+                // A file that names nothing that is there does nothing but complain.
+                if self.request(process, 0, name, Role::Preloaded, true)?.is_some() {
+                    process.consult(file.place.clone());
+                }
+            }
+        }
+        if system.libc == Libc::Glibc {
+            let audit = process.facts(0).and_then(|facts| facts.dynamic.as_ref()).map(|d| d.audit.clone());
+            for list in audit.unwrap_or_default() {
+                for name in words(&list, b":") {
+                    self.request(process, 0, name, Role::Audit, true)?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn preload_file(&self) -> io::Result<Rc<Vec<Name>>> {
-        if let Some(known) = &*self.preload.borrow() {
+    /// The file of preloaded libraries that a loader reads, where the root has it.
+    fn preloads(&self, system: &System) -> io::Result<Option<Preloads>> {
+        let Some(path) = &system.preload else { return Ok(None) };
+        if let Some(known) = self.preloads.borrow().get(path) {
             return Ok(known.clone());
         }
-        let content = self.view.content(b"/etc/ld.so.preload")?.unwrap_or_default();
-        let lines = content.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b'#').next().unwrap_or_default());
-        let names = Rc::new(lines.flat_map(|line| words(line, b": \t")).map(Into::into).collect::<Vec<Name>>());
-        *self.preload.borrow_mut() = Some(names.clone());
-        Ok(names)
+        let found = match self.view.file(path)? {
+            None => None,
+            Some(place) => {
+                let content = self.view.root().read(&place.path)?;
+                let lines =
+                    content.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b'#').next().unwrap_or_default());
+                let names = lines.flat_map(|line| words(line, b": \t")).map(Into::into).collect();
+                Some(Preloads { place, names: Rc::new(names) })
+            }
+        };
+        self.preloads.borrow_mut().insert(path.clone(), found.clone());
+        Ok(found)
     }
 
     /// Breadth first, each object's names in the order of its dynamic segment.
@@ -268,13 +315,14 @@ impl<'r, R: Root + ?Sized> Loader<'r, R> {
         self.cache_for(system)?.find(&self.view, name, &system.identity, level)
     }
 
-    /// The cache for loaders with these system directories, made when it is first needed.
+    /// The cache for loaders with this cache and these system directories, made when it is first needed.
     fn cache_for(&self, system: &System) -> io::Result<Rc<Lookup>> {
-        if let Some(known) = self.lookups.borrow().get(&system.directories) {
-            return Ok(known.clone());
+        let is_same = |known: &System| known.cache == system.cache && known.directories == system.directories;
+        if let Some((_, lookup)) = self.lookups.borrow().iter().find(|(known, _)| is_same(known)) {
+            return Ok(lookup.clone());
         }
         let lookup = Rc::new(Lookup::new(&self.view, self.settings.cache, system)?);
-        self.lookups.borrow_mut().insert(system.directories.clone(), lookup.clone());
+        self.lookups.borrow_mut().push((system.clone(), lookup.clone()));
         Ok(lookup)
     }
 

@@ -1,6 +1,7 @@
 //! Where musl looks for a library (`load_library` in `ldso/dynlink.c`).
 
 use std::io;
+use std::rc::Rc;
 
 use super::candidate::Candidate;
 use super::glibc::{origin, plain};
@@ -8,6 +9,7 @@ use super::tokens::absolute;
 use super::{Found, Loader, Process, Tried, words};
 use crate::system::System;
 use crate::text::base_name;
+use crate::view::Place;
 use minimg_tree::Root;
 
 /// Names that stand for the loader itself, which is the whole C library: `libc.so`, `libpthread.so.0`, `libc.musl-x86_64.so.1`.
@@ -32,7 +34,11 @@ impl<R: Root + ?Sized> Loader<'_, R> {
             if let Some(index) = process.named(name) {
                 return Ok(Found::Known(index));
             }
-            for list in self.musl_lists(process, system, asker)? {
+            let own = self.musl_path_file(process)?;
+            if let Some(own) = &own {
+                process.consult(own.clone());
+            }
+            for list in self.musl_lists(process, system, asker, own.as_deref())? {
                 let elements = words(&list, b":\n").map(|directory| [directory, b"/", name].concat());
                 candidates.extend(elements.map(|path| absolute(path, &self.working_directory())));
             }
@@ -71,8 +77,20 @@ impl<R: Root + ?Sized> Loader<'_, R> {
         (reserved || *process.loaded[interpreter].name == *name).then_some(interpreter)
     }
 
-    /// `LD_LIBRARY_PATH`, the RPATH or RUNPATH of the asker and of all who asked for it, and the system's path.
-    fn musl_lists(&self, process: &Process, system: &System, asker: usize) -> io::Result<Vec<Vec<u8>>> {
+    /// The file with directories that the loader reads instead of the list that is compiled in.
+    fn musl_path_file(&self, process: &Process) -> io::Result<Option<Rc<Place>>> {
+        let interpreter = process.loaded.iter().find(|loaded| loaded.role == super::Role::Interpreter);
+        interpreter.map_or(Ok(None), |interpreter| self.view().file(&path_file(&interpreter.opened)))
+    }
+
+    /// `LD_LIBRARY_PATH`, the RPATH or RUNPATH of the asker and of all who asked for it, and the system's path, which may be in a file.
+    fn musl_lists(
+        &self,
+        process: &Process,
+        system: &System,
+        asker: usize,
+        own: Option<&Place>,
+    ) -> io::Result<Vec<Vec<u8>>> {
         let mut lists = Vec::new();
         if let Some(path) = self.settings.environment.get("LD_LIBRARY_PATH") {
             lists.push(path.clone().into_bytes());
@@ -83,11 +101,7 @@ impl<R: Root + ?Sized> Loader<'_, R> {
                 lists.extend(expand(path, &origin(process, index, &self.working_directory())));
             }
         }
-        let interpreter = process.loaded.iter().find(|loaded| loaded.role == super::Role::Interpreter);
-        let own = match interpreter {
-            Some(interpreter) => self.view().content(&path_file(&interpreter.opened))?,
-            None => None,
-        };
+        let own = own.map(|file| self.view().root().read(&file.path)).transpose()?;
         lists.push(own.map_or_else(|| system.musl_path.to_vec(), |path| path.to_vec()));
         Ok(lists)
     }

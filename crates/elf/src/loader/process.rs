@@ -109,9 +109,11 @@ pub struct Process {
     pub order: Vec<usize>,
     /// What is missing.
     pub missing: Vec<Missing>,
+    /// Files that the loader reads and that decided what is loaded: `/etc/ld.so.preload`, musl's list of directories.
+    pub consulted: Vec<Rc<Place>>,
     /// The loader; `None` for a static program.
     pub system: Option<Rc<System>>,
-    /// The loader of a library that was started by itself: there, but not asked for.
+    /// The loader of a library that was loaded by itself: there, but not asked for.
     pub(super) unused_interpreter: Option<Unused>,
     names: HashMap<Box<[u8]>, usize>,
     ids: HashMap<FileId, usize>,
@@ -124,6 +126,7 @@ impl Process {
             loaded: Vec::new(),
             order: Vec::new(),
             missing: Vec::new(),
+            consulted: Vec::new(),
             system: None,
             unused_interpreter: None,
             names: HashMap::new(),
@@ -171,6 +174,12 @@ impl Process {
 
     pub(super) fn with_id(&self, id: FileId) -> Option<usize> {
         self.ids.get(&id).copied()
+    }
+
+    pub(super) fn consult(&mut self, file: Rc<Place>) {
+        if !self.consulted.contains(&file) {
+            self.consulted.push(file);
+        }
     }
 
     pub(super) fn learn_name(&mut self, name: &[u8], index: usize) {

@@ -8,6 +8,7 @@
 mod baked;
 mod read;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -70,10 +71,11 @@ macro_rules! table {
 }
 
 /// The table of rule sets: one line for each.
-const TABLE: [(&str, &str); 30] = table![
+const TABLE: [(&str, &str); 31] = table![
     "accounts",
     "ca-certificates",
     "copyright",
+    "ctypes",
     "debian-metadata",
     "fontconfig",
     "gconv",
@@ -103,38 +105,30 @@ const TABLE: [(&str, &str); 30] = table![
     "tzdata",
 ];
 
-static BUILT_IN: LazyLock<Rules> = LazyLock::new(|| {
+/// Read when the first of them is looked into: a build that finds its layer in the store needs their names at most.
+static BUILT_IN: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     // The files are part of the program and read by a test, so none of them is left out here.
-    let all = TABLE.iter().filter_map(|(_, text)| toml::from_str(text).ok()).collect();
-    Rules { all: Arc::new(all), own: Vec::new() }
+    TABLE.iter().filter_map(|(_, text)| toml::from_str(text).ok()).collect()
 });
 
 /// Rule sets by name: the built-in ones, and a user's own, which add to them or hide them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
-    /// Sorted by name.
-    all: Arc<Vec<Rule>>,
-    /// The names of those that are not built in.
-    own: Vec<String>,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self::built_in()
-    }
+    /// A user's own, sorted by name.
+    own: Arc<Vec<Rule>>,
 }
 
 /// A user's own rule sets are written down: the others are known wherever this is read.
 impl Serialize for Rules {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.own.iter().filter_map(|name| self.named(name)))
+        self.own.serialize(serializer)
     }
 }
 
 impl Rules {
     /// The rule sets in this library.
     pub fn built_in() -> Self {
-        BUILT_IN.clone()
+        Self::default()
     }
 
     /// Adds every `*.toml` of a directory. One of a known name hides the known one.
@@ -154,13 +148,10 @@ impl Rules {
     }
 
     fn put(&mut self, rule: Rule) {
-        if !self.own.contains(&rule.name) {
-            self.own.push(rule.name.clone());
-        }
-        let all = Arc::make_mut(&mut self.all);
-        match all.binary_search_by(|known| known.name.cmp(&rule.name)) {
-            Ok(known) => all[known] = rule,
-            Err(place) => all.insert(place, rule),
+        let own = Arc::make_mut(&mut self.own);
+        match own.binary_search_by(|known| known.name.cmp(&rule.name)) {
+            Ok(known) => own[known] = rule,
+            Err(place) => own.insert(place, rule),
         }
     }
 
@@ -170,33 +161,40 @@ impl Rules {
     }
 
     /// All rule sets, sorted by name.
-    pub fn all(&self) -> &[Rule] {
-        &self.all
+    pub fn all(&self) -> impl Iterator<Item = &Rule> {
+        self.names().filter_map(|name| self.named(name))
     }
 
     /// The names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.all.iter().map(|rule| rule.name.as_str())
+        let built_in = TABLE.iter().map(|(name, _)| *name);
+        let mut all: Vec<&str> = built_in.chain(self.own.iter().map(|rule| rule.name.as_str())).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.into_iter()
     }
 
     /// The rule set of this name.
     pub fn named(&self, name: &str) -> Option<&Rule> {
-        self.all.iter().find(|rule| rule.name == name)
+        let at = |rules: &[Rule]| rules.binary_search_by(|rule| rule.name.as_str().cmp(name)).ok();
+        let own = at(&self.own).and_then(|place| self.own.get(place));
+        own.or_else(|| at(&BUILT_IN).and_then(|place| BUILT_IN.get(place)))
     }
 
     /// The named rule sets and all that they require, each once.
     pub(crate) fn with_required<'a>(&'a self, names: &'a [String]) -> Result<Vec<&'a Rule>, ClosureError> {
-        let mut found: Vec<&Rule> = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
         let mut pending: Vec<&str> = names.iter().rev().map(String::as_str).collect();
         while let Some(name) = pending.pop() {
+            if !seen.insert(name) {
+                continue;
+            }
             let rule = self.named(name).ok_or_else(|| {
                 let nearest = suggest::nearest(name, self.names()).map(str::to_owned);
                 ClosureError::Rule { name: name.to_owned(), nearest }
             })?;
-            if !found.contains(&rule) {
-                found.push(rule);
-                pending.extend(rule.requires.iter().rev().map(String::as_str));
-            }
+            found.push(rule);
+            pending.extend(rule.requires.iter().rev().map(String::as_str));
         }
         Ok(found)
     }
@@ -211,9 +209,9 @@ mod tests {
         for (name, text) in TABLE {
             let path = format!("{name}.toml");
             let rule = read::parse(Path::new(&path), text).unwrap_or_else(|error| panic!("{error}"));
-            read::check_required(Path::new(&path), &rule, &BUILT_IN).unwrap_or_else(|error| panic!("{error}"));
+            read::check_required(Path::new(&path), &rule, &Rules::built_in()).unwrap_or_else(|error| panic!("{error}"));
         }
-        assert_eq!(BUILT_IN.all().len(), TABLE.len());
-        assert!(BUILT_IN.all().is_sorted_by_key(|rule| &rule.name));
+        assert_eq!(Rules::built_in().all().count(), TABLE.len());
+        assert!(BUILT_IN.is_sorted_by_key(|rule| &rule.name));
     }
 }

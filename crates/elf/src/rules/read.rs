@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Baked, Rule, Rules, Trigger};
 use crate::glob::{has_wildcard, parse_glob};
-use minimg_base::error::{Class, Error};
+use minimg_base::error::{Class, Error, is_wrong_path};
 use minimg_base::suggest;
 use minimg_tree::RootPath;
 
@@ -39,7 +39,7 @@ pub enum RuleSetError {
 impl From<RuleSetError> for Error {
     fn from(error: RuleSetError) -> Self {
         let class = match &error {
-            RuleSetError::Unreadable { source, .. } if source.kind() != io::ErrorKind::NotFound => Class::Machine,
+            RuleSetError::Unreadable { source, .. } if !is_wrong_path(source) => Class::Machine,
             _ => Class::Profile,
         };
         Error::new(class, error)

@@ -129,7 +129,9 @@ impl<'r, R: Root + ?Sized> Walk<'r, R> {
         if facts.kind != goblin::elf::header::ET_EXEC && facts.kind != goblin::elf::header::ET_DYN {
             return Ok(());
         }
-        if facts.is_program() {
+        // A library may be named as a program all the same.
+        let is_started = || !facts.is_library_named(path.file_name()) || self.context.ledger().comes_from_program(path);
+        if facts.is_program() && is_started() {
             self.start(path)
         } else {
             self.plugins.push_back(path.clone());

@@ -24,7 +24,7 @@ impl<R: Root + ?Sized> Walk<'_, R> {
         Ok(())
     }
 
-    /// A library that no program named is closed as if it were started by itself: the loader searches for what a plugin needs in the
+    /// A library that no program named is closed by itself: the loader searches for what a plugin needs in the
     /// plugin's own lists, and what its program has loaded already is kept anyway.
     pub(super) fn close_plugin(&mut self, path: &RootPath) -> io::Result<()> {
         let Some(place) = self.context.view().file(&absolute(path))? else { return Ok(()) };
@@ -32,7 +32,7 @@ impl<R: Root + ?Sized> Walk<'_, R> {
         if self.closed.contains(&id) {
             return Ok(());
         }
-        let Some(mut process) = self.context.loader().start(&absolute(path))? else { return Ok(()) };
+        let Some(mut process) = self.context.loader().start_library(&absolute(path))? else { return Ok(()) };
         self.open_hidden(&mut process)?;
         self.keep_process(&process);
         for missing in &process.missing {
@@ -77,6 +77,10 @@ impl<R: Root + ?Sized> Walk<'_, R> {
             if self.context.settings().hidden {
                 self.context.note_features(&loaded.place.path, &loaded.object);
             }
+        }
+        for place in &process.consulted {
+            let why = Why::Opened("the loader reads it to know what to load".to_owned());
+            self.context.keep_place(place, why, Some(&process.loaded[0].place.path));
         }
     }
 

@@ -9,9 +9,7 @@ use super::or_empty;
 use crate::image::{Config, Healthcheck};
 use minimg_base::board::Platform;
 use minimg_base::digest::Digest;
-
-/// The search path of an image that does not name one: what engines assume for it.
-pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use minimg_tree::search::path_of;
 
 /// The configuration, whose digest is the image's id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -205,9 +203,10 @@ impl From<&Healthcheck> for Health {
 /// The environment as engines get it: a search path in any case, then the rest, sorted. A builder begins an image from scratch with its
 /// own search path and replaces that, so that every other order would differ between a Dockerfile and an archive.
 pub(crate) fn environment(config: &Config) -> Vec<(&str, &str)> {
-    let path = config.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
     let others = config.env.iter().filter(|(name, _)| *name != "PATH");
-    std::iter::once(("PATH", path)).chain(others.map(|(name, value)| (name.as_str(), value.as_str()))).collect()
+    std::iter::once(("PATH", path_of(&config.env)))
+        .chain(others.map(|(name, value)| (name.as_str(), value.as_str())))
+        .collect()
 }
 
 /// The check, if it has a command.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use minimg_base::board::Platform;
 use minimg_base::digest::{Digest, DigestError};
 
-pub use config::{Configuration, DEFAULT_PATH, Health, History, LayerIds, Nothing, Run};
+pub use config::{Configuration, Health, History, LayerIds, Nothing, Run};
 pub(crate) use config::{environment, healthcheck};
 
 /// The media types of documents and layers, by which registries and engines know what a blob is.

@@ -14,7 +14,6 @@ mod parts;
 mod place;
 mod rootfs;
 
-pub use crate::document::DEFAULT_PATH;
 pub use archive::tags;
 pub use dockerfile::dockerfile;
 pub use documents::{DOCUMENTS_VERSION, Identity, identity};

@@ -42,7 +42,11 @@ pub fn diff(lower: &RootTree, upper: &RootTree) -> Result<RootTree, LayerError> 
     Ok(layer)
 }
 
-fn refuse_whiteouts(tree: &RootTree) -> Result<(), LayerError> {
+/// Refuses a tree with a file that readers of a layer would take for a whiteout: of packages and root file systems, where nobody meant one.
+///
+/// # Errors
+/// When there is one; the error names it.
+pub fn refuse_whiteouts(tree: &RootTree) -> Result<(), LayerError> {
     match tree.iter().find(|(path, _)| path.file_name().starts_with(WHITEOUT)) {
         Some((path, _)) => Err(LayerError::Whiteout { path: path.clone() }),
         None => Ok(()),

@@ -21,7 +21,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 pub use compress::{compressor, decompress};
-pub use diff::diff;
+pub use diff::{diff, refuse_whiteouts};
 pub use flatten::flatten;
 pub(crate) use pieces::CompressedWriter;
 pub use read::{open, read, read_tar};
@@ -30,7 +30,7 @@ pub use tar::TarError;
 use self::plan::Plan;
 use crate::image::{Compression, Layer};
 use minimg_base::digest::{Digest, HashingWriter};
-use minimg_base::error::{Class, Error, Result};
+use minimg_base::error::{Class, Error, Result, store_remedy};
 use minimg_base::report::{Event, Reporter, Reused};
 use minimg_base::threads::jobs;
 use minimg_store::{Store, StoreError};
@@ -93,13 +93,15 @@ pub enum LayerError {
         parent: RootPath,
     },
     /// A name that a reader of the layer would take for a removal.
-    #[error("{path} cannot be in a layer: a name that begins with .wh. marks a removed path; rename it")]
+    #[error(
+        "{path} cannot be in a layer: a name that begins with .wh. marks a removed path; rename it or leave it out"
+    )]
     Whiteout {
         /// The path.
         path: RootPath,
     },
     /// The tar cannot be compressed, hashed or stored.
-    #[error("cannot store the layer: {0}; free some space or name another store with --store")]
+    #[error("cannot store the layer: {0}; {remedy}", remedy = store_remedy(.0))]
     Write(io::Error),
     /// A layer's blob is not in the store, or was damaged there.
     #[error("the layer {0} is not in the store, or was damaged and dropped; build the image again")]

@@ -3,10 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use minimg_base::board::Platform;
 use minimg_base::digest::Digest;
-use minimg_base::error::{Class, Error};
+use minimg_base::error::{Class, Error, is_wrong_path};
 use minimg_tree::RootPath;
 use minimg_tree::archive::TarError;
+
+/// How many platforms a message names.
+const MOST_SHOWN: usize = 64;
 
 /// Why a root file system cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +112,30 @@ pub enum RootfsError {
         /// What there is.
         there: String,
     },
+    /// There is no image of the wanted name.
+    #[error("there is no image {wanted:?} in it; it has: {there}")]
+    NoImage {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        there: String,
+    },
+    /// There are several images, and nothing says which is meant.
+    #[error(
+        "it has several images that fit: {there}; say which one you mean behind a colon, as in archive.tar:NAME, or which machine with --board"
+    )]
+    Several {
+        /// What there is.
+        there: String,
+    },
+    /// All machines of an image were wanted, and there are too many.
+    #[error("it is for {found} machines, more than the limit of {limit}; name one with --board")]
+    Machines {
+        /// How many there are.
+        found: usize,
+        /// How many may be wanted at once.
+        limit: usize,
+    },
     /// A layer puts something below a path that is no directory.
     #[error("a layer of the image puts a file below {0}, which is not a directory")]
     NotADirectory(RootPath),
@@ -122,17 +150,30 @@ impl RootfsError {
         }
     }
 
+    /// That nothing is for the wanted platform, or for any.
+    pub(super) fn no_platform<'a>(wanted: Option<&Platform>, there: impl Iterator<Item = &'a Platform>) -> Self {
+        let there: Vec<String> = there.map(ToString::to_string).take(MOST_SHOWN).collect();
+        Self::Platform {
+            wanted: wanted.map_or_else(|| "manifest".to_owned(), ToString::to_string),
+            there: if there.is_empty() { "none".to_owned() } else { there.join(", ") },
+        }
+    }
+
     /// The class of the failure.
     pub fn class(&self) -> Class {
         match self {
+            // What the caller named is not there; what is missing within something has an error of its own.
+            Self::Io { source, .. } if is_wrong_path(source) => Class::Usage,
             Self::Io { .. } | Self::Content { .. } => Class::Machine,
             Self::Within { source, .. } => source.class(),
             Self::Tar(error) => error.class(),
-            Self::Document { .. } | Self::Missing { .. } | Self::NotADirectory(_) => Class::Malformed,
+            Self::Machines { .. } | Self::Document { .. } | Self::Missing { .. } | Self::NotADirectory(_) => {
+                Class::Malformed
+            }
             Self::Digest { .. } | Self::Size { .. } | Self::DiffId { .. } | Self::LayerCount { .. } => {
                 Class::Verification
             }
-            Self::Platform { .. } => Class::Unsatisfiable,
+            Self::Platform { .. } | Self::NoImage { .. } | Self::Several { .. } => Class::Unsatisfiable,
         }
     }
 }

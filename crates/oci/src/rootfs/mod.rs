@@ -1,27 +1,32 @@
 //! Opening a root file system from whatever people have: a directory, a tar, or an image.
 //!
-//! An image's layers are applied to one tree, whiteouts included; nothing is unpacked to the host.
+//! An image's layers are applied to one tree, whiteouts included; nothing is unpacked to the host. [`Images`] tells several images of one
+//! archive apart.
 
+mod budget;
 mod error;
 mod image;
+mod images;
 mod overlay;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 pub use error::RootfsError;
 pub use image::{Blob, Leads, leads};
+pub use images::{Images, Wanted, archive_and_image};
 pub use overlay::apply_layer;
+
+use budget::Budget;
+use overlay::Changes;
 
 use crate::image::Config;
 use minimg_base::board::Platform;
 use minimg_base::digest::Digest;
 use minimg_store::Store;
-use minimg_tree::archive::{Limits, Scratch, read_entries, read_tree};
-use minimg_tree::{Kind, Node, RootPath, RootTree, read_directory, resolve};
+use minimg_tree::archive::{Entries, Limits, Scratch, read_entries, read_tree};
+use minimg_tree::{Content, Kind, Node, RootPath, RootTree, resolve};
 
 /// How many bytes of file contents stay in memory before they go to a scratch file.
 const IN_MEMORY: u64 = 32 << 20;
@@ -76,66 +81,50 @@ impl Form {
 /// unpacked. Of an image for several platforms the one for `platform` is taken, else the first.
 ///
 /// # Errors
-/// When it cannot be read, is malformed or hostile.
+/// When it cannot be read, is malformed or hostile, or has several images; [`Images`] tells them apart.
 pub fn open(path: &Path, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
-    let unreadable = |source| RootfsError::Io { path: path.to_owned(), source };
-    let metadata = path.metadata().map_err(unreadable)?;
-    if metadata.is_dir() {
-        let tree = read_directory(path).map_err(unreadable)?;
-        return if is_image(path) { Files(tree).open(platform, store) } else { Ok(Rootfs::plain(tree)) }
-            .map_err(|error| error.within(path));
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    read(file, platform, store).map_err(|error| error.within(path))
+    let images = Images::open(path, store)?;
+    images.choose(Wanted { image: None, platform }).map_err(|error| error.within(path))
 }
 
 /// Reads the image in the files of an OCI layout.
 ///
 /// # Errors
-/// When it is malformed or hostile.
+/// When it is malformed or hostile, or there are several.
 pub fn of_layout(files: RootTree, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
-    image::of_layout(&Files(files), platform, store)
-}
-
-/// The platforms of the image at a path, for each of which [`open`] gives another tree; none for what is no image of several.
-///
-/// # Errors
-/// As [`open`].
-pub fn platforms(path: &Path, store: &Store) -> Result<Vec<Platform>, RootfsError> {
-    let unreadable = |source| RootfsError::Io { path: path.to_owned(), source };
-    let files = if path.is_dir() {
-        Files(read_directory(path).map_err(unreadable)?)
-    } else {
-        Files(unpack(File::open(path).map_err(unreadable)?, store).map_err(|error| error.within(path))?)
-    };
-    if files.form() == Form::Layout {
-        return image::platforms(&files).map_err(|error| error.within(path));
-    }
-    Ok(Vec::new())
+    Images::of_layout(files, store)?.choose(Wanted { image: None, platform })
 }
 
 /// Reads a root tar or an image archive, compressed or not.
 ///
 /// # Errors
-/// When it is malformed or hostile.
+/// When it is malformed or hostile, or has several images.
 pub fn read(reader: impl Read + Send, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
-    Files(unpack(reader, store)?).open(platform, store)
+    Images::read(reader, store)?.choose(Wanted { image: None, platform })
 }
 
 fn unpack(reader: impl Read + Send, store: &Store) -> Result<RootTree, RootfsError> {
-    let scratch = Scratch::new(store.temporary(), IN_MEMORY);
-    Ok(read_tree(reader, Limits::PACKAGE, &scratch)?)
+    Ok(read_tree(reader, Limits::PACKAGE, &scratch(store))?)
+}
+
+/// Room for the contents of an archive, or of all layers of an image.
+fn scratch(store: &Store) -> Arc<Scratch> {
+    Scratch::new(store.temporary(), IN_MEMORY)
 }
 
 /// The files of an image, in an archive or a directory.
+#[derive(Default)]
 struct Files(RootTree);
 
 impl Files {
-    fn open(self, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
-        match self.form() {
-            Form::Layout => image::of_layout(&self, platform, store),
-            Form::DockerArchive => image::of_docker_archive(&self, store),
-            Form::Root => Ok(Rootfs::plain(self.0)),
+    /// What is no image, as long as none is asked for.
+    fn into_rootfs(self, image: Option<&str>) -> Result<Rootfs, RootfsError> {
+        match image {
+            Some(wanted) => {
+                let there = "no image, since it is a root file system".to_owned();
+                Err(RootfsError::NoImage { wanted: wanted.to_owned(), there })
+            }
+            None => Ok(Rootfs::plain(self.0)),
         }
     }
 
@@ -143,28 +132,41 @@ impl Files {
     fn form(&self) -> Form {
         let there = |name: &str| RootPath::new(name).is_ok_and(|path| self.0.contains(&path));
         match Form::of(there) {
-            Form::Root if self.bytes("manifest.json").is_ok_and(|bytes| image::is_docker_manifest(&bytes)) => {
-                Form::DockerArchive
-            }
+            Form::Root if image::has_docker_manifest(self) => Form::DockerArchive,
             form => form,
         }
     }
 
-    /// A file's content. Old engines link one layer to another, so links are followed.
-    fn bytes(&self, name: &str) -> Result<Bytes, RootfsError> {
+    /// Where a file is. Old engines link one layer to another, so links are followed.
+    fn place(&self, name: &str) -> Result<RootPath, RootfsError> {
         let missing = || RootfsError::Missing { name: name.to_owned() };
         let path = resolve(&self.0, &RootPath::root(), name.as_bytes()).map_err(|_| missing())?.path;
-        let Some((_, Node { kind: Kind::File(content), .. })) = self.0.content_node(&path) else {
-            return Err(missing());
-        };
-        content.map().map_err(|source| RootfsError::Content { name: name.to_owned(), source })
+        match self.0.content_node(&path) {
+            Some((place, Node { kind: Kind::File(_), .. })) => Ok(place.clone()),
+            _ => Err(missing()),
+        }
+    }
+
+    /// A file's content.
+    fn content(&self, name: &str) -> Result<&Content, RootfsError> {
+        match self.0.get(&self.place(name)?) {
+            Some(Node { kind: Kind::File(content), .. }) => Ok(content),
+            _ => Err(RootfsError::Missing { name: name.to_owned() }),
+        }
     }
 }
 
-/// Decodes one layer into a tree of its own, with the entries that it has, and returns the digest of the uncompressed layer with it.
-fn read_layer(bytes: &Bytes, store: &Store) -> Result<(RootTree, Digest), RootfsError> {
-    let scratch = Scratch::new(store.temporary(), IN_MEMORY);
-    Ok(read_entries(std::io::Cursor::new(bytes.clone()), Limits::PACKAGE, &scratch)?)
+/// Decodes one layer into what it changes, and returns the digest of the uncompressed layer with that.
+fn read_layer(
+    name: &str,
+    content: &Content,
+    budget: &mut Budget,
+    scratch: &Arc<Scratch>,
+) -> Result<(Changes, Digest), RootfsError> {
+    let Entries { tree, marks, digest, size } =
+        read_entries(content.reader(), budget.limits(), scratch, |path| overlay::is_whiteout(&path))?;
+    budget.count(name, content.size(), size)?;
+    Ok((Changes { files: tree, whiteouts: marks }, digest))
 }
 
 #[cfg(test)]

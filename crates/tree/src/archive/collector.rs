@@ -9,9 +9,9 @@ use crate::{Kind, Meta, RootPath};
 
 /// How many directories may lie in one another: some package managers nest a hundred.
 const MOST_NESTED: usize = 256;
-/// What all paths, link targets and attributes of an archive may take. Paths of directories that are only implied count: those above a long
+/// What all paths, which are held twice, link targets and attributes of an archive may take. Paths of directories that are only implied count: those above a long
 /// path are a thousand times as long. So do the copies that hard links to what has no content, and global headers, make of attributes.
-const MOST_BYTES: usize = 1 << 30;
+const MOST_BYTES: usize = 256 << 20;
 
 /// One path of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Collector {
                 _ => Err(TarError::Duplicate { path: entry.path }),
             };
         }
-        self.count(entry.path.as_bytes().len())?;
+        self.count(2 * entry.path.as_bytes().len())?;
         self.check_parents(&entry.path)?;
         let Entry { path, kind, meta, size } = entry;
         let (kind, meta) = match kind {
@@ -126,7 +126,8 @@ impl Collector {
         Ok(at)
     }
 
-    fn count(&mut self, bytes: usize) -> Result<(), TarError> {
+    /// Lets so many bytes count as those of paths.
+    pub(super) fn count(&mut self, bytes: usize) -> Result<(), TarError> {
         self.bytes += bytes;
         match self.bytes <= MOST_BYTES {
             true => Ok(()),
@@ -148,22 +149,21 @@ impl Collector {
         if path.components().count() > MOST_NESTED {
             return Err(TarError::TooLarge { what: "directories in one another", limit: MOST_NESTED as u64 });
         }
-        for above in path.ancestors() {
+        for above in path.ancestors().rev() {
             match self.places.get(&above) {
                 Some(&at) if self.members[at].kind != MemberKind::Directory => {
                     return Err(TarError::NotADirectory { path: path.clone(), above });
                 }
-                Some(_) => {}
-                None if self.implied.contains(&above) => {}
+                // What is above that was looked at when it was, and nothing else can have come there.
+                Some(_) => break,
+                None if self.implied.contains(&above) => break,
                 None => {
                     self.count(above.as_bytes().len())?;
                     self.implied.insert(above);
                 }
             }
         }
-        // An undeclared directory may still become something else, so only declared ones are remembered.
-        let declared = parent.is_root() || self.places.contains_key(&parent);
-        self.last_parent = declared.then_some(parent);
+        self.last_parent = Some(parent);
         Ok(())
     }
 
@@ -210,7 +210,7 @@ mod tests {
         add(&mut Collector::default(), nested(MOST_NESTED)).unwrap();
         let deep = add(&mut Collector::default(), nested(MOST_NESTED + 1));
         assert!(matches!(deep, Err(TarError::TooLarge { .. })), "{deep:?}");
-        let mut collector = Collector { bytes: MOST_BYTES - 12, ..Collector::default() };
+        let mut collector = Collector { bytes: MOST_BYTES - 22, ..Collector::default() };
         // `ab` and `ab/cd`, and then `ab/ef` alone.
         add(&mut collector, "ab/cd".into()).unwrap();
         add(&mut collector, "ab/ef".into()).unwrap();

@@ -2,14 +2,16 @@
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::gzip;
 
 /// The compression of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Codec {
     /// As it is.
     None,
-    /// gzip (RFC 1952), several members allowed.
+    /// gzip (RFC 1952), several members and zeros behind them allowed.
     Gzip,
     /// xz, several streams allowed.
     Xz,
@@ -79,11 +81,11 @@ impl Codec {
         limits: Limits,
         xz_flags: u32,
     ) -> io::Result<Box<dyn Read + Send + 'a>> {
-        let consumed = Arc::new(AtomicU64::new(0));
-        let reader = CountingReader { inner: reader, consumed: consumed.clone() };
+        let progress = Arc::<Progress>::default();
+        let reader = Source { inner: reader, progress: progress.clone() };
         let decoder: Box<dyn Read + Send + 'a> = match self {
             Codec::None => Box::new(reader),
-            Codec::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+            Codec::Gzip => Box::new(gzip::Members::new(reader)),
             Codec::Xz => {
                 let stream = xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, xz_flags)?;
                 Box::new(xz2::bufread::XzDecoder::new_stream(reader, stream))
@@ -99,7 +101,7 @@ impl Codec {
                 Box::new(xz2::bufread::XzDecoder::new_stream(reader, stream))
             }
         };
-        Ok(Box::new(LimitedReader { inner: decoder, limits, consumed, produced: 0 }))
+        Ok(Box::new(LimitedReader { inner: decoder, limits, progress, produced: 0 }))
     }
 }
 
@@ -143,26 +145,40 @@ pub enum TooLarge {
     },
 }
 
-struct CountingReader<R> {
-    inner: R,
-    consumed: Arc<AtomicU64>,
+/// What became of a decoder's source.
+#[derive(Debug, Default)]
+struct Progress {
+    consumed: AtomicU64,
+    /// Whether it could not be read, so that the decoder's error is not about the bytes.
+    has_failed: AtomicBool,
 }
 
-impl<R: BufRead> BufRead for CountingReader<R> {
+/// What a decoder reads from.
+struct Source<R> {
+    inner: R,
+    progress: Arc<Progress>,
+}
+
+impl<R: BufRead> BufRead for Source<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
+        let progress = &self.progress;
+        self.inner.fill_buf().inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                progress.has_failed.store(true, Ordering::Relaxed);
+            }
+        })
     }
 
     fn consume(&mut self, amount: usize) {
-        self.consumed.fetch_add(amount as u64, Ordering::Relaxed);
+        self.progress.consumed.fetch_add(amount as u64, Ordering::Relaxed);
         self.inner.consume(amount);
     }
 }
 
-impl<R: BufRead> Read for CountingReader<R> {
+impl<R: BufRead> Read for Source<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.consumed.fetch_add(read as u64, Ordering::Relaxed);
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
         Ok(read)
     }
 }
@@ -170,18 +186,26 @@ impl<R: BufRead> Read for CountingReader<R> {
 struct LimitedReader<R> {
     inner: R,
     limits: Limits,
-    consumed: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     produced: u64,
+}
+
+impl<R> LimitedReader<R> {
+    /// What a decoder says of the bytes: of some, also of windows that are too large, that is no more than that something is wrong.
+    fn judge(&self, error: io::Error) -> io::Error {
+        let is_of_bytes = error.kind() == io::ErrorKind::Other && !self.progress.has_failed.load(Ordering::Relaxed);
+        if is_of_bytes { io::Error::new(io::ErrorKind::InvalidData, error) } else { error }
+    }
 }
 
 impl<R: Read> Read for LimitedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
+        let read = self.inner.read(buffer).map_err(|error| self.judge(error))?;
         self.produced = self.produced.saturating_add(read as u64);
         if self.produced > self.limits.output {
             return Err(io::Error::other(TooLarge::Output(self.limits.output)));
         }
-        let input = self.consumed.load(Ordering::Relaxed);
+        let input = self.progress.consumed.load(Ordering::Relaxed);
         if self.produced > self.limits.ratio_from && self.produced / self.limits.ratio > input {
             return Err(io::Error::other(TooLarge::Ratio { input, output: self.produced }));
         }
@@ -272,6 +296,73 @@ mod tests {
                 let error = decode(codec, &encoded, by_ratio).unwrap_err();
                 assert!(error.to_string().contains("bomb"), "{codec:?}: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn what_a_decoder_says_of_the_bytes_is_of_the_bytes() {
+        let words = (0..100_000_u32).map(|i| format!("{} ", i.wrapping_mul(2_654_435_761) >> 8));
+        let data = words.collect::<String>().into_bytes();
+        let damaged = |codec| {
+            let mut encoded = encode(codec, &data);
+            let middle = encoded.len() / 2;
+            encoded[middle..middle + 64].fill(0x55);
+            encoded
+        };
+        // 2^31 bytes of a window.
+        let window = [&[0x28, 0xb5, 0x2f, 0xfd, 0b0000_0000, 0b1010_1000][..], &[0; 64]].concat();
+        // A dictionary of 1 GiB, in the header of the first block, which has a checksum of its own.
+        let mut demanding = encode(Codec::Xz, &data);
+        demanding[16] = 36;
+        let mut checksum = flate2::Crc::new();
+        checksum.update(&demanding[12..20]);
+        demanding[20..24].copy_from_slice(&checksum.sum().to_le_bytes());
+        let cases = [
+            (Codec::Zstd, damaged(Codec::Zstd)),
+            (Codec::Xz, damaged(Codec::Xz)),
+            (Codec::Gzip, damaged(Codec::Gzip)),
+            (Codec::Bzip2, damaged(Codec::Bzip2)),
+            (Codec::Zstd, window),
+            (Codec::Xz, demanding),
+        ];
+        for (codec, bytes) in cases {
+            let error = decode(codec, &bytes, Limits::PACKAGE).unwrap_err();
+            assert_eq!(super::super::class_of_io(&error), minimg_base::Class::Malformed, "{codec:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_source_says_is_not_of_the_bytes() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the disk failed"))
+            }
+        }
+        for codec in CODECS {
+            let encoded = encode(codec, b"some text");
+            let source = io::BufReader::new(encoded[..encoded.len() - 1].chain(Failing));
+            let mut decoder = codec.decode(source, Limits::PACKAGE).unwrap();
+            let error = io::copy(&mut decoder, &mut io::sink()).unwrap_err();
+            assert_eq!(super::super::class_of_io(&error), minimg_base::Class::Machine, "{codec:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn zeros_behind_gzip_are_passed_over_and_nothing_else() {
+        let text = b"some text";
+        let one = encode(Codec::Gzip, text);
+        for (tail, expected) in [
+            (vec![0; 1], Some(1)),
+            (vec![0; 70_000], Some(1)),
+            ([&one[..], &[0; 512]].concat(), Some(2)),
+            (b"\0\0x".to_vec(), None),
+            (b"x".to_vec(), None),
+            ([&[0; 512][..], &one].concat(), None),
+            (one[..10].to_vec(), None),
+        ] {
+            let decoded = decode(Codec::Gzip, &[&one[..], &tail].concat(), Limits::PACKAGE);
+            assert_eq!(decoded.ok(), expected.map(|times| text.repeat(times)), "{} bytes", tail.len());
         }
     }
 }

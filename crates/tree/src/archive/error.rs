@@ -47,11 +47,21 @@ pub enum TarError {
         /// The link.
         path: RootPath,
     },
-    /// A sparse file.
-    #[error("the archive has a sparse file (byte {offset}), which is not supported; write it without --sparse")]
+    /// A sparse file whose map is malformed or of an unknown format.
+    #[error(
+        "the archive is damaged: the map of the sparse file at byte {offset} is malformed, or of a format that is not known"
+    )]
     Sparse {
         /// The offset of the header.
         offset: u64,
+    },
+    /// Sparse files that claim far more than there is.
+    #[error("the sparse files of the archive have {holes} bytes of holes in {there} bytes: a decompression bomb")]
+    Holes {
+        /// What is not stored.
+        holes: u64,
+        /// What the archive has up to there.
+        there: u64,
     },
     /// A type of entry that is not a file.
     #[error("{path} in the archive has the unknown entry type {kind:?}")]

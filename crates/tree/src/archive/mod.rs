@@ -6,8 +6,10 @@
 mod collector;
 pub mod compression;
 mod error;
+mod gzip;
 mod number;
 mod pax;
+mod sparse;
 mod spill;
 pub mod tar;
 mod tree;
@@ -16,7 +18,7 @@ pub use collector::{Collector, Member, MemberKind};
 pub use compression::{Codec, Limits, TooLarge};
 pub use error::TarError;
 pub use spill::{Scratch, Spill, Spilled, copy_region};
-pub use tree::{read_entries, read_tree};
+pub use tree::{Entries, read_entries, read_tree};
 
 use minimg_base::error::{Class, Error};
 

@@ -1,6 +1,7 @@
 //! The records of PAX extended headers (POSIX.1-2001, `pax` interchange format).
 
 use super::error::TarError;
+use super::sparse;
 use crate::Xattrs;
 
 /// The most bytes that one extended header may have, and all attributes of an entry: a path, a link and the largest attributes that Linux stores.
@@ -16,11 +17,14 @@ pub(super) struct Pax {
     pub(super) gid: Option<u32>,
     pub(super) mtime: Option<i64>,
     pub(super) xattrs: Xattrs,
+    /// What was said of a sparse file.
+    pub(super) sparse: Option<sparse::Records>,
     /// How many bytes of attributes were read: an entry may have any number of extended headers.
     attributes: u64,
 }
 
 const XATTR: &[u8] = b"SCHILY.xattr.";
+const SPARSE: &[u8] = b"GNU.sparse.";
 
 impl Pax {
     /// Takes in the records of one extended header, later ones over earlier ones.
@@ -31,9 +35,6 @@ impl Pax {
             self.set(key, value).ok_or(TarError::Pax { offset })?;
             if self.attributes > MAX_EXTENSION {
                 return Err(TarError::TooLarge { what: "bytes of attributes of one entry", limit: MAX_EXTENSION });
-            }
-            if key.starts_with(b"GNU.sparse.") {
-                return Err(TarError::Sparse { offset });
             }
         }
         Ok(())
@@ -49,6 +50,9 @@ impl Pax {
             b"gid" => self.gid = Some(number(value)?),
             b"mtime" => self.mtime = Some(whole_seconds(value)?),
             _ => {
+                if let Some(key) = key.strip_prefix(SPARSE) {
+                    self.sparse.get_or_insert_default().set(key, value)?;
+                }
                 if let Some(name) = key.strip_prefix(XATTR) {
                     let name =
                         std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains('\0'))?;
@@ -131,7 +135,7 @@ mod tests {
             b"10 size=-1\n",
             b"11 mtime=a\n",
             b"12 uid=9999999999\n",
-            b"22 GNU.sparse.major=1\n",
+            b"22 GNU.sparse.major=x\n",
         ] {
             assert!(read(records).is_err(), "{}", String::from_utf8_lossy(records));
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::{ContentSource, map_region};
+use crate::{ContentSource, map_region, read_region};
 
 /// Room for bodies, shared by all archives of a build: some memory, then a file without a name in one directory.
 #[derive(Debug)]
@@ -164,6 +164,15 @@ impl ContentSource for Spilled {
         match self.body(key)? {
             Body::Memory(bytes) => out.write_all(bytes),
             Body::Region { offset, size } => copy_region(self.scratch.file()?, *offset, *size, out),
+        }
+    }
+
+    fn read_at(&self, key: u64, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.body(key)? {
+            Body::Memory(bytes) => {
+                usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default().read(buffer)
+            }
+            Body::Region { offset: start, size } => read_region(self.scratch.file()?, (*start, *size), offset, buffer),
         }
     }
 }

@@ -1,20 +1,25 @@
-//! Reading tar streams: ustar, GNU long names, PAX extended headers with `SCHILY.xattr.*`, base-256 numbers.
+//! Reading tar streams: ustar, GNU long names, PAX extended headers with `SCHILY.xattr.*`, base-256 numbers, sparse files.
 //!
 //! Every entry that comes out has a path that cannot leave its root. Whether the entries fit together is the matter of
 //! [`super::Collector`]. References: POSIX.1-2001 `pax`, and "Basic Tar Format" of the GNU tar manual.
 
 use std::io::{self, Read};
 
+use super::compression::Limits;
 use super::error::TarError;
 use super::number::{number, signed};
 use super::pax::{MAX_EXTENSION, Pax};
+use super::sparse::{self, BodyMap, Map, MapError, Next, Told};
 use crate::{Meta, RootPath};
 
 const BLOCK: u64 = 512;
 /// The most entries that one archive may have: some ten times what the largest distribution packages have.
 pub const MAX_ENTRIES: u64 = 4_000_000;
+/// What all sparse files of an archive may have of zeros that are not stored, for each byte that is there, and up to which sum any number
+/// of them: the rule for compressed archives, which such a file is another kind of.
+const HOLES: Limits = Limits::PACKAGE;
 
-/// One entry. Its body, [`Entry::size`] bytes, is read from the [`Reader`] before the next entry is asked for.
+/// One entry. Its body, [`Entry::size`] bytes, is read from the [`Reader`] before the next entry is asked for; that of a sparse file is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Where it is; the root itself (`./`) is the empty path.
@@ -57,12 +62,36 @@ pub struct Reader<R> {
     entries: u64,
     globals: Pax,
     finished: bool,
+    /// Whether the stream may end where an entry may begin.
+    may_lack_end: bool,
+    /// Which parts of the current body are stored, when it is that of a sparse file.
+    map: Option<Map>,
+    /// How many bytes of all sparse files are not stored.
+    holes: u64,
 }
 
 impl<R: Read> Reader<R> {
     /// Reads from an uncompressed stream.
     pub fn new(inner: R) -> Self {
-        Self { inner, body: 0, padding: 0, offset: 0, entries: 0, globals: Pax::default(), finished: false }
+        Self {
+            inner,
+            body: 0,
+            padding: 0,
+            offset: 0,
+            entries: 0,
+            globals: Pax::default(),
+            finished: false,
+            may_lack_end: false,
+            map: None,
+            holes: 0,
+        }
+    }
+
+    /// Lets the stream end after any entry, without an end mark, as engines do: for one of which a digest proves that all of it is there.
+    #[must_use]
+    pub fn with_proven_end(mut self) -> Self {
+        self.may_lack_end = true;
+        self
     }
 
     /// The next entry, `None` at the end mark. What was not read of the current body is skipped.
@@ -82,12 +111,15 @@ impl<R: Read> Reader<R> {
                 b'g' => {
                     let records = self.read_extension(size)?;
                     self.globals.read(&records, self.offset)?;
+                    if self.globals.sparse.is_some() {
+                        return Err(TarError::Pax { offset: self.offset });
+                    }
                     pax.read(&records, self.offset)?;
                 }
-                b'S' => return Err(TarError::Sparse { offset }),
                 _ => {
                     size = pax.size.unwrap_or(size);
-                    let name = pax.path.take().or(long_name).unwrap_or_else(|| full_name(&header));
+                    let of_sparse = pax.sparse.as_mut().and_then(|records| records.name.take());
+                    let name = of_sparse.or(pax.path.take()).or(long_name).unwrap_or_else(|| full_name(&header));
                     let link = pax.link.take().or(long_link).unwrap_or_else(|| text(&header[157..257]).to_vec());
                     return self.entry(&header, offset, pax, name, link, size).map(Some);
                 }
@@ -95,20 +127,34 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// How many bytes of the sparse files so far are not stored.
+    pub fn holes(&self) -> u64 {
+        self.holes
+    }
+
     /// Reads to the end of the stream after the end mark, so that a decoder checks its last checksum, and returns the stream.
     ///
     /// # Errors
     /// When what follows cannot be decoded.
     pub fn finish(mut self) -> Result<R, TarError> {
-        io::copy(&mut self.inner, &mut io::sink()).map_err(TarError::Io)?;
+        self.drain()?;
         Ok(self.inner)
+    }
+
+    /// Like [`Reader::finish`], for who cannot give it away.
+    ///
+    /// # Errors
+    /// When what follows cannot be decoded.
+    pub fn drain(&mut self) -> Result<(), TarError> {
+        io::copy(&mut self.inner, &mut io::sink()).map_err(TarError::Io)?;
+        Ok(())
     }
 
     fn entry(
         &mut self,
         header: &[u8; 512],
         offset: u64,
-        pax: Pax,
+        mut pax: Pax,
         name: Vec<u8>,
         link: Vec<u8>,
         size: u64,
@@ -128,7 +174,7 @@ impl<R: Read> Reader<R> {
         let kind = match header[156] {
             // Writers before POSIX marked directories by a slash alone.
             b'0' | 0 if name.ends_with(b"/") => EntryKind::Directory,
-            b'0' | 0 | b'7' => EntryKind::File,
+            b'0' | 0 | b'7' | b'S' => EntryKind::File,
             b'1' => EntryKind::Hardlink(RootPath::new(&link)?),
             b'2' => EntryKind::Symlink(link_target(&path, link)?),
             b'3' => device().map(|(major, minor)| EntryKind::CharDevice(major, minor))?,
@@ -147,9 +193,59 @@ impl<R: Read> Reader<R> {
             None => signed(&header[136..148]).ok_or(TarError::Field { offset, field: "time" })?,
         };
         // Some writers give directories and links a size; only files have a body.
-        let size = if kind == EntryKind::File { size } else { 0 };
-        self.expect_body(size)?;
+        let stored = if kind == EntryKind::File { size } else { 0 };
+        self.expect_body(stored)?;
+        self.map = match pax.sparse.take().filter(|_| kind == EntryKind::File) {
+            _ if header[156] == b'S' => Some(self.map_of_header(header, offset)?),
+            Some(records) => Some(self.map_of_records(records, offset)?),
+            None => None,
+        };
+        let size = self.map.as_ref().map_or(stored, Map::size);
+        self.count_holes(size - self.body)?;
         Ok(Entry { path, kind, meta: Meta { mode, uid, gid, mtime, xattrs: pax.xattrs }, size })
+    }
+
+    /// The map of a sparse file in GNU's own format, whose blocks come before the body.
+    fn map_of_header(&mut self, header: &[u8; 512], offset: u64) -> Result<Map, TarError> {
+        let wrong = |error| wrong_map(error, offset);
+        let mut parts = Vec::new();
+        let mut is_continued = sparse::parts_of_header(header, &mut parts).map_err(wrong)?;
+        while is_continued {
+            let mut block = [0; BLOCK as usize];
+            self.read_exactly(&mut block)?;
+            is_continued = sparse::parts_of_block(&block, &mut parts).map_err(wrong)?;
+        }
+        Map::new(&parts, sparse::real_size(header).map_err(wrong)?, self.body).map_err(wrong)
+    }
+
+    /// The map that PAX records have, or that the body begins with.
+    fn map_of_records(&mut self, records: sparse::Records, offset: u64) -> Result<Map, TarError> {
+        let wrong = |error| wrong_map(error, offset);
+        let (parts, size) = match records.told().ok_or(TarError::Sparse { offset })? {
+            Told::Map { parts, size } => (parts, size),
+            Told::InBody { size } => {
+                let mut map = BodyMap::default();
+                loop {
+                    let mut block = [0; BLOCK as usize];
+                    self.body = self.body.checked_sub(BLOCK).ok_or(wrong(MapError::Malformed))?;
+                    self.read_exactly(&mut block)?;
+                    if let Some(parts) = map.read(&block).map_err(wrong)? {
+                        break (parts, size);
+                    }
+                }
+            }
+        };
+        Map::new(&parts, size, self.body).map_err(wrong)
+    }
+
+    fn count_holes(&mut self, bytes: u64) -> Result<(), TarError> {
+        self.holes = self.holes.saturating_add(bytes);
+        let there = self.offset.saturating_add(self.body);
+        let is_bomb = self.holes > HOLES.ratio_from && self.holes / HOLES.ratio > there;
+        if is_bomb || self.holes > HOLES.output {
+            return Err(TarError::Holes { holes: self.holes, there });
+        }
+        Ok(())
     }
 
     /// The next header and its offset, `None` at the end mark.
@@ -158,15 +254,13 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         self.skip(self.body)?;
-        self.skip(self.padding)?;
-        (self.body, self.padding) = (0, 0);
+        self.skip_padding()?;
+        (self.body, self.padding, self.map) = (0, 0, None);
         let offset = self.offset;
-        let mut header = [0; BLOCK as usize];
-        self.read_exactly(&mut header)?;
-        if header.iter().all(|&b| b == 0) {
+        let Some(header) = self.read_header()?.filter(|header| header.iter().any(|&byte| byte != 0)) else {
             self.finished = true;
             return Ok(None);
-        }
+        };
         // The checksum counts its own field as spaces; historic writers summed signed bytes.
         let counted = || header.iter().enumerate().map(|(at, &b)| if (148..156).contains(&at) { b' ' } else { b });
         let unsigned: u64 = counted().map(u64::from).sum();
@@ -213,6 +307,26 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
+    /// Skips to the next block, which need not be there when nothing needs to follow.
+    fn skip_padding(&mut self) -> Result<(), TarError> {
+        match self.skip(self.padding) {
+            Err(TarError::Truncated { .. }) if self.may_lack_end => Ok(()),
+            skipped => skipped,
+        }
+    }
+
+    /// The next block; `None` when the stream has ended, and may have.
+    fn read_header(&mut self) -> Result<Option<[u8; BLOCK as usize]>, TarError> {
+        let mut header = [0; BLOCK as usize];
+        let (first, rest) = header.split_at_mut(1);
+        match self.read_exactly(first) {
+            Err(TarError::Truncated { .. }) if self.may_lack_end => return Ok(None),
+            read => read?,
+        }
+        self.read_exactly(rest)?;
+        Ok(Some(header))
+    }
+
     fn read_exactly(&mut self, buffer: &mut [u8]) -> Result<(), TarError> {
         match self.inner.read_exact(buffer) {
             Ok(()) => self.offset += buffer.len() as u64,
@@ -221,11 +335,8 @@ impl<R: Read> Reader<R> {
         }
         Ok(())
     }
-}
 
-/// Gives the body of the current entry; a stream that ends within it is an `UnexpectedEof`.
-impl<R: Read> Read for Reader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read_stored(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = self.body.min(buffer.len() as u64) as usize;
         if most == 0 {
             return Ok(0);
@@ -237,6 +348,37 @@ impl<R: Read> Read for Reader<R> {
         self.body -= read as u64;
         self.offset += read as u64;
         Ok(read)
+    }
+}
+
+/// Gives the body of the current entry; a stream that ends within it is an `UnexpectedEof`.
+impl<R: Read> Read for Reader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(map) = &mut self.map else { return self.read_stored(buffer) };
+        let most = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer.len());
+        let read = match map.next() {
+            None => 0,
+            Some(Next::Zeros(bytes)) => {
+                let most = most(bytes);
+                buffer[..most].fill(0);
+                most
+            }
+            Some(Next::Stored(bytes)) => {
+                let most = most(bytes);
+                self.read_stored(&mut buffer[..most])?
+            }
+        };
+        if let Some(map) = &mut self.map {
+            map.advance(read as u64);
+        }
+        Ok(read)
+    }
+}
+
+fn wrong_map(error: MapError, offset: u64) -> TarError {
+    match error {
+        MapError::Malformed => TarError::Sparse { offset },
+        MapError::TooMany => TarError::TooLarge { what: "parts of a sparse file", limit: sparse::MOST_PARTS as u64 },
     }
 }
 
