@@ -4,11 +4,13 @@ mod hostile;
 mod rules;
 mod support;
 
+use std::io::Write as _;
+
 use minimg::Class;
 use minimg::digest::Digest;
 use minimg::tree::RootPath;
 use minimg::tree::RootTree;
-use support::{Deb, World, shown};
+use support::{Deb, World, container, shown};
 
 #[test]
 fn a_package_becomes_a_tree_with_merged_usr() {
@@ -51,6 +53,32 @@ fn a_package_becomes_a_tree_with_merged_usr() {
      of packages
     ");
     assert!(tree.contains(&RootPath::new("var/lib/dpkg/status.d/tool.md5sums").unwrap()));
+}
+
+/// The members of a package may be compressed in other ways than usual, that of old packages too.
+#[test]
+fn members_are_compressed_in_many_ways() {
+    let lzma = |data: &[u8]| {
+        let options = xz2::stream::LzmaOptions::new_preset(6).unwrap();
+        let stream = xz2::stream::Stream::new_lzma_encoder(&options).unwrap();
+        let mut encoder = xz2::write::XzEncoder::new_stream(Vec::new(), stream);
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    };
+    let plain = |data: &[u8]| data.to_vec();
+    for (ending, compress) in [(".lzma", &lzma as &dyn Fn(&[u8]) -> Vec<u8>), ("", &plain)] {
+        let package = Deb::new("old").file("./usr/old", "what is in it");
+        let control = compress(&package.control_tar());
+        let data = compress(&package.tar());
+        let mut world = World::new();
+        let members = [
+            ("debian-binary", &b"2.0\n"[..]),
+            (&format!("control.tar{ending}"), &control),
+            (&format!("data.tar{ending}"), &data),
+        ];
+        world.pin("old", &container(&members));
+        assert!(shown(&world.tree(), "usr").contains("f 0644 0:0 /usr/old 13 "), "{ending}");
+    }
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn deflated(compressor: &mut Compressor, data: &[u8]) -> io::Result<Vec<u8>> {
     let mut out = vec![0; compressor.deflate_compress_bound(data.len())];
     let size = compressor.deflate_compress(data, &mut out).map_err(|e| io::Error::other(e.to_string()))?;
     out.truncate(size);
-    deflate::make_open(&mut out).ok_or_else(|| io::Error::other("libdeflate wrote no deflate stream"))?;
+    deflate::make_open(&mut out, data).ok_or_else(|| io::Error::other("libdeflate wrote no deflate stream"))?;
     Ok(out)
 }
 
