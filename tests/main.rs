@@ -28,6 +28,7 @@ mod profiles_in_docker;
 mod registry;
 mod registry_credentials;
 mod registry_images;
+mod several_images;
 mod shrink;
 mod shrink_engines;
 mod sparse;
