@@ -28,7 +28,7 @@ fn image(name: &str, architecture: &str, store: &Store) -> Image {
 /// What the image says that a root option and a board lead to.
 fn take(root: &str, board: &str, directory: &Path, store: &Store) -> Result<String, Error> {
     let mut source = Source { directory: directory.to_owned(), ..Source::default() };
-    tarball::set_root(&mut source, root);
+    tarball::set_root(&mut source, &directory.join(root).display().to_string());
     let request = Request { board: Boards::built_in().get(board).unwrap(), source, packages: Vec::new() };
     let context = Context::new(store.clone()).with_offline(true);
     let taken = tarball::take(&request, &context)?;
