@@ -1,6 +1,7 @@
 //! Build records: what went into an image and why, written next to it, so that `minimg why` works later and on other machines.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use crate::profile::Profile;
 use crate::recipe::Recipe;
 use minimg_base::board::{Board, Platform};
 use minimg_base::digest::Digest;
-use minimg_base::error::{Class, Error, Result};
+use minimg_base::error::{Class, Error, Result, is_wrong_path};
 use minimg_elf::{Closure, Finding, Reason, Why};
 use minimg_oci::image::Layer;
 use minimg_store::Store;
@@ -138,7 +139,8 @@ impl Record {
     /// # Errors
     /// When it cannot be read or is not a record.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = read_limited(path, LARGEST).map_err(|error| Error::new(Class::Machine, error))?;
+        let class = |error: &io::Error| if is_wrong_path(error) { Class::Usage } else { Class::Machine };
+        let bytes = read_limited(path, LARGEST).map_err(|error| Error::new(class(&error), error))?;
         let record: Self = serde_json::from_slice(&bytes).map_err(|error| {
             Error::new(Class::Malformed, format!("{} is not a build record: {error}", path.display()))
         })?;

@@ -39,6 +39,7 @@ fn exit_codes_tell_failures_apart() {
         (5, vec!["build", "busybox-glibc", "--offline"]),
         (2, vec!["shrink", "alpine"]),
         (2, vec!["closure", "--root", "/nosuch", "sh"]),
+        (2, vec!["why", "nosuch.record.json", "/x"]),
         (2, vec!["tree", "--root", "/nosuch.tar", "sh"]),
         (3, vec!["build", "busybox-glibc", "--root", "/nosuch.tar"]),
         (3, vec!["build", "busybox-glibc", "--keyring", "/nosuch"]),

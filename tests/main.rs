@@ -32,6 +32,7 @@ mod registry;
 mod registry_credentials;
 mod registry_images;
 mod scanners;
+mod several_images;
 mod shrink;
 mod shrink_engines;
 mod sparse;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use minimg_base::board::Platform;
-use minimg_base::digest::{Digest, DigestError};
+use minimg_base::digest::Digest;
 
 pub use config::{Configuration, Health, History, LayerIds, Nothing, Run};
 pub(crate) use config::{environment, healthcheck};
@@ -84,19 +84,6 @@ impl Descriptor {
     /// Describes a document.
     pub fn of(media_type: &str, document: &[u8]) -> Self {
         Self::new(media_type, Digest::of(document), document.len() as u64)
-    }
-
-    /// The digest.
-    ///
-    /// # Errors
-    /// When it is not a SHA-256 digest.
-    pub fn sha256(&self) -> Result<Digest, DigestError> {
-        self.digest.parse()
-    }
-
-    /// Whether it describes an index and not a manifest.
-    pub fn is_index(&self) -> bool {
-        self.media_type.contains("index") || self.media_type.contains("manifest.list")
     }
 }
 
@@ -203,7 +190,7 @@ mod tests {
         let descriptor = format!(r#"{{"digest":"{}","size":1,"annotations":null}}"#, Digest::of("x"));
         let manifest: Manifest =
             serde_json::from_str(&format!(r#"{{"config":{descriptor},"layers":[],"annotations":null}}"#)).unwrap();
-        assert_eq!((manifest.schema_version, manifest.config.sha256()), (2, Ok(Digest::of("x"))));
+        assert_eq!((manifest.schema_version, manifest.config.digest), (2, Digest::of("x").to_string()));
         let archive: Vec<DockerManifest> =
             serde_json::from_str(r#"[{"Config":"c","RepoTags":null,"Layers":[]},{"Config":"c","Layers":[]}]"#).unwrap();
         assert!(archive.iter().all(|manifest| manifest.repo_tags.is_empty()));
