@@ -358,7 +358,7 @@ fn of_several_boards_a_miss_says_which_one() {
 
 #[test]
 fn an_empty_variable_counts_as_one_that_is_not_set() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let usual = sandbox.directory.path().join(".cache/minimg");
     for name in [
         "MINIMG_STORE",

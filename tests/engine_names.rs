@@ -33,7 +33,7 @@ struct Engine {
 
 impl Engine {
     fn new() -> Self {
-        let sandbox = Sandbox::shared();
+        let sandbox = Sandbox::shared().live();
         let program = sandbox.write("docker", ENGINE);
         std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         Self { sandbox }

@@ -184,7 +184,7 @@ fn compare_dpkg(sandbox: &Sandbox, tar: &str, distribution: (&str, &str)) {
 
 #[test]
 fn scanners_know_every_shipped_profile() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::shared().live();
     let profiles = sandbox.json(&["list", "profiles"]);
     for name in list(&profiles).map(|profile| word(&profile["name"])) {
         let tar = format!("{name}.tar");
@@ -195,7 +195,7 @@ fn scanners_know_every_shipped_profile() {
 
 #[test]
 fn scanners_know_a_debian_root_that_was_shrunk() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     debian(&sandbox).copy("/etc/debian_version", "etc/debian_version");
     sandbox.run(&["shrink", "debian", "-p", "/bin/echo", "-q", "-o", "rootfs:small.tar"]);
     compare_dpkg(&sandbox, "small.tar", ("debian", "1"));
@@ -206,7 +206,7 @@ fn scanners_know_a_debian_root_that_was_shrunk() {
 
 #[test]
 fn scanners_know_an_alpine_root_that_was_shrunk() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     alpine(&sandbox).write("etc/os-release", "ID=alpine\nVERSION_ID=3.20.1\n").write("etc/alpine-release", "3.20.1\n");
     sandbox.run(&["shrink", "alpine", "-p", "hello", "-q", "-o", "rootfs:small.tar"]);
     let (named, expected, _) = compare(&sandbox, "small.tar", ("alpine", "3.20"));
@@ -217,7 +217,7 @@ fn scanners_know_an_alpine_root_that_was_shrunk() {
 
 #[test]
 fn scanners_know_an_rpm_root_that_was_shrunk() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     let root = sandbox.path("rocky");
     fs::create_dir(&root).unwrap();
     let packages = fs::read_dir(REPOSITORIES.path("plain")).unwrap().map(|entry| entry.unwrap().path());

@@ -35,7 +35,7 @@ fn a_lost_record_is_made_again() {
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(path, bytes).unwrap();
     };
-    let swap = |path: &PathBuf| assert!(fs::copy(&entries(&sandbox, "layer")[0], path).unwrap() > 0);
+    let swap = |path: &PathBuf| assert!(fs::copy(&entries(&sandbox, "layers")[0], path).unwrap() > 0);
     let lose = |path: &PathBuf| fs::remove_file(path).unwrap();
     for (damage, how) in
         [(&lose as &dyn Fn(&PathBuf), "lost"), (&turn, "a bit turned"), (&swap, "another kind's entry")]
@@ -51,7 +51,7 @@ fn a_lost_record_is_made_again() {
 
 #[test]
 fn no_output_keeps_the_record_of_another_image() {
-    let sandbox = Sandbox::cold();
+    let sandbox = Sandbox::cold().live();
     ["one", "two"].iter().for_each(|name| profile(&sandbox, name));
     let records = || {
         let names = fs::read_dir(sandbox.directory.path()).unwrap().map(|entry| entry.unwrap().file_name());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use minimg::error::{Class, Error};
-use minimg::place;
+use minimg::export;
 use minimg::rootfs::{self, Images, Rootfs, RootfsError, Wanted};
 use minimg::tree::{DirectoryRoot, Root};
 use minimg::{layer, pipeline};
@@ -31,7 +31,7 @@ struct OnDisk {
 impl OnDisk {
     /// `None` where there is nothing.
     fn find(argument: &Path) -> Option<Self> {
-        let plain = argument.to_str().map(|text| place::without_format(text, Path::new("")));
+        let plain = argument.to_str().map(|text| export::without_format(text, Path::new("")));
         let (path, image) = rootfs::archive_and_image(plain.map_or(argument, Path::new));
         path.exists().then_some(Self { path, image })
     }

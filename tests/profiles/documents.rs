@@ -19,7 +19,9 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 #[test]
 fn examples_can_be_read() {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(directory.path().join("target/release")).unwrap();
+    for name in ["site", "target/release"] {
+        std::fs::create_dir_all(directory.path().join(name)).unwrap();
+    }
     for name in ["index.html", "target/release/app"] {
         std::fs::write(directory.path().join(name), "").unwrap();
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::TarballError;
 use minimg_engine as engine;
+use minimg_oci::export;
 use minimg_oci::place::{self, REGISTRY};
 use minimg_oci::reference::Reference;
 use minimg_oci::rootfs::archive_and_image;
@@ -49,7 +50,7 @@ impl Location {
         }
         let engine = |(prefix, rest)| Some((engine::names().find(|name| *name == prefix)?, rest));
         let Some((engine, image)) = found.and_then(engine) else {
-            let (path, image) = archive_and_image(&directory.join(place::without_format(text, directory)));
+            let (path, image) = archive_and_image(&directory.join(export::without_format(text, directory)));
             return Ok(Self::Path { path, image });
         };
         // What begins with a dash would be an option to the engine.

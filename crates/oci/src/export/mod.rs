@@ -18,7 +18,7 @@ pub use archive::tags;
 pub use dockerfile::dockerfile;
 pub use documents::{DOCUMENTS_VERSION, Identity, identity};
 pub use error::ExportError;
-pub use output::{Output, Target, parse_output};
+pub use output::{Output, Target, parse_output, without_format};
 pub use place::{Destination, Sum};
 pub use rootfs::write_to as write_rootfs;
 

@@ -1,7 +1,7 @@
 //! What `--output` says: a format and a place.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{EXPORTERS, ExportError, Exporter};
 use crate::place::scheme;
@@ -107,6 +107,18 @@ fn target(path: &str) -> Result<Target, ExportError> {
     }
 }
 
+/// The path of a file that is to be read, from `directory` on, where its format may stand before it: `oci:images`. What is there under the
+/// whole name is meant as it stands.
+pub fn without_format<'t>(text: &'t str, directory: &Path) -> &'t str {
+    match scheme(text) {
+        Some((format, path)) if EXPORTERS.iter().any(|exporter| exporter.name() == format) => {
+            let is_there = directory.join(text).symlink_metadata().is_ok() || directory.join(format).exists();
+            if is_there || path.is_empty() { text } else { path }
+        }
+        _ => text,
+    }
+}
+
 pub(super) fn find(format: &str) -> Result<&'static dyn Exporter, ExportError> {
     let unknown = || ExportError::UnknownFormat { format: format.to_owned(), nearest: nearest(format) };
     EXPORTERS.iter().find(|exporter| exporter.name() == format).copied().ok_or_else(unknown)
@@ -170,6 +182,23 @@ mod tests {
             let error = parse_output(text).unwrap_err();
             assert!(error.to_string().starts_with(expected), "{text}: {error}");
             assert_eq!(error.class(), minimg_base::Class::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn formats_are_taken_off_unless_a_file_has_that_name() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("oci:there"), "").unwrap();
+        std::fs::write(directory.path().join("archive"), "").unwrap();
+        for (text, expected) in [
+            ("oci:images", "images"),
+            ("rootfs:x.tar.xz", "x.tar.xz"),
+            ("oci:there", "oci:there"),
+            ("archive:team/app", "archive:team/app"),
+            ("x.tar:team/app", "x.tar:team/app"),
+            ("oci:", "oci:"),
+        ] {
+            assert_eq!(without_format(text, directory.path()), expected, "{text}");
         }
     }
 }
