@@ -42,7 +42,7 @@ from = "site/hook.sh"
 
 #[test]
 fn a_directory_comes_along_with_its_modes_and_links() {
-    let sandbox = Sandbox::shared();
+    let sandbox = Sandbox::cold();
     site(&sandbox);
     let profile = sandbox.write("site.toml", PROFILE);
     let profile = profile.to_str().unwrap();

@@ -42,7 +42,7 @@ pub(super) struct Selection {
     #[arg(long, value_name = "URL", env = "MINIMG_SECURITY_MIRROR", hide_env_values = true)]
     security_mirror: Option<String>,
     /// The keyring to check signatures against, instead of the distribution's
-    #[arg(long, value_name = "FILE", env = "MINIMG_KEYRING")]
+    #[arg(long, value_name = "FILE", env = "MINIMG_KEYRING", value_parser = super::any_path())]
     keyring: Option<PathBuf>,
     /// Also install recommended packages
     #[arg(long)]
@@ -145,7 +145,7 @@ impl Selection {
         let named = |mirror: &Option<String>| mirror.clone().filter(|mirror| !mirror.is_empty());
         source.mirror = named(&self.mirror).or(source.mirror.take());
         source.security_mirror = named(&self.security_mirror).or(source.security_mirror.take());
-        source.keyring = self.keyring.clone().or(source.keyring.take());
+        source.keyring = self.keyring.clone().filter(|file| !file.as_os_str().is_empty()).or(source.keyring.take());
         if !self.extra_suites.is_empty() {
             source.extra_suites = Some(self.extra_suites.iter().filter(|name| *name != "none").cloned().collect());
         }
