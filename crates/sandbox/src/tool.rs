@@ -207,6 +207,10 @@ fn follow(log: File, over: &AtomicBool, each_line: &mut dyn FnMut(&str)) {
             line.clear();
         }
         if last {
+            // An earlier glance may have seen all of a line that has no end.
+            if !line.is_empty() {
+                each_line(String::from_utf8_lossy(&line).trim_end());
+            }
             return;
         }
         std::thread::sleep(GLANCE);
@@ -246,6 +250,24 @@ mod tests {
         assert_eq!(ended, Ok(()));
         assert_eq!(lines, ["one", "two", "three"]);
         assert_eq!(log, "one\ntwo\nthree");
+    }
+
+    /// What came is read before it is known that nothing more comes, however late that is.
+    #[test]
+    fn a_last_line_without_its_end_is_told_however_early_it_was_seen() {
+        for delay in [0, 1, 3] {
+            let (over, mut file) = (AtomicBool::new(false), tempfile::NamedTempFile::new().unwrap());
+            std::io::Write::write_all(&mut file, b"one\ntwo").unwrap();
+            let mut lines = Vec::new();
+            std::thread::scope(|scope| {
+                let log = file.reopen().unwrap();
+                let follower = scope.spawn(|| follow(log, &over, &mut |line| lines.push(line.to_owned())));
+                std::thread::sleep(GLANCE * delay);
+                over.store(true, Ordering::Release);
+                follower.join().unwrap();
+            });
+            assert_eq!(lines, ["one", "two"], "{delay}");
+        }
     }
 
     #[test]
