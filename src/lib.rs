@@ -47,6 +47,7 @@ pub use minimg_engine as engine;
 pub use minimg_fetch as fetch;
 pub use minimg_oci::{document, export, image, layer, place, reference, rootfs};
 pub use minimg_ownership as ownership;
+pub use minimg_package as package;
 pub use minimg_registry as registry;
 pub use minimg_sandbox as sandbox;
 pub use minimg_store as store;

@@ -52,7 +52,7 @@ fn install(places: &mut Places<'_>, program: Started) -> RootPath {
 fn run_by(bytes: &[u8]) -> Vec<String> {
     let Ok(Some(shebang)) = Shebang::parse(bytes) else { return Vec::new() };
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_SCRIPT)]);
-    std::iter::once(shebang.program()).chain(commands_of(&shebang, &text).into_iter().map(str::to_owned)).collect()
+    std::iter::once(shebang.program()).chain(commands_of(&shebang, &text)).collect()
 }
 
 /// Keeps what is at a path that `by` names, and returns the configuration among it.

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use minimg::Class;
-use minimg::backends::deb::package::{Listing, read};
+use minimg::backends::deb::{Listing, read};
 use proptest::prelude::*;
 
 use super::support::{Deb, World, container};

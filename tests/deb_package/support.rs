@@ -4,9 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use minimg::backend::{Context, PinnedPackage, Pins, Produced, Request, Source};
-use minimg::backends::deb::package::{Fetch, Unpacker};
-use minimg::backends::deb::produce;
+use minimg::backends::deb::{Unpacker, produce};
 use minimg::board::{ArchNames, Board, Platform};
+use minimg::package::Fetch;
 use minimg::report::{Event, Reporter, Silent};
 use minimg::store::Store;
 use minimg::tree::{RootPath, RootTree};

@@ -1,8 +1,8 @@
 //! The Debian backend: Debian, Ubuntu and their derivatives, without any of their tools. It needs no setup, no privilege and no network but a
 //! mirror.
 //!
-//! [`archive`] chooses packages and brings them, verified, into the store; [`package`] reads them into a root tree; [`rules`] does what
-//! their maintainer scripts would have done.
+//! [`archive`] chooses packages and brings them, verified, into the store; [`DebFormat`] reads them; [`assemble`](assemble()) puts them
+//! together as one tree; [`rules`] does what their maintainer scripts would have done.
 //!
 //! ```
 //! use minimg_backend::{Backend, Settings};
@@ -15,7 +15,9 @@
 //! assert!(mirrors.is_some_and(|mirrors| mirrors.starts_with("https://deb.example/debian")));
 //! ```
 
-pub mod package;
+mod ar;
+mod assemble;
+mod format;
 mod produce;
 pub mod rules;
 
@@ -26,8 +28,10 @@ use minimg_apt as archive;
 use minimg_backend::options::OptionsError;
 use minimg_backend::{Backend, Context, Part, Pins, Produced, Request, Resolution, Settings};
 use minimg_base::error::Result;
-use package::Unpacker;
+use minimg_package::Fetch;
 
+pub use assemble::{Diversions, assemble, sort};
+pub use format::{Data, DebFormat, Listing, Loaded, Unpacker, read};
 pub use produce::produce;
 
 /// The Debian backend.
@@ -112,7 +116,7 @@ impl Resolution for Unpacking {
 fn unpack(request: &Request, pins: &Pins, unpacker: Unpacker, context: &Context) -> Result<Produced> {
     // A lock names no mirror: one is looked for when something must be fetched, and not before.
     let request_of_fetch = request.clone();
-    let fetch: package::Fetch = Arc::new(move |missing, context, ready| {
+    let fetch: Fetch = Arc::new(move |missing, context, ready| {
         let located = archive::locate(&request_of_fetch, missing.clone(), context)?;
         archive::fetch_packages(&located, context, |_, package, file| {
             ready(package, file);

@@ -1,25 +1,16 @@
-//! From listings to a root tree: assembly, rules, and finally the packs.
+//! From packages to a root tree: assembly, then the rules.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use crate::package::files::{Origin, check_identity};
-use crate::package::unpacker::{LISTING, Unpacker};
-use crate::package::{Fetch, Listing, Loaded, PackageFiles, Problem, assemble, pack, sort};
+use crate::assemble::{assemble, sort};
+use crate::format::Unpacker;
 use crate::rules;
-use minimg_backend::{Context, PinnedPackage, Pins, Produced, Request, Retain};
-use minimg_base::digest::Digest;
-use minimg_base::error::{Class, Error, Result};
+use minimg_backend::{Context, Pins, Produced, Request};
+use minimg_base::error::Result;
 use minimg_base::report::Event;
-use minimg_base::threads::{in_parallel, jobs};
-use minimg_tree::archive::Spilled;
-use minimg_tree::{Kind, RootTree};
+use minimg_package::{Fetch, load, packs};
 
 /// What follows the list of what scripts ask for and no rule can read.
 const UNDONE: &str = "what is left undone is known only to a shell that runs it: add what the image needs of it under [add], or build with \
     `--backend debootstrap`";
-/// More decoders than this only take memory, also where the user asks for more threads.
-const MAX_DECODERS: usize = 4;
 
 /// Makes the root tree of exactly these packages. Packages that the store lacks and that are needed are had by `fetch`; some may have been
 /// given to `unpacker` before.
@@ -33,16 +24,7 @@ pub fn produce(
     context: &Context,
     fetch: &Fetch,
 ) -> Result<Produced> {
-    let origin = Arc::new(Origin::new(pins, context, fetch, unpacker.scratch()));
-    let mut listings = cached_listings(pins, context)?;
-    let mut unpacked = had_and_unpacked(&mut listings, pins, unpacker, context, &origin, fetch)?;
-
-    let mut packages = Vec::with_capacity(pins.packages.len());
-    for package in &pins.packages {
-        let listing = listings.remove(&package.sha256).ok_or_else(|| Problem::Absent.of_pinned(package))?;
-        let files = Arc::new(PackageFiles::new(&origin, package, &listing.members, unpacked.remove(&package.sha256)));
-        packages.push(Loaded { package: package.clone(), listing, files });
-    }
+    let mut packages = load(pins, unpacker, context, fetch)?;
     sort(&mut packages);
     // Not the date of the archive: a new index without new packages must not change the tree.
     let newest = packages.iter().flat_map(|loaded| &loaded.listing.members).map(|member| member.meta.mtime).max();
@@ -55,99 +37,5 @@ pub fn produce(
     if !notes.is_empty() {
         context.reporter.event(Event::Detail(UNDONE));
     }
-    let files = packages.into_iter().map(|loaded| loaded.files).collect();
-    Ok(Produced { tree, retain: Some(Box::new(Packs { files, threads: decoders(context) })) })
-}
-
-fn cached_listings(pins: &Pins, context: &Context) -> Result<BTreeMap<Digest, Listing>> {
-    let mut listings = BTreeMap::new();
-    for package in &pins.packages {
-        if let Some(listing) = context.store.entry(LISTING, &package.sha256)?.and_then(Listing::decode) {
-            check_identity(&listing.control, package)?;
-            listings.insert(package.sha256, listing);
-        }
-    }
-    Ok(listings)
-}
-
-/// Whether contents of a package can be had without the network, as far as a look at the names in the store tells.
-fn is_at_hand(package: &PinnedPackage, context: &Context) -> bool {
-    context.store.entry_path(pack::ENTRY, &package.sha256).exists()
-        || context.store.has_blob(&package.sha256, Some(package.size))
-}
-
-type Unpacked = BTreeMap<Digest, Spilled>;
-
-/// Fetches the packages that the store lacks, and decodes those whose listing is not known while others are still being fetched.
-fn had_and_unpacked(
-    listings: &mut BTreeMap<Digest, Listing>,
-    pins: &Pins,
-    unpacker: Unpacker,
-    context: &Context,
-    origin: &Arc<Origin>,
-    fetch: &Fetch,
-) -> Result<Unpacked> {
-    unpacker.settle(&pins.packages);
-    let is_listed = |package: &PinnedPackage| listings.contains_key(&package.sha256);
-    let is_wanted =
-        |package: &&PinnedPackage| !unpacker.has(package) && (!is_listed(package) || !is_at_hand(package, context));
-    let wanted = pins.packages.iter().filter(is_wanted).cloned();
-    let (here, absent): (Vec<_>, Vec<_>) =
-        wanted.partition(|package| context.store.has_blob(&package.sha256, Some(package.size)));
-    for package in here.into_iter().filter(|package| !is_listed(package)) {
-        let origin = origin.clone();
-        unpacker.push(&package.clone(), move || origin.open(&package));
-    }
-    unpacker.grow(decoders(context).min(pins.packages.iter().filter(|package| !is_listed(package)).count()));
-    let missing = Pins { archives: pins.archives.clone(), packages: absent, epoch: pins.epoch, root: None };
-    let fetched = if missing.packages.is_empty() {
-        Ok(())
-    } else {
-        fetch(&missing, context, &|package, file| {
-            if !is_listed(package) {
-                let (origin, again) = (origin.clone(), package.clone());
-                if !unpacker.push_open(package, file) {
-                    unpacker.push(package, move || origin.open(&again));
-                }
-            }
-        })
-    };
-    let results = unpacker.finish(fetched.is_err());
-    fetched?;
-    let mut results = results?;
-    let mut unpacked = Unpacked::new();
-    for package in &pins.packages {
-        if let Some(result) = results.take(package) {
-            let (listing, spilled) = result?;
-            listings.insert(package.sha256, listing);
-            unpacked.insert(package.sha256, spilled);
-        }
-    }
-    Ok(unpacked)
-}
-
-fn decoders(context: &Context) -> usize {
-    jobs(context.settings.jobs).min(MAX_DECODERS)
-}
-
-/// Stores what was kept of each package.
-struct Packs {
-    files: Vec<Arc<PackageFiles>>,
-    threads: usize,
-}
-
-impl Retain for Packs {
-    fn retain(self: Box<Self>, kept: &RootTree) -> Result<()> {
-        let mut keys: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
-        for (_, node) in kept {
-            if let Kind::File(content) = &node.kind
-                && let Some((source, key)) = content.origin()
-            {
-                keys.entry(Arc::as_ptr(source).addr()).or_default().insert(key);
-            }
-        }
-        let jobs = self.files.iter().map(|files| (files, keys.remove(&Arc::as_ptr(files).addr()).unwrap_or_default()));
-        let retained = in_parallel(jobs.collect(), self.threads, |(files, keys)| files.retain(&keys));
-        retained.map(drop).map_err(|error| Error::new(Class::Machine, error))
-    }
+    Ok(Produced { tree, retain: Some(packs(packages, context)) })
 }

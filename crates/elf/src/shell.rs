@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use minimg_shell::{Command, Known, Word, read};
+
 use crate::shebang::Shebang;
 use crate::text::base_name;
 
-/// Words of the shell's own after which a command follows.
-const BEFORE_COMMANDS: [&str; 11] = ["then", "do", "else", "elif", "if", "while", "until", "!", "{", "exec", "command"];
+/// Words after which a command follows.
+const BEFORE_COMMANDS: [&str; 3] = ["exec", "command", "builtin"];
 /// Programs that run another, some with a user or a number before it.
 const RUN_OTHERS: [&str; 21] = [
     "env",
@@ -37,7 +39,7 @@ const RUN: usize = 2;
 const MOST: usize = 1024;
 
 /// The commands that a script names in `text`, where its interpreter is a shell.
-pub fn commands_of<'t>(shebang: &Shebang, text: &'t str) -> BTreeSet<&'t str> {
+pub fn commands_of(shebang: &Shebang, text: &str) -> BTreeSet<String> {
     if is_shell(base_name(shebang.program().as_bytes())) { in_script(text) } else { BTreeSet::new() }
 }
 
@@ -46,111 +48,49 @@ fn is_shell(interpreter: &[u8]) -> bool {
     matches!(interpreter, b"sh" | b"bash" | b"dash" | b"ash" | b"ksh" | b"mksh" | b"zsh")
 }
 
-/// The words of a shell script that stand where a command does: plain names and absolute paths. Comments, here-documents and what
-/// stands in single quotes are passed over.
-fn in_script(text: &str) -> BTreeSet<&str> {
+/// The words of a shell script that stand where a command does, and are no functions of its own: plain names and absolute paths.
+fn in_script(text: &str) -> BTreeSet<String> {
+    let script = read(text, &Known::default());
+    let names =
+        script.commands.iter().flat_map(names).filter(|name| is_plain(name) && !script.functions.contains(*name));
     let mut found = BTreeSet::new();
-    let mut functions = BTreeSet::new();
-    let mut lines = text.lines().skip(1);
-    while let Some(line) = lines.next() {
-        for part in parts(line) {
-            let (function, words) = commands(part);
-            functions.extend(function);
-            for word in words.into_iter().filter(|word| is_plain(word)) {
-                if found.len() < MOST {
-                    found.insert(word);
-                }
-            }
+    for name in names {
+        if found.len() >= MOST {
+            break;
         }
-        if let Some(end) = here_document(line) {
-            lines.by_ref().find(|line| line.trim_start_matches('\t') == end);
+        if !found.contains(name) {
+            found.insert(name.to_owned());
         }
     }
-    found.retain(|word| !functions.contains(word));
     found
 }
 
-/// The parts of a line that may be commands each.
-fn parts(line: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let (mut start, mut single, mut double) = (0, false, false);
-    let mut before = ' ';
-    for (at, c) in line.char_indices() {
-        match c {
-            _ if before == '\\' => {
-                before = ' ';
-                continue;
-            }
-            '\'' if !double => single = !single,
-            '"' if !single => double = !double,
-            '#' if !single && !double && before.is_whitespace() => {
-                parts.push(&line[start..at]);
-                return parts;
-            }
-            // A command may stand in double quotes only as $(...) or between backquotes.
-            ';' | '&' | '|' if !single && !double => {
-                parts.push(&line[start..at]);
-                start = at + 1;
-            }
-            '`' if !single => {
-                parts.push(&line[start..at]);
-                start = at + 1;
-            }
-            '(' if !single && (before == '$' || !double && before.is_whitespace()) => {
-                parts.push(&line[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-        before = c;
-    }
-    parts.push(&line[start..]);
-    parts
-}
-
-/// The function that begins in a part, and its command: the first word that is neither an assignment nor a word before commands. Of a
-/// program that runs another, that too.
-fn commands(part: &str) -> (Option<&str>, Vec<&str>) {
-    let mut function = None;
+/// The name of a command; where its program runs another, that one's too, which stands among the next words.
+fn names(command: &Command) -> Vec<&str> {
     let (mut found, mut most) = (Vec::new(), 1);
-    for word in part.split_whitespace() {
-        if let Some(name) = word.strip_suffix("()") {
-            function = Some(name);
+    let words = command.call().iter().filter_map(Word::known);
+    for word in words.filter(|word| !word.starts_with('-') && !word.contains('=')) {
+        if found.is_empty() && BEFORE_COMMANDS.contains(&word) {
             continue;
         }
-        let passed = BEFORE_COMMANDS.contains(&word) && found.is_empty()
-            || word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && is_name(name))
-            || word.starts_with('-');
-        if passed {
-            continue;
-        }
-        let word = word.trim_end_matches([')', '"']);
         found.push(word);
-        if RUN_OTHERS.contains(&word.rsplit('/').next().unwrap_or(word)) {
+        if RUN_OTHERS.contains(&base_name_of(word)) {
             most = found.len() + RUN;
         }
         if found.len() >= most {
             break;
         }
     }
-    (function, found)
+    found
 }
 
-fn is_name(word: &str) -> bool {
-    word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+fn base_name_of(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
 }
 
 fn is_plain(word: &str) -> bool {
     let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.+-/".contains(&b));
     plain && word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/') && !word.ends_with('/')
-}
-
-/// The word that ends the here-document which begins in this line.
-fn here_document(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once("<<")?;
-    let word = rest.trim_start_matches('-').trim_start().trim_start_matches(['\'', '"', '\\']);
-    let end = word.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(word.len());
-    (!word[..end].is_empty()).then(|| &word[..end])
 }
 
 #[cfg(test)]
@@ -172,7 +112,7 @@ mod tests {
                     if [ -x /usr/bin/id ]; then /usr/bin/id; fi\nuser=$(stat -c %u .) # tar\nexec gosu redis \"$0\" \"$@\"\n\
                     nice -n 5 env X=1 make; timeout 5 /bin/ping $host # and no more\n\
                     helper() { echo \"$(date)\"; }\nhelper\ncat <<EOF\nwget x\nEOF\nx=`uname -m`\n";
-        let found: Vec<&str> = in_script(text).into_iter().collect();
+        let found: Vec<String> = in_script(text).into_iter().collect();
         assert_eq!(
             found,
             [
@@ -184,7 +124,6 @@ mod tests {
                 "date",
                 "echo",
                 "env",
-                "fi",
                 "gosu",
                 "grep",
                 "make",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use minimg::archive::{Codec, Limits, tar};
-use minimg::backends::deb::package::{self, Control, Listing};
+use minimg::backends::deb::{self, Listing};
 use minimg::backends::tarball::check_digests;
 use minimg::board::Boards;
 use minimg::closure::elf::{Facts, SymbolTable, dlopen_notes, referenced_symbols};
@@ -17,6 +17,7 @@ use minimg::profile::Catalogue;
 use minimg::rootfs;
 use minimg::store::Store;
 use minimg_apt::{check_openpgp, check_packages, check_release, sources};
+use minimg_deb822::Control;
 
 /// A parser that takes bytes.
 pub type Target = fn(&[u8]);
@@ -112,7 +113,7 @@ fn ownership(data: &[u8]) {
 }
 
 fn deb(data: &[u8]) {
-    if let Ok((_, members)) = package::read(data) {
+    if let Ok((_, members)) = deb::read(data) {
         entries(members);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::script::Command;
+use minimg_shell::Command;
 
 /// One choice for an alternative, as a script registers it.
 #[derive(Debug, Clone, PartialEq, Eq)]

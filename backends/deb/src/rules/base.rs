@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Rules;
-use super::script::Word;
+use minimg_shell::Word;
 use minimg_tree::{Kind, Node, PackageId, RootPath};
 
 /// Files that a postinst copies from the package's own share directory to `/etc` and `/root` on first installation.

@@ -14,11 +14,14 @@ use std::fmt;
 use std::io;
 
 use accounts::Accounts;
-use script::{Command, Word, commands};
+use minimg_shell::{Command, Word};
+use script::commands;
 
-use super::package::{Listing, Loaded, Problem, merge};
+use crate::assemble::merge;
+use crate::format::{Listing, Loaded};
 use minimg_backend::Request;
 use minimg_base::error::Result;
+use minimg_package::Problem;
 use minimg_tree::{Kind, Node, PackageId, RootPath, RootTree, resolve};
 
 /// Something that an installation would have done and that was left undone.
@@ -71,7 +74,7 @@ type Rule = fn(&mut Rules<'_>) -> io::Result<()>;
 
 /// The commands of a package's postinst that run in a new root.
 fn run_on_install(listing: &Listing) -> Vec<Command> {
-    commands(&listing.text("postinst")).into_iter().filter(|command| !command.only_on_upgrade).collect()
+    commands(&listing.text("postinst"))
 }
 
 /// What the rules work on.
@@ -285,7 +288,7 @@ fn certificate_bundle(rules: &mut Rules<'_>) -> io::Result<()> {
 
 /// The paths that a package diverts for all others, and where to: `dpkg-divert --add` in its preinst (dpkg-divert(1)).
 pub fn diversions(listing: &Listing) -> BTreeMap<RootPath, RootPath> {
-    let diverts = |command: &Command| command.name() == "dpkg-divert" && !command.only_on_upgrade;
+    let diverts = |command: &Command| command.name() == "dpkg-divert";
     let scripts = commands(&listing.text("preinst"));
     scripts.iter().filter(|command| diverts(command)).filter_map(diversion).collect()
 }

@@ -6,8 +6,8 @@ use std::io;
 use super::Rules;
 use super::accounts::Accounts;
 use super::calls::Options;
-use super::script::{Command, Word};
 use minimg_backend::capabilities;
+use minimg_shell::{Command, Word};
 use minimg_tree::{Kind, Node, PackageId, RootPath};
 
 /// Does what the scripts' commands say, in the order of packages and lines.

@@ -36,12 +36,12 @@ impl<R: Root + ?Sized> Discovery<R> for ScriptCommands {
         }
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]);
         for command in commands_of(shebang, &text) {
-            let Some((_, place)) = context.find_program(command)? else { continue };
+            let Some((_, place)) = context.find_program(&command)? else { continue };
             if policy == Policy::Keep {
                 let why = Why::Opened(format!("the script {path} names the command {command}"));
                 context.keep_place(&place, why, Some(path));
             } else {
-                self.found.insert((path.clone(), command.to_owned(), place.path.clone()));
+                self.found.insert((path.clone(), command, place.path.clone()));
             }
         }
         Ok(())

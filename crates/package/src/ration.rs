@@ -1,4 +1,4 @@
-//! Limits for decoding packages whose signature is not known yet.
+//! A limit on what is decoded of packages whose signature is not known yet.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -8,21 +8,30 @@ use minimg_tree::archive::TooLarge;
 
 /// How many bytes may still come out of all decoders that share this.
 #[derive(Debug)]
-pub(super) struct Ration(AtomicU64);
+pub struct Ration(AtomicU64);
+
+/// What is left where nothing is too much.
+const UNLIMITED: u64 = u64::MAX;
 
 impl Ration {
-    pub(super) fn new(bytes: u64) -> Arc<Self> {
+    /// So many bytes.
+    pub fn new(bytes: u64) -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(bytes)))
     }
 
+    /// For packages that are known to be wanted: nothing is too much.
+    pub fn unlimited() -> Arc<Self> {
+        Self::new(UNLIMITED)
+    }
+
     /// From now on nothing is too much.
-    pub(super) fn lift(&self) {
-        self.0.store(u64::MAX, Ordering::Relaxed);
+    pub(crate) fn lift(&self) {
+        self.0.store(UNLIMITED, Ordering::Relaxed);
     }
 
     /// # Errors
     /// When fewer bytes than these are left.
-    pub(super) fn expect(&self, bytes: u64) -> io::Result<()> {
+    pub(crate) fn expect(&self, bytes: u64) -> io::Result<()> {
         match self.0.load(Ordering::Relaxed) {
             left if left < bytes => Err(io::Error::other(TooLarge::Output(left))),
             _ => Ok(()),
@@ -33,19 +42,23 @@ impl Ration {
     ///
     /// # Errors
     /// When fewer are left; none are from then on.
-    pub(super) fn take(&self, bytes: u64) -> io::Result<()> {
-        let rest = |left: u64| Some(if left == u64::MAX { left } else { left.saturating_sub(bytes) });
+    pub(crate) fn take(&self, bytes: u64) -> io::Result<()> {
+        let rest = |left: u64| Some(if left == UNLIMITED { left } else { left.saturating_sub(bytes) });
         match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest) {
             Ok(left) if left < bytes => Err(io::Error::other(TooLarge::Output(left))),
             _ => Ok(()),
         }
     }
+
+    /// A reader of which all that is read is taken from this.
+    pub fn limit<'a>(self: &Arc<Self>, inner: Box<dyn Read + Send + 'a>) -> Box<dyn Read + Send + 'a> {
+        Box::new(Rationed { inner, ration: self.clone() })
+    }
 }
 
-/// Takes all that is read of the ration.
-pub(super) struct Rationed<R> {
-    pub(super) inner: R,
-    pub(super) ration: Arc<Ration>,
+struct Rationed<R> {
+    inner: R,
+    ration: Arc<Ration>,
 }
 
 impl<R: Read> Read for Rationed<R> {

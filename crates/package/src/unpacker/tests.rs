@@ -4,35 +4,24 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::plain::{self, Plain, pinned};
 use minimg_tree::ContentSource;
-
-fn package(name: &str, content: &str) -> PinnedPackage {
-    PinnedPackage {
-        name: name.to_owned(),
-        version: "1".to_owned(),
-        architecture: "all".to_owned(),
-        archive: 0,
-        path: String::new(),
-        size: 1,
-        sha256: Digest::of(content),
-    }
-}
 
 fn failure(message: &'static str) -> Result<File> {
     Err(Error::new(Class::Verification, message))
 }
 
-fn told(finished: &mut Finished, package: &PinnedPackage) -> Option<String> {
+fn told(finished: &mut Finished<Plain>, package: &PinnedPackage) -> Option<String> {
     finished.take(package)?.err().map(|error| error.to_string())
 }
 
 #[test]
 fn what_comes_of_a_wrong_guess_changes_nothing_even_when_it_comes_late() {
     let directory = tempfile::tempdir().unwrap();
-    let unpacker = Unpacker::new(&Store::open(directory.path()).unwrap());
+    let unpacker = unpacker(&Store::open(directory.path()).unwrap());
     let (begun, (go, wait)) = (channel(), channel::<()>());
     // The same bytes as the right one, under a name that the index which was read early had for them.
-    let (wrong, right) = (package("wrong", "x"), package("right", "x"));
+    let (wrong, right) = (pinned("wrong", b"x"), pinned("right", b"x"));
     unpacker.push(&wrong, move || {
         begun.0.send(()).unwrap();
         wait.recv().unwrap();
@@ -49,35 +38,13 @@ fn what_comes_of_a_wrong_guess_changes_nothing_even_when_it_comes_late() {
     assert_eq!(told(&mut finished, &right).unwrap(), "the right one");
 }
 
-/// A tar of one file whose header says that it has `size` bytes.
-fn tar(name: &str, body: &[u8], size: u64) -> Vec<u8> {
-    let mut header = [0; 512];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, name);
-    put(100, "0000644\x000000000\x000000000\x00");
-    put(136, "00000000000\x00        0");
-    put(257, "ustar\x0000");
-    header[124] = 0x80;
-    header[128..136].copy_from_slice(&size.to_be_bytes());
-    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    let mut tar = [&header, body].concat();
-    tar.resize(tar.len().next_multiple_of(512) + 1024, 0);
-    tar
+/// A package with one file of `body`, said to have `size` bytes.
+fn holding(name: &str, body: &[u8], size: u64) -> (PinnedPackage, Vec<u8>) {
+    plain::package(name, &[("a", body, size)])
 }
 
-/// A package with one file of `body`, said to have `size` bytes.
-fn deb(name: &str, body: &[u8], size: u64) -> (PinnedPackage, Vec<u8>) {
-    let control = format!("Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n");
-    let control = tar("control", control.as_bytes(), control.len() as u64);
-    let mut bytes = b"!<arch>\n".to_vec();
-    for (member, content) in
-        [("debian-binary", b"2.0\n".to_vec()), ("control.tar", control), ("data.tar", tar("a", body, size))]
-    {
-        bytes.extend(format!("{member:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, content.len()).as_bytes());
-        bytes.extend(content);
-    }
-    (PinnedPackage { sha256: Digest::of(&bytes), ..package(name, "") }, bytes)
+fn unpacker(store: &Store) -> Unpacker<Plain> {
+    Unpacker::new(store)
 }
 
 fn file_of(bytes: &[u8]) -> File {
@@ -101,17 +68,18 @@ fn a_guess_that_is_too_large_waits_until_it_is_wanted() {
     let size = body.len() as u64;
     // The file is too long for what is left; it is not, but all of the package is; that is not, but its listing is; and what a file is
     // said to have is more than any can have.
-    let claims = [(size, 1 << 20), (size, size + 2100), (size, size + 2570), (i64::MAX as u64 - 1024, GUESSED)];
+    let whole = holding("large", &body, size).1.len() as u64;
+    let claims = [(size, 1 << 20), (size, whole - 1), (size, whole + 1), (i64::MAX as u64 - 1024, GUESSED)];
     for (claim, left) in claims {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        let unpacker = Unpacker::new(&store);
+        let unpacker = unpacker(&store);
         unpacker.shared.ration.take(GUESSED - left).unwrap();
-        let (large, bytes) = deb("large", &body, claim);
+        let (large, bytes) = holding("large", &body, claim);
         assert!(unpacker.push_open(&large, file_of(&bytes)));
         unpacker.grow(1);
         wait_until(|| !unpacker.has(&large));
-        let (right, bytes) = deb("right", &body, body.len() as u64);
+        let (right, bytes) = holding("right", &body, body.len() as u64);
         unpacker.settle(std::slice::from_ref(&right));
         assert!(unpacker.push_open(&right, file_of(&bytes)));
         let mut finished = unpacker.finish(false).unwrap();
@@ -124,9 +92,9 @@ fn a_guess_that_is_too_large_waits_until_it_is_wanted() {
 #[test]
 fn a_guess_that_fails_while_it_comes_to_be_wanted_is_tried_again() {
     let directory = tempfile::tempdir().unwrap();
-    let unpacker = Unpacker::new(&Store::open(directory.path()).unwrap());
+    let unpacker = unpacker(&Store::open(directory.path()).unwrap());
     let (begun, (go, wait)) = (channel(), channel::<()>());
-    let (wanted, bytes) = deb("wanted", b"x", 1);
+    let (wanted, bytes) = holding("wanted", b"x", 1);
     let calls = AtomicU64::new(0);
     unpacker.push(&wanted, move || match calls.fetch_add(1, Ordering::Relaxed) {
         0 => {
@@ -147,15 +115,15 @@ fn a_guess_that_fails_while_it_comes_to_be_wanted_is_tried_again() {
 fn guesses_are_stored_when_they_are_wanted() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
-    let unpacker = Unpacker::new(&store);
-    let packages = ["wanted", "wrong"].map(|name| deb(name, b"x", 1));
+    let unpacker = unpacker(&store);
+    let packages = ["wanted", "wrong"].map(|name| holding(name, b"x", 1));
     for (package, bytes) in &packages {
         assert!(unpacker.push_open(package, file_of(bytes)));
     }
     unpacker.grow(1);
     wait_until(|| lock(&unpacker.shared.state).done.len() == 2);
     let [(wanted, _), (wrong, _)] = &packages;
-    let is_stored = |package: &PinnedPackage| store.entry(LISTING, &package.sha256).unwrap().is_some();
+    let is_stored = |package: &PinnedPackage| store.entry(listing::ENTRY, &package.sha256).unwrap().is_some();
     assert!(!is_stored(wanted) && !is_stored(wrong));
     unpacker.settle(std::slice::from_ref(wanted));
     assert!(unpacker.finish(false).unwrap().take(wanted).unwrap().is_ok());
@@ -165,11 +133,11 @@ fn guesses_are_stored_when_they_are_wanted() {
 #[test]
 fn only_so_many_files_wait_open() {
     let directory = tempfile::tempdir().unwrap();
-    let unpacker = Unpacker::new(&Store::open(directory.path()).unwrap());
+    let unpacker = unpacker(&Store::open(directory.path()).unwrap());
     let open = || tempfile::tempfile().unwrap();
-    let taken = (0..200).filter(|i| unpacker.push_open(&package(&format!("p{i}"), "x"), open())).count();
+    let taken = (0..200).filter(|i| unpacker.push_open(&pinned(&format!("p{i}"), b"x"), open())).count();
     assert_eq!(taken, MOST_OPEN);
-    assert!(!unpacker.has(&package("p199", "x")));
-    unpacker.push(&package("p199", "x"), || failure("later"));
-    assert!(unpacker.has(&package("p199", "x")));
+    assert!(!unpacker.has(&pinned("p199", b"x")));
+    unpacker.push(&pinned("p199", b"x"), || failure("later"));
+    assert!(unpacker.has(&pinned("p199", b"x")));
 }

@@ -9,10 +9,10 @@ use minimg_tree::archive::{Member, MemberKind};
 ///
 /// One number for each member: a tree may have a hundred thousand.
 #[derive(Debug)]
-pub(super) struct Reach(Box<[u32]>);
+pub(crate) struct Reach(Box<[u32]>);
 
 impl Reach {
-    pub(super) fn new(members: &[Member]) -> Self {
+    pub(crate) fn new(members: &[Member]) -> Self {
         let mut last_of_directory: HashMap<&[u8], u32> = HashMap::new();
         let mut last_program = 0;
         let files = || (0..).zip(members).filter(|(_, member)| matches!(member.kind, MemberKind::File(_)));
@@ -33,7 +33,7 @@ impl Reach {
     }
 
     /// The file up to which to read when `key` is asked for.
-    pub(super) fn from(&self, key: u64) -> u64 {
+    pub(crate) fn from(&self, key: u64) -> u64 {
         usize::try_from(key).ok().and_then(|key| self.0.get(key)).map_or(key, |&last| last.into())
     }
 }

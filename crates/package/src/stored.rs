@@ -5,24 +5,36 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::listing::Listing;
-use minimg_deb822::Control;
+use crate::format::Format;
+use crate::listing::Listing;
 use minimg_tree::archive::{Member, MemberKind};
 use minimg_tree::{Meta, RootPath};
 
 /// Changed with every change of the form or of what is kept.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
+
+impl<F: Format> Listing<F> {
+    /// The form for the store.
+    pub fn encode(&self) -> Vec<u8> {
+        // Memory takes everything; if it did not, an entry without bytes would be read as none.
+        postcard::to_allocvec(&StoredListing::from(self)).unwrap_or_default()
+    }
+
+    /// Reads the form; `None` when the bytes are of another version or damaged.
+    pub fn decode(bytes: Bytes) -> Option<Self> {
+        StoredListing::read(&bytes)?.into_listing(&bytes)
+    }
+}
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredListing<'a> {
+struct StoredListing<'a> {
     version: u32,
-    control: &'a str,
     #[serde(borrow)]
-    files: BTreeMap<&'a str, &'a [u8]>,
+    head: BTreeMap<&'a str, &'a [u8]>,
     #[serde(borrow)]
     members: Vec<StoredMember<'a>>,
     #[serde(borrow)]
-    copyrights: BTreeMap<u64, &'a [u8]>,
+    at_hand: BTreeMap<u64, &'a [u8]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,41 +60,37 @@ enum StoredKind<'a> {
     Fifo,
 }
 
-impl<'a> From<&'a Listing> for StoredListing<'a> {
-    fn from(listing: &'a Listing) -> Self {
+impl<'a, F: Format> From<&'a Listing<F>> for StoredListing<'a> {
+    fn from(listing: &'a Listing<F>) -> Self {
         Self {
             version: VERSION,
-            control: listing.control.text(),
-            files: listing.files.iter().map(|(name, bytes)| (name.as_str(), &**bytes)).collect(),
+            head: listing.head.iter().map(|(name, bytes)| (name.as_str(), &**bytes)).collect(),
             members: listing.members.iter().map(StoredMember::from).collect(),
-            copyrights: listing.copyrights.iter().map(|(&key, bytes)| (key, &**bytes)).collect(),
+            at_hand: listing.at_hand.iter().map(|(&key, bytes)| (key, &**bytes)).collect(),
         }
     }
 }
 
 impl<'a> StoredListing<'a> {
     /// Reads the form; `None` when the bytes are of another version or damaged.
-    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+    fn read(bytes: &'a [u8]) -> Option<Self> {
         let (stored, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
         (rest.is_empty() && stored.version == VERSION).then_some(stored)
     }
 
     /// The listing, whose files share the memory of `bytes`, from which this was read.
-    pub(super) fn into_listing(self, bytes: &Bytes) -> Option<Listing> {
+    fn into_listing<F: Format>(self, bytes: &Bytes) -> Option<Listing<F>> {
         let members = self.members.into_iter().map(StoredMember::into_member).collect::<Option<Vec<_>>>()?;
         let is_file = |(&key, text): (&u64, &&[u8])| {
             let member = usize::try_from(key).ok().and_then(|key| members.get(key));
             member.is_some_and(|member| member.kind == MemberKind::File(text.len() as u64))
         };
-        if !self.copyrights.iter().all(is_file) {
+        if !self.at_hand.iter().all(is_file) {
             return None;
         }
-        Some(Listing {
-            control: Control::parse(self.control).ok()?,
-            files: self.files.into_iter().map(|(name, file)| (name.to_owned(), bytes.slice_ref(file))).collect(),
-            copyrights: self.copyrights.into_iter().map(|(key, text)| (key, bytes.slice_ref(text))).collect(),
-            members,
-        })
+        let head = self.head.into_iter().map(|(name, file)| (name.to_owned(), bytes.slice_ref(file))).collect();
+        let at_hand = self.at_hand.into_iter().map(|(key, content)| (key, bytes.slice_ref(content))).collect();
+        Some(Listing { facts: F::facts(&head).ok()?, head, members, at_hand })
     }
 }
 

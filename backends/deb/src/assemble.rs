@@ -8,22 +8,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::error::{PackageError, Problem};
-use super::files::PackageFiles;
-use super::listing::Listing;
+use crate::format::{Listing, Loaded};
 use minimg_backend::PinnedPackage;
+use minimg_package::{PackageError, Problem};
 use minimg_tree::archive::{Member, MemberKind};
 use minimg_tree::{ContentSource, Kind, MAX_LINKS, MERGED, Node, Package, PackageId, RootPath, RootTree, is_merged};
-
-/// A package that is ready to be put in a tree.
-pub struct Loaded {
-    /// What was pinned.
-    pub package: PinnedPackage,
-    /// What is in it.
-    pub listing: Listing,
-    /// The contents of its files.
-    pub files: Arc<PackageFiles>,
-}
 
 /// The merged directories that are there on every architecture.
 const ALWAYS_MERGED: [&str; 3] = ["bin", "lib", "sbin"];
@@ -171,10 +160,10 @@ impl Assembly<'_> {
         if let Some(target) = (self.diversions)(&older.listing).remove(path) {
             return Ok(Winner::NewAt(target));
         }
-        if newer.listing.control.replaces(&older.listing.control) {
+        if newer.listing.facts.replaces(&older.listing.facts) {
             return Ok(Winner::New);
         }
-        if older.listing.control.replaces(&newer.listing.control) || self.same_content(old, new)? {
+        if older.listing.facts.replaces(&newer.listing.facts) || self.same_content(old, new)? {
             return Ok(Winner::Old);
         }
         Err(Problem::Conflict { path: path.clone(), other: older.package.name.clone() })
@@ -291,9 +280,9 @@ fn add_status(tree: &mut RootTree, packages: &[Loaded], epoch: i64) {
             node.package = Some(PackageId(at as u32));
             tree.insert(directory.child(format!("{name}{extension}")), node);
         };
-        add("", with_status(listing.control.text()).into());
+        add("", with_status(listing.facts.text()).into());
         for kept in ["md5sums", "conffiles"] {
-            if let Some(content) = listing.files.get(kept) {
+            if let Some(content) = listing.head.get(kept) {
                 add(&format!(".{kept}"), content.clone());
             }
         }

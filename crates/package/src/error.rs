@@ -4,7 +4,6 @@ use std::io;
 
 use minimg_backend::PinnedPackage;
 use minimg_base::error::{Class, Error};
-use minimg_deb822::ControlError;
 use minimg_store::StoreError;
 use minimg_tree::RootPath;
 use minimg_tree::archive::TarError;
@@ -24,26 +23,31 @@ pub struct PackageError {
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The outer archive is not a package.
-    #[error("not a Debian package: {0}")]
-    Container(String),
+    #[error("not {format}: {message}")]
+    Container {
+        /// What it should be, with its article: `a Debian package`.
+        format: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The package is compressed in a way that is not known.
     #[error("the member {0:?} has an unknown compression; gz, xz, zst and bz2 are supported")]
     Compression(String),
-    /// One of the two inner archives is malformed.
+    /// An inner archive is malformed.
     #[error("{member}: {source}")]
     Archive {
-        /// `control.tar` or `data.tar`.
+        /// The archive's name, as `control.tar` or `data.tar`.
         member: &'static str,
         /// What is wrong with it.
         source: TarError,
     },
-    /// The control paragraph is malformed or lacks a field.
-    #[error("its control file {0}")]
-    Control(ControlError),
+    /// What the package says of itself is malformed or incomplete; reads well after the package's name.
+    #[error("{0}")]
+    Head(String),
     /// The package is another one than was pinned.
     #[error("it says that it is {found}; the index or lock is wrong; resolve again")]
     Identity {
-        /// What the control paragraph says.
+        /// What the package says.
         found: String,
     },
     /// A file that another package has, too.
@@ -92,7 +96,7 @@ impl Problem {
             Problem::Absent => Class::Network,
             Problem::Store(_) => Class::Machine,
             Problem::Io(error) => minimg_tree::archive::class_of_io(error),
-            Problem::Container(_) | Problem::Compression(_) | Problem::Control(_) | Problem::Unplaceable { .. } => {
+            Problem::Container { .. } | Problem::Compression(_) | Problem::Head(_) | Problem::Unplaceable { .. } => {
                 Class::Malformed
             }
         }

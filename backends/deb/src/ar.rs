@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::error::Problem;
+use minimg_package::Problem;
 
 const MAGIC: &[u8; 8] = b"!<arch>\n";
 const HEADER: usize = 60;
@@ -57,13 +57,18 @@ impl<R: BufRead> Read for Body<R> {
     }
 }
 
+/// What is wrong with the outer archive.
+pub(super) fn container(message: impl Into<String>) -> Problem {
+    Problem::Container { format: "a Debian package", message: message.into() }
+}
+
 /// Reads the magic.
 pub(super) fn read_magic(reader: &mut impl BufRead) -> Result<(), Problem> {
     let mut magic = [0; MAGIC.len()];
     match reader.read_exact(&mut magic) {
         Ok(()) if &magic == MAGIC => Ok(()),
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error.into()),
-        _ => Err(Problem::Container("it does not begin as an ar archive".into())),
+        _ => Err(container("it does not begin as an ar archive")),
     }
 }
 
@@ -74,17 +79,17 @@ pub(super) fn read_header(reader: &mut impl BufRead) -> Result<Option<Header>, P
     }
     let mut header = [0; HEADER];
     reader.read_exact(&mut header).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => Problem::Container("it is truncated within a header".into()),
+        io::ErrorKind::UnexpectedEof => container("it is truncated within a header"),
         _ => Problem::Io(error),
     })?;
     if &header[58..] != b"`\n" {
-        return Err(Problem::Container("a header lacks its end mark".into()));
+        return Err(container("a header lacks its end mark"));
     }
     let field = |range: std::ops::Range<usize>| std::str::from_utf8(&header[range]).ok().map(str::trim_end);
     let name = field(0..16).map(|name| name.strip_suffix('/').unwrap_or(name)).filter(|name| !name.is_empty());
     let size = field(48..58).filter(|size| size.bytes().all(|b| b.is_ascii_digit())).and_then(|size| size.parse().ok());
     match (name, size) {
         (Some(name), Some(size)) => Ok(Some(Header { name: name.to_owned(), size })),
-        _ => Err(Problem::Container("a header has an invalid name or size".into())),
+        _ => Err(container("a header has an invalid name or size")),
     }
 }

@@ -2,23 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Seek;
+use std::io::{Read, Seek};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::error::Problem;
-use super::files::unpack;
-use super::listing::Listing;
-use super::ration::Ration;
+use crate::error::Problem;
+use crate::format::Format;
+use crate::listing::{self, Listing};
+use crate::ration::Ration;
+use crate::reading::Reading;
 use minimg_backend::PinnedPackage;
 use minimg_base::digest::Digest;
 use minimg_base::error::{Class, Error, Result};
 use minimg_base::sync::lock;
 use minimg_store::Store;
 use minimg_tree::archive::{Scratch, Spilled};
-
-/// The kind of the store's entries that hold listings.
-pub(crate) const LISTING: &str = "listing";
 
 /// How many bytes of files may be in memory at once before they go to a scratch file.
 const MEMORY: u64 = 2 << 20;
@@ -27,8 +25,11 @@ const MEMORY: u64 = 2 << 20;
 /// for as long as he likes, and no room is given back. It is what may be fetched by guess, too.
 const GUESSED: u64 = 1 << 30;
 
+/// A decoded package: what is in it, and the contents of its files.
+type Decoded<F> = (Listing<F>, Spilled);
+
 /// What comes of a package.
-pub(crate) type Unpacked = Result<(Listing, Spilled)>;
+pub(crate) type Unpacked<F> = Result<Decoded<F>>;
 
 /// A package's verified file.
 enum Source {
@@ -64,27 +65,26 @@ fn identity(package: &PinnedPackage) -> Identity {
 ///
 /// Packages may be added by guess, until it is settled what is wanted. A guess that fails, as where it is too large for one, is forgotten: whoever
 /// wants the package adds it again.
-pub struct Unpacker {
-    shared: Arc<Shared>,
+pub struct Unpacker<F: Format> {
+    shared: Arc<Shared<F>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-struct Shared {
+struct Shared<F: Format> {
     store: Store,
     scratch: Arc<Scratch>,
     /// What guesses may take, all that is decoded when nothing is guessed any more.
     ration: Arc<Ration>,
-    state: Mutex<State>,
+    state: Mutex<State<F>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct State {
+struct State<F: Format> {
     /// By size.
     waiting: BTreeMap<(u64, PinnedPackage), Source>,
     /// All that ever waited, and are wanted as far as is known.
     known: BTreeSet<Identity>,
-    done: BTreeMap<Identity, Unpacked>,
+    done: BTreeMap<Identity, Unpacked<F>>,
     /// The encoded listings of guesses. A guess leaves nothing in the store before it is wanted: nobody waits for a thread that writes there.
     unstored: BTreeMap<Identity, Vec<u8>>,
     /// Whether nothing more comes.
@@ -93,14 +93,22 @@ struct State {
     is_settled: bool,
 }
 
-impl State {
+// Not derived: that would ask for a default of the format, too.
+impl<F: Format> Default for State<F> {
+    fn default() -> Self {
+        let (waiting, known, done, unstored) = Default::default();
+        Self { waiting, known, done, unstored, is_closed: false, is_settled: false }
+    }
+}
+
+impl<F: Format> State<F> {
     fn close(&mut self) {
         self.is_closed = true;
         self.waiting.clear();
     }
 }
 
-impl Unpacker {
+impl<F: Format> Unpacker<F> {
     /// One without threads, which does nothing before [`Unpacker::grow`].
     pub fn new(store: &Store) -> Self {
         let shared = Shared {
@@ -142,7 +150,7 @@ impl Unpacker {
         has_room
     }
 
-    fn add(&self, state: &mut State, package: &PinnedPackage, source: Source) {
+    fn add(&self, state: &mut State<F>, package: &PinnedPackage, source: Source) {
         if !state.is_closed && state.known.insert(identity(package)) {
             state.waiting.insert((package.size, package.clone()), source);
             self.shared.changed.notify_one();
@@ -171,7 +179,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// When a listing cannot be stored.
-    pub(crate) fn finish(self, has_failed: bool) -> Result<Finished> {
+    pub(crate) fn finish(self, has_failed: bool) -> Result<Finished<F>> {
         {
             let mut state = lock(&self.shared.state);
             state.is_closed = true;
@@ -187,23 +195,23 @@ impl Unpacker {
         }
         let mut state = lock(&self.shared.state);
         for (identity, listing) in std::mem::take(&mut state.unstored) {
-            self.shared.store.put_entry(LISTING, &identity.0, &listing)?;
+            self.shared.store.put_entry(listing::ENTRY, &identity.0, &listing)?;
         }
         Ok(Finished(std::mem::take(&mut state.done)))
     }
 }
 
 /// What came of the packages that were decoded.
-pub(crate) struct Finished(BTreeMap<Identity, Unpacked>);
+pub(crate) struct Finished<F: Format>(BTreeMap<Identity, Unpacked<F>>);
 
-impl Finished {
+impl<F: Format> Finished<F> {
     /// What came of this package, once.
-    pub(crate) fn take(&mut self, package: &PinnedPackage) -> Option<Unpacked> {
+    pub(crate) fn take(&mut self, package: &PinnedPackage) -> Option<Unpacked<F>> {
         self.0.remove(&identity(package))
     }
 }
 
-impl Drop for Unpacker {
+impl<F: Format> Drop for Unpacker<F> {
     fn drop(&mut self) {
         let mut state = lock(&self.shared.state);
         state.close();
@@ -213,7 +221,7 @@ impl Drop for Unpacker {
     }
 }
 
-impl Shared {
+impl<F: Format> Shared<F> {
     fn work(&self) {
         while let Some((package, source, is_guess)) = self.next() {
             let unpacked = self.unpack(&package, &source);
@@ -228,7 +236,7 @@ impl Shared {
                 }
                 Ok((unpacked, listing)) => {
                     drop(state);
-                    let stored = self.store.put_entry(LISTING, &package.sha256, &listing);
+                    let stored = self.store.put_entry(listing::ENTRY, &package.sha256, &listing);
                     state = lock(&self.state);
                     stored.map(|()| unpacked).map_err(Error::from)
                 }
@@ -252,8 +260,8 @@ impl Shared {
     }
 
     /// Decodes a package: what comes of it, and its encoded listing.
-    fn unpack(&self, package: &PinnedPackage, source: &Source) -> Result<((Listing, Spilled), Vec<u8>)> {
-        let unpacked = unpack(&self.scratch, package, source.file()?, &self.ration)?;
+    fn unpack(&self, package: &PinnedPackage, source: &Source) -> Result<(Decoded<F>, Vec<u8>)> {
+        let unpacked = decode::<F>(&self.scratch, package, source.file()?, &self.ration)?;
         let listing = unpacked.0.encode();
         // Links copy attributes: it can be longer than all that was decoded.
         self.ration.take(listing.len() as u64).map_err(|error| Problem::Io(error).of_pinned(package))?;
@@ -273,6 +281,31 @@ impl Shared {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// Decodes a package once: its listing and the contents of its files. `file` is the package, verified, at its beginning.
+fn decode<F: Format>(
+    scratch: &Arc<Scratch>,
+    package: &PinnedPackage,
+    file: impl Read + Send + 'static,
+    ration: &Arc<Ration>,
+) -> Result<Decoded<F>> {
+    let wrong = |problem: Problem| problem.of_pinned(package);
+    let (head, mut reading) = Reading::begin::<F>(file, ration).map_err(wrong)?;
+    let spilled = reading.through(None, |_| true, scratch).map_err(wrong)?;
+    let listing = Listing::new(head, reading.into_members(), &spilled).map_err(wrong)?;
+    check_identity::<F>(&listing.facts, package)?;
+    Ok((listing, spilled))
+}
+
+/// Refuses a package that is another one than was pinned, as where somebody edited a lock.
+pub(crate) fn check_identity<F: Format>(facts: &F::Facts, package: &PinnedPackage) -> Result<()> {
+    let found = F::identity(facts);
+    if found == (&*package.name, &*package.version, &*package.architecture) {
+        return Ok(());
+    }
+    let found = format!("{} {} {}", found.0, found.1, found.2);
+    Err(Problem::Identity { found }.of_pinned(package).into())
 }
 
 #[cfg(test)]
