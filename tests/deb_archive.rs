@@ -16,7 +16,7 @@ use crate::support::signing::{key, public, sign, sign_detached};
 use minimg::backend::{Context, Pins, Request, Settings, Source};
 use minimg::board::{ArchNames, Board, Platform};
 use minimg::digest::Digest;
-use minimg::fetch::{Fetcher, Wanted};
+use minimg::fetch::{Fetcher, RemoteFile};
 use minimg::report::{Event, Reporter};
 use minimg::store::Store;
 use minimg::{Class, Error};
@@ -498,7 +498,7 @@ fn processes_at_once_fetch_once() {
         let text = text.into_string().unwrap();
         let words: Vec<_> = text.split('\n').collect();
         let context = Context::new(Store::open(Path::new(words[0])).unwrap());
-        let wanted = Wanted {
+        let wanted = RemoteFile {
             name: "a".into(),
             url: words[1].into(),
             size: words[2].parse().unwrap(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use minimg::error::{Class, Error};
 use minimg::export;
-use minimg::rootfs::{self, Images, Rootfs, RootfsError, Wanted};
+use minimg::rootfs::{self, Choice, Images, Rootfs, RootfsError};
 use minimg::tree::{DirectoryRoot, Root};
 use minimg::{layer, pipeline};
 
@@ -60,7 +60,7 @@ impl Opened {
         }
         let board = board.map(|name| boards(session)?.get(name).map_err(anyhow::Error::from)).transpose()?;
         let platform = board.map(|board| board.platform);
-        let wanted = Wanted { image: found.image.as_deref(), platform: platform.as_ref() };
+        let wanted = Choice { image: found.image.as_deref(), platform: platform.as_ref() };
         let store = session.user.store()?;
         let rootfs = Images::open(&found.path, &store).and_then(|images| images.choose(wanted));
         Ok(Self::Tree(Box::new(rootfs.map_err(|error| Error::from(error.within(&found.path)))?)))

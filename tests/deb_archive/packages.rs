@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use minimg::Class;
 use minimg::digest::Digest;
-use minimg::fetch::{FetchError, Fetcher, Patience, Wanted};
+use minimg::fetch::{FetchError, Fetcher, Patience, RemoteFile};
 
 use super::repository::Repository;
 use super::server::Manner;
@@ -79,7 +79,7 @@ fn patience_ends() {
 fn impatient(bench: &Bench, repository: &Repository) -> Result<(), FetchError> {
     let content = &repository.packages[0].content;
     let url = format!("{}/pool/a_1.deb", bench.server.address);
-    let wanted = Wanted { name: "a".into(), url, size: content.len() as u64, sha256: Digest::of(content) };
+    let wanted = RemoteFile { name: "a".into(), url, size: content.len() as u64, sha256: Digest::of(content) };
     bench.with_context(|context| {
         let mut bytes = Vec::new();
         Fetcher::with_patience(context.clone(), impatience()).blob(&wanted)?.read_to_end(&mut bytes).unwrap();

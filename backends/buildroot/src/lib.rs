@@ -13,6 +13,7 @@
 //! assert!(tree.remedy.contains("MINIMG_BUILDROOT_DIR"));
 //! ```
 
+mod changes;
 mod config;
 mod error;
 mod make;
@@ -21,7 +22,6 @@ mod out;
 mod output;
 mod project;
 mod sources;
-mod wanted;
 
 use std::time::Duration;
 

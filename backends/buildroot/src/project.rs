@@ -5,13 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::changes::Changes;
 use super::config::{self, Config};
 use super::make::{self, Make};
 use super::options::Options;
 use super::out::Out;
 use super::output::{self, Info};
 use super::sources::Sources;
-use super::wanted::Wanted;
 use super::{BuildrootError, MAKE, NAME, OTHERS, VERSION};
 use minimg_backend::{Context, Pins, Request, fixed, scrub};
 use minimg_base::digest::Digest;
@@ -30,8 +30,8 @@ pub(super) struct Project<'a> {
     defconfig: String,
     /// What the defconfig says.
     base: Config,
-    /// What is wanted beyond it.
-    wanted: Wanted,
+    /// What is changes beyond it.
+    changes: Changes,
     /// Stands for all of it, with the trees' own files.
     pub(super) key: Digest,
     /// Where it is built.
@@ -52,11 +52,11 @@ impl<'a> Project<'a> {
         let file = sources.defconfig(&defconfig);
         let file = file.ok_or_else(|| BuildrootError::UnknownDefconfig { name: defconfig.clone() })?;
         let base = Config::parse(&make::text(&file)?);
-        let wanted = Wanted::new(request, options, &base, sources.tree)?;
+        let changes = Changes::new(request, options, &base, sources.tree)?;
         let trees = sources.fingerprints()?;
-        let key = digest_of(&(NAME, VERSION, &trees, &defconfig, base.lines(), wanted.lines()));
+        let key = digest_of(&(NAME, VERSION, &trees, &defconfig, base.lines(), changes.lines()));
         let out = Out { path: context.store.path().join(NAME).join(key.short()) };
-        Ok(Self { request, options, sources, defconfig, base, wanted, key, out })
+        Ok(Self { request, options, sources, defconfig, base, changes, key, out })
     }
 
     fn make(&self, context: &Context) -> Result<Make<'a>> {
@@ -110,17 +110,17 @@ impl<'a> Project<'a> {
         };
         make.configure(&self.defconfig, context)?;
         // What is to be changed below need not hold here.
-        let mut asked = self.base.without(&self.wanted.own);
+        let mut asked = self.base.without(&self.changes.own);
         self.accepted(&asked, &self.out.config()?)?;
-        add(&self.wanted.spared)?;
+        add(&self.changes.spared)?;
         asked.retain_held(&self.out.config()?);
-        add(&self.wanted.parts)?;
+        add(&self.changes.parts)?;
         let got = self.out.config()?;
-        self.accepted(&self.wanted.parts, &got)?;
+        self.accepted(&self.changes.parts, &got)?;
         asked.retain_held(&got);
-        add(&self.wanted.own)?;
-        asked.extend(&self.wanted.parts);
-        asked.extend(&self.wanted.own);
+        add(&self.changes.own)?;
+        asked.extend(&self.changes.parts);
+        asked.extend(&self.changes.own);
         Ok(self.accepted(&asked, &self.out.config()?)?)
     }
 
@@ -137,8 +137,8 @@ impl<'a> Project<'a> {
         if dropped.is_empty() { Ok(()) } else { Err(BuildrootError::Dropped { dropped }) }
     }
 
-    /// Has Buildroot collect licenses and sources, and puts them where they are wanted.
-    pub(super) fn keep_legal_info(&self, wanted: &Path, context: &Context) -> Result<()> {
+    /// Has Buildroot collect licenses and sources, and puts them where they are changes.
+    pub(super) fn keep_legal_info(&self, changes: &Path, context: &Context) -> Result<()> {
         if context.offline {
             return Err(BuildrootError::LegalInfoOffline.into());
         }
@@ -152,21 +152,21 @@ impl<'a> Project<'a> {
         }
         let patience = self.options.patience()?;
         make.build("legal-info", patience, context)?;
-        copy_whole(&self.out.path.join("legal-info"), wanted, patience, context)
+        copy_whole(&self.out.path.join("legal-info"), changes, patience, context)
     }
 }
 
 /// Copies a directory to a place where nothing is, so that it is there whole or not at all.
-fn copy_whole(made: &Path, wanted: &Path, patience: Duration, context: &Context) -> Result<()> {
-    let failed = |source: io::Error| BuildrootError::Keep { path: wanted.to_owned(), source };
-    let mut partial = wanted.as_os_str().to_owned();
+fn copy_whole(made: &Path, changes: &Path, patience: Duration, context: &Context) -> Result<()> {
+    let failed = |source: io::Error| BuildrootError::Keep { path: changes.to_owned(), source };
+    let mut partial = changes.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
     let _guard = interrupt::register(Leftover::Path(partial.clone()));
     if partial.exists() {
         std::fs::remove_dir_all(&partial).map_err(failed)?;
     }
-    if let Some(parent) = wanted.parent() {
+    if let Some(parent) = changes.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
     let arguments = ["-r".into(), "--".into(), made.into(), partial.clone().into()];
@@ -179,5 +179,5 @@ fn copy_whole(made: &Path, wanted: &Path, patience: Duration, context: &Context)
     };
     let copied = process::run(&copy, None, context.store.scratch()?, context.store.scratch()?);
     copied.map_err(|error| failed(io::Error::other(error)))?;
-    Ok(std::fs::rename(&partial, wanted).map_err(failed)?)
+    Ok(std::fs::rename(&partial, changes).map_err(failed)?)
 }

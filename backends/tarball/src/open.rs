@@ -15,7 +15,7 @@ use minimg_base::digest::{Digest, HashingWriter};
 use minimg_base::error::{Class, Error, Result};
 use minimg_engine::{Engine, EngineError};
 use minimg_fetch::{FetchError, Fetcher};
-use minimg_oci::rootfs::{Images, Rootfs, RootfsError, Wanted};
+use minimg_oci::rootfs::{Choice, Images, Rootfs, RootfsError};
 use minimg_registry::{Action, Client};
 use minimg_store::StoreError;
 use minimg_tree::archive::Limits;
@@ -200,7 +200,7 @@ impl<W: Write> Write for Checked<'_, W> {
 impl Found<'_> {
     /// Reads it; of an image for several machines, that for `platform`.
     pub(super) fn open(self, platform: &Platform, context: &Context) -> Result<Rootfs> {
-        let wanted = |image| Wanted { image, platform: Some(platform) };
+        let wanted = |image| Choice { image, platform: Some(platform) };
         let store = &context.store;
         Ok(match self.place {
             Place::File(file, image) => Images::read(file, store)?.choose(wanted(image))?,

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use resolvo::conflict::{Conflict, ConflictCause, ConflictEdge, ConflictGraph, ConflictNode};
 use resolvo::{SolvableId, Solver};
 
+use super::item::Item;
 use super::provider::{Provider, excludes, negative_relations};
 use super::relation::{self, Relation};
 use super::universe::Universe;
-use super::wanted::Wanted;
 
 /// The most reasons that are told.
 const MOST: usize = 8;
@@ -152,7 +152,7 @@ impl<'p, 'u, 'a> Explainer<'p, 'u, 'a> {
 
     fn unknown_wanted(&self, text: &str) -> String {
         let universe = self.provider.universe;
-        let Ok(wanted) = Wanted::parse(text) else { return unsatisfied(universe, text) };
+        let Ok(wanted) = Item::parse(text) else { return unsatisfied(universe, text) };
         let found = universe.find(wanted.name);
         if found.real.is_empty() && found.ruled_out.is_empty() {
             let near = universe.nearest(wanted.name);

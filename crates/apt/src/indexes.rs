@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::atomic::AtomicU64;
 
-use super::early::{EARLY, EARLY_OF_OTHERS, Early};
 use super::error::ArchiveError;
 use super::index::{Builder, Index};
 use super::packages::PackagesError;
 use super::plan::Suite;
 use super::reading::{DECODED_LIMIT, Read, read};
 use super::release::Release;
+use super::speculation::{EARLY, EARLY_OF_OTHERS, Early};
 use super::sum::Sum;
 use minimg_backend::Context;
 use minimg_base::digest::Digest;
@@ -29,14 +29,14 @@ const FORMATS_BY_SIZE: &[&str] = &[".xz", ".zst", ".gz", ""];
 const SLOW: u64 = 5_000_000;
 
 /// One index of a suite that is to be had.
-pub(super) struct Wanted<'a> {
+pub(super) struct IndexFile<'a> {
     pub suite: &'a Suite,
     pub release: &'a Release,
     /// The directory below the Release file, with its slash: `main/binary-amd64/`, or nothing for a flat archive.
     pub directory: String,
 }
 
-impl Wanted<'_> {
+impl IndexFile<'_> {
     /// What people call it.
     fn name(&self) -> String {
         format!("{} {}Packages", self.suite.name, self.directory)

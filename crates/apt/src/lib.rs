@@ -14,29 +14,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod ahead;
 pub mod apt;
-mod early;
 mod error;
 mod explain;
-mod guess;
 mod index;
 mod indexes;
+mod item;
 mod keyring;
-mod list;
 mod locate;
 mod packages;
 mod plan;
 mod provider;
+mod read_ahead;
 mod reading;
 mod relation;
 mod release;
 mod signed;
 mod solve;
 pub mod sources;
+mod speculation;
 mod sum;
 mod universe;
-mod wanted;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -46,9 +44,9 @@ pub use error::ArchiveError;
 pub use locate::locate;
 pub use plan::mirrors;
 
-use early::Early;
 use index::Package;
-use indexes::Wanted as WantedIndex;
+use indexes::IndexFile;
+use item::Item;
 use minimg_backend::{Archive, Context, PinnedPackage, Pins, Request};
 use minimg_base::error::Result;
 use minimg_base::threads::in_parallel;
@@ -56,8 +54,8 @@ use minimg_fetch::{self as fetch, Fetcher};
 use minimg_openpgp::Keyring;
 use plan::Suite;
 use release::Release;
+use speculation::Early;
 use universe::{Candidate, Indexed, Universe};
-use wanted::Wanted;
 
 /// Reads a whole `Packages` file and returns how many names it has packages for, provided ones included.
 ///
@@ -114,7 +112,7 @@ type Ready<'r> = &'r (dyn Fn(&PinnedPackage, File) + Sync);
 fn resolve_request(request: &Request, ready: Option<Ready<'_>>, context: &Context) -> Result<Pins, ArchiveError> {
     let architecture = request.board.names.deb.as_deref();
     let architecture = architecture.ok_or_else(|| ArchiveError::Architecture { board: request.board.name.clone() })?;
-    let wanted = request.packages.iter().map(|text| Wanted::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let wanted = request.packages.iter().map(|text| Item::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let foreign: BTreeSet<&str> = wanted.iter().filter_map(|item| item.architecture).collect();
     let mut architectures = vec![architecture];
     architectures.extend(foreign.into_iter().filter(|name| *name != architecture));
@@ -122,7 +120,7 @@ fn resolve_request(request: &Request, ready: Option<Ready<'_>>, context: &Contex
     let planned = planned_suites(request, architecture, context)?;
     std::thread::scope(|scope| {
         let jobs = context.settings.jobs;
-        let plan = list::Plan { suites: &planned, architecture, wanted: &wanted, source: &request.source, jobs };
+        let plan = speculation::Plan { suites: &planned, architecture, wanted: &wanted, source: &request.source, jobs };
         let early = Early::begin(scope, &plan, ready, &fetcher, context)?;
         let suites = signed_suites(&planned, &fetcher, context)?;
         let pins = choose(request, &wanted, &architectures, &suites, &early, &fetcher, context)?;
@@ -134,7 +132,7 @@ fn resolve_request(request: &Request, ready: Option<Ready<'_>>, context: &Contex
 /// The exact packages that satisfy a request.
 fn choose(
     request: &Request,
-    wanted: &[Wanted<'_>],
+    wanted: &[Item<'_>],
     architectures: &[&str],
     suites: &[(Suite, Release)],
     early: &Early,
@@ -195,7 +193,7 @@ fn signed_suites(
 /// An index that is read, and the place of its suite.
 struct List<'s> {
     archive: usize,
-    index: WantedIndex<'s>,
+    index: IndexFile<'s>,
 }
 
 /// The indexes of all components and architectures.
@@ -203,7 +201,7 @@ fn wanted_indexes<'s>(suites: &'s [(Suite, Release)], architectures: &[&str]) ->
     let mut lists = Vec::new();
     for (archive, (suite, release)) in suites.iter().enumerate() {
         let mut add = |directory: String| {
-            let index = WantedIndex { suite, release, directory };
+            let index = IndexFile { suite, release, directory };
             let exists = index.exists();
             if exists {
                 lists.push(List { archive, index });
@@ -295,8 +293,8 @@ fn pinned(package: &Package<'_>, archive: usize) -> Option<PinnedPackage> {
 }
 
 /// The file of a package of the archive at this address, as it is fetched.
-fn file_of(package: &PinnedPackage, address: &str) -> fetch::Wanted {
-    fetch::Wanted {
+fn file_of(package: &PinnedPackage, address: &str) -> fetch::RemoteFile {
+    fetch::RemoteFile {
         name: format!("{} {}", package.name, package.version),
         // A percent sign in a path is part of a file's name, not of the address.
         url: format!("{address}/{}", package.path.replace('%', "%25")),

@@ -12,9 +12,9 @@ use resolvo::{
     VersionSetId, VersionSetUnionId,
 };
 
+use super::item::Item;
 use super::relation::{self, Relation};
 use super::universe::{Candidate, Universe};
-use super::wanted::Wanted;
 
 /// What a package does not bear beside it.
 pub(super) fn negative_relations<'a>(candidate: &Candidate<'a>) -> impl Iterator<Item = Relation<'a>> {
@@ -137,7 +137,7 @@ impl<'u, 'a> Provider<'u, 'a> {
     }
 
     /// The requirement of an item of the request.
-    pub(super) fn wanted(&self, item: &Wanted<'_>) -> Requirement {
+    pub(super) fn wanted(&self, item: &Item<'_>) -> Requirement {
         let architecture = item.architecture.unwrap_or(self.universe.architecture);
         let mut sets = Vec::new();
         for group in item.candidates(self.universe) {

@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::atomic::AtomicU64;
 
-use super::ahead::with_read_ahead;
 use super::index::Builder;
 use super::packages::{self, PackagesError, Watch};
+use super::read_ahead::with_read_ahead;
 use super::sum::{Sum, SumHasher};
 
 /// The longest decoded index that is read where the Release file does not say how long it is.

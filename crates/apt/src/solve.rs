@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use resolvo::{ConditionalRequirement, Problem, Solver, UnsolvableOrCancelled};
 
 use super::explain;
+use super::item::Item;
 use super::provider::{Provider, excludes, negative_relations};
 use super::relation;
 use super::universe::{Candidate, Universe};
-use super::wanted::Wanted;
 
 /// The chosen packages, sorted by name and architecture.
 ///
@@ -20,7 +20,7 @@ use super::wanted::Wanted;
 /// An explanation of why there is no solution.
 pub(super) fn solve<'a>(
     universe: &Universe<'a>,
-    wanted: &[Wanted<'_>],
+    wanted: &[Item<'_>],
     recommends: bool,
 ) -> Result<Vec<Candidate<'a>>, String> {
     let mut chosen = solve_with(universe, wanted, &[])?;
@@ -37,7 +37,7 @@ type Recommended<'a> = (&'a str, &'a str);
 /// Adds what is recommended as long as that can be satisfied: all of it at once if possible, else one after the other.
 fn add_recommended<'a>(
     universe: &Universe<'a>,
-    wanted: &[Wanted<'_>],
+    wanted: &[Item<'_>],
     mut chosen: Vec<Candidate<'a>>,
 ) -> Result<Vec<Candidate<'a>>, String> {
     let (mut followed, mut refused) = (Vec::<Recommended<'a>>::new(), Vec::<Recommended<'a>>::new());
@@ -84,7 +84,7 @@ fn unsatisfied_recommends<'a>(
 
 fn solve_with<'a>(
     universe: &Universe<'a>,
-    wanted: &[Wanted<'_>],
+    wanted: &[Item<'_>],
     recommended: &[Recommended<'a>],
 ) -> Result<Vec<Candidate<'a>>, String> {
     let relaxed = attempt(universe, wanted, recommended, false)?;
@@ -96,7 +96,7 @@ fn solve_with<'a>(
 
 fn attempt<'a>(
     universe: &Universe<'a>,
-    wanted: &[Wanted<'_>],
+    wanted: &[Item<'_>],
     recommended: &[Recommended<'a>],
     conflicts: bool,
 ) -> Result<Vec<Candidate<'a>>, String> {

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use super::agent::CONNECTIONS;
-use super::{Download, FetchError, Fetcher, Wanted};
+use super::{Download, FetchError, Fetcher, RemoteFile};
 use minimg_base::error::{Error, Result};
 use minimg_base::report::{Event, Reused};
 use minimg_store::StoreError;
@@ -25,7 +25,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// When it cannot be had, or is not what it should be.
-    pub fn blob(&self, wanted: &Wanted) -> Result<File, FetchError> {
+    pub fn blob(&self, wanted: &RemoteFile) -> Result<File, FetchError> {
         if let Some(file) = self.stored(wanted)? {
             return Ok(file);
         }
@@ -41,11 +41,11 @@ impl Fetcher {
     }
 
     /// Whether the store has the file, as far as a look at the names in it tells.
-    pub fn has(&self, wanted: &Wanted) -> bool {
+    pub fn has(&self, wanted: &RemoteFile) -> bool {
         self.context.store.has_blob(&wanted.sha256, Some(wanted.size))
     }
 
-    fn stored(&self, wanted: &Wanted) -> Result<Option<File>, FetchError> {
+    fn stored(&self, wanted: &RemoteFile) -> Result<Option<File>, FetchError> {
         if !self.context.store.has_blob(&wanted.sha256, None) {
             return Ok(None);
         }
@@ -58,7 +58,7 @@ impl Fetcher {
         Ok(Some(file))
     }
 
-    fn store_download(&self, download: &mut Download<'_>, wanted: &Wanted) -> Result<(), FetchError> {
+    fn store_download(&self, download: &mut Download<'_>, wanted: &RemoteFile) -> Result<(), FetchError> {
         let mut blob = self.context.store.new_blob()?;
         let mut buffer = vec![0; COPY_BUFFER];
         loop {
@@ -81,7 +81,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// The first failure of fetching or of `consume`.
-    pub fn blobs(&self, wanted: &[Wanted], consume: impl Fn(usize, File) -> Result<()> + Sync) -> Result<()> {
+    pub fn blobs(&self, wanted: &[RemoteFile], consume: impl Fn(usize, File) -> Result<()> + Sync) -> Result<()> {
         let mut order: Vec<usize> = (0..wanted.len()).collect();
         order.sort_by_key(|&i| (std::cmp::Reverse(wanted[i].size), i));
         let missing = wanted.iter().filter(|w| !self.context.store.has_blob(&w.sha256, None)).count();

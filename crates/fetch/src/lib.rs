@@ -8,7 +8,7 @@
 //!
 //! use minimg_base::digest::Digest;
 //! use minimg_context::Context;
-//! use minimg_fetch::{Fetcher, Wanted};
+//! use minimg_fetch::{Fetcher, RemoteFile};
 //! use minimg_store::Store;
 //!
 //! let directory = tempfile::tempdir()?;
@@ -16,7 +16,7 @@
 //! std::fs::write(&file, "hello\n")?;
 //!
 //! let fetcher = Fetcher::new(Context::new(Store::open(&directory.path().join("store"))?));
-//! let wanted = Wanted {
+//! let wanted = RemoteFile {
 //!     name: "hello".into(),
 //!     url: format!("file://{}", file.display()),
 //!     size: 6,
@@ -55,7 +55,7 @@ use proxy::Proxies;
 
 /// A file to fetch, with what is known of it beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct RemoteFile {
     /// Its name in messages: that of a package or an index.
     pub name: String,
     /// Where it is.

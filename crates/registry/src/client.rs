@@ -6,7 +6,7 @@ use crate::{Action, RegistryError, Remote, Scope, access};
 use minimg_base::digest::Digest;
 use minimg_base::error::{Error, Result};
 use minimg_context::Context;
-use minimg_fetch::{Document, FetchError, Fetcher, Wanted};
+use minimg_fetch::{Document, FetchError, Fetcher, RemoteFile};
 use minimg_oci::document::media;
 use minimg_oci::rootfs::{Blob, RootfsError};
 
@@ -69,7 +69,7 @@ impl<'a> Client<'a> {
     /// When one cannot be had, or is not what its digest and length say.
     pub fn fetch_blobs(&mut self, blobs: &[Blob]) -> Result<()> {
         let address = self.remote.address();
-        let mut wanted: Vec<Wanted> = Vec::new();
+        let mut wanted: Vec<RemoteFile> = Vec::new();
         for blob in blobs {
             let again = wanted.iter().any(|wanted| wanted.sha256 == blob.digest);
             let there = self.context.store.open_blob(&blob.digest)?.and_then(|file| Some(file.metadata().ok()?.len()));
@@ -80,7 +80,7 @@ impl<'a> Client<'a> {
             if !again && there.is_none() {
                 let name = format!("layer {}", blob.digest.short());
                 let url = format!("{address}/blobs/{}", blob.digest);
-                wanted.push(Wanted { name, url, size: blob.size, sha256: blob.digest });
+                wanted.push(RemoteFile { name, url, size: blob.size, sha256: blob.digest });
             }
         }
         self.ask(|fetcher| fetcher.blobs(&wanted, |_, _| Ok(())))

@@ -6,30 +6,30 @@ use super::accounts::{Accounts, From, NewGroup, NewUser};
 
 /// The options of a command line: those that take a value with it, then what is not an option.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Options {
+pub(super) struct Arguments {
     pub(super) values: BTreeMap<String, String>,
     pub(super) positional: Vec<String>,
 }
 
-impl Options {
+impl Arguments {
     /// Splits arguments; `with_value` tells which options are followed by a value.
-    pub(super) fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>, with_value: &[&str]) -> Self {
-        let mut options = Self::default();
-        let mut arguments = arguments.into_iter();
-        while let Some(argument) = arguments.next() {
+    pub(super) fn parse<'a>(words: impl IntoIterator<Item = &'a str>, with_value: &[&str]) -> Self {
+        let mut arguments = Self::default();
+        let mut words = words.into_iter();
+        while let Some(argument) = words.next() {
             if !argument.starts_with('-') || argument == "-" {
-                options.positional.push(argument.to_owned());
+                arguments.positional.push(argument.to_owned());
                 continue;
             }
             let (name, value) = argument.split_once('=').map_or((argument, None), |(name, value)| (name, Some(value)));
             let value = match value {
                 Some(value) => value.to_owned(),
-                None if with_value.contains(&name) => arguments.next().unwrap_or_default().to_owned(),
+                None if with_value.contains(&name) => words.next().unwrap_or_default().to_owned(),
                 None => String::new(),
             };
-            options.values.insert(name.to_owned(), value);
+            arguments.values.insert(name.to_owned(), value);
         }
-        options
+        arguments
     }
 
     /// Whether there are no other options than these.
@@ -61,29 +61,29 @@ pub(super) fn adduser(accounts: &mut Accounts, arguments: &[&str]) -> Option<Opt
         "--lastuid",
         "--conf",
     ];
-    let options = Options::parse(arguments.iter().copied(), &VALUES);
-    let names: Vec<&str> = options.positional.iter().map(String::as_str).collect();
+    let arguments = Arguments::parse(arguments.iter().copied(), &VALUES);
+    let names: Vec<&str> = arguments.positional.iter().map(String::as_str).collect();
     match names[..] {
         [user, group] => accounts.add_member(user, group).map(|()| None),
-        [name] if options.has(&["--group"]) && !options.has(&["--system"]) => {
-            accounts.add_group(name, options.value(&["--gid"])?.parse().ok(), From::Low).map(|_| None)
+        [name] if arguments.has(&["--group"]) && !arguments.has(&["--system"]) => {
+            accounts.add_group(name, arguments.value(&["--gid"])?.parse().ok(), From::Low).map(|_| None)
         }
-        [name] if options.has(&["--system"]) => {
-            let group = match (options.value(&["--ingroup"]), options.value(&["--gid"])) {
+        [name] if arguments.has(&["--system"]) => {
+            let group = match (arguments.value(&["--ingroup"]), arguments.value(&["--gid"])) {
                 (Some(group), _) => NewGroup::Named(group.to_owned()),
                 (None, Some(gid)) => NewGroup::Numbered(gid.parse().ok()?),
-                (None, None) if options.has(&["--group"]) => NewGroup::Own,
+                (None, None) if arguments.has(&["--group"]) => NewGroup::Own,
                 (None, None) => NewGroup::Nogroup,
             };
-            let home = options.value(&["--home"]).map(str::to_owned);
-            let made = home.clone().filter(|home| !options.has(&["--no-create-home"]) && home != "/nonexistent");
+            let home = arguments.value(&["--home"]).map(str::to_owned);
+            let made = home.clone().filter(|home| !arguments.has(&["--no-create-home"]) && home != "/nonexistent");
             accounts.add_user(NewUser {
                 name: name.to_owned(),
-                uid: options.value(&["--uid"]).map(str::parse).transpose().ok()?,
+                uid: arguments.value(&["--uid"]).map(str::parse).transpose().ok()?,
                 group,
-                gecos: options.value(&["--gecos", "--comment"]).unwrap_or_default().to_owned(),
+                gecos: arguments.value(&["--gecos", "--comment"]).unwrap_or_default().to_owned(),
                 home,
-                shell: options.value(&["--shell"]).map(str::to_owned),
+                shell: arguments.value(&["--shell"]).map(str::to_owned),
                 from: From::Low,
             })?;
             Some(made)
@@ -94,10 +94,10 @@ pub(super) fn adduser(accounts: &mut Accounts, arguments: &[&str]) -> Option<Opt
 
 /// Does what `addgroup` with these arguments does; `None` when the call is not understood.
 pub(super) fn addgroup(accounts: &mut Accounts, arguments: &[&str]) -> Option<()> {
-    let options = Options::parse(arguments.iter().copied(), &["--gid", "--conf"]);
-    match &options.positional[..] {
+    let arguments = Arguments::parse(arguments.iter().copied(), &["--gid", "--conf"]);
+    match &arguments.positional[..] {
         [name] => {
-            let gid = options.value(&["--gid"]).map(str::parse).transpose().ok()?;
+            let gid = arguments.value(&["--gid"]).map(str::parse).transpose().ok()?;
             accounts.add_group(name, gid, From::Low).map(drop)
         }
         [user, group] => accounts.add_member(user, group),
@@ -125,36 +125,36 @@ pub(super) fn useradd(accounts: &mut Accounts, arguments: &[&str]) -> Option<Opt
         "-p",
         "--password",
     ];
-    let options = Options::parse(arguments.iter().copied(), &VALUES);
-    let [name] = &options.positional[..] else { return None };
-    if !options.has(&["-r", "--system"]) {
+    let arguments = Arguments::parse(arguments.iter().copied(), &VALUES);
+    let [name] = &arguments.positional[..] else { return None };
+    if !arguments.has(&["-r", "--system"]) {
         return None;
     }
-    let group = match options.value(&["-g", "--gid"]) {
+    let group = match arguments.value(&["-g", "--gid"]) {
         Some(group) => group.parse().map_or_else(|_| NewGroup::Named(group.to_owned()), NewGroup::Numbered),
         None => NewGroup::Own,
     };
-    let home = options.value(&["-d", "--home", "--home-dir"]).map(str::to_owned);
+    let home = arguments.value(&["-d", "--home", "--home-dir"]).map(str::to_owned);
     accounts.add_user(NewUser {
         name: name.clone(),
-        uid: options.value(&["-u", "--uid"]).map(str::parse).transpose().ok()?,
+        uid: arguments.value(&["-u", "--uid"]).map(str::parse).transpose().ok()?,
         group,
-        gecos: options.value(&["-c", "--comment"]).unwrap_or_default().to_owned(),
+        gecos: arguments.value(&["-c", "--comment"]).unwrap_or_default().to_owned(),
         home: home.clone(),
-        shell: options.value(&["-s", "--shell"]).map(str::to_owned),
+        shell: arguments.value(&["-s", "--shell"]).map(str::to_owned),
         from: From::High,
     })?;
-    for group in options.value(&["-G", "--groups"]).unwrap_or_default().split(',').filter(|group| !group.is_empty()) {
+    for group in arguments.value(&["-G", "--groups"]).unwrap_or_default().split(',').filter(|group| !group.is_empty()) {
         accounts.add_member(name, group)?;
     }
-    Some(home.filter(|_| options.has(&["-m", "--create-home"])))
+    Some(home.filter(|_| arguments.has(&["-m", "--create-home"])))
 }
 
 /// Does what `groupadd` with these arguments does; `None` when the call is not understood.
 pub(super) fn groupadd(accounts: &mut Accounts, arguments: &[&str]) -> Option<()> {
-    let options = Options::parse(arguments.iter().copied(), &["-g", "--gid", "-K", "-p"]);
-    let [name] = &options.positional[..] else { return None };
-    let gid = options.value(&["-g", "--gid"]).map(str::parse).transpose().ok()?;
+    let arguments = Arguments::parse(arguments.iter().copied(), &["-g", "--gid", "-K", "-p"]);
+    let [name] = &arguments.positional[..] else { return None };
+    let gid = arguments.value(&["-g", "--gid"]).map(str::parse).transpose().ok()?;
     accounts.add_group(name, gid, From::High).map(drop)
 }
 

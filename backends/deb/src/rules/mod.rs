@@ -295,7 +295,7 @@ pub fn diversions(listing: &Listing) -> BTreeMap<RootPath, RootPath> {
 
 fn diversion(command: &Command) -> Option<(RootPath, RootPath)> {
     let words: Vec<&str> = command.arguments().iter().map(Word::known).collect::<Option<_>>()?;
-    let options = calls::Options::parse(words, &["--package", "--divert"]);
+    let options = calls::Arguments::parse(words, &["--package", "--divert"]);
     let [path] = &options.positional[..] else { return None };
     if options.has(&["--remove"]) {
         return None;

@@ -5,7 +5,7 @@ use std::io;
 
 use super::Rules;
 use super::accounts::Accounts;
-use super::calls::Options;
+use super::calls::Arguments;
 use minimg_backend::capabilities;
 use minimg_shell::{Command, Word};
 use minimg_tree::{Kind, Node, PackageId, RootPath};
@@ -34,7 +34,7 @@ pub(super) fn apply(rules: &mut Rules<'_>) -> io::Result<()> {
 
 /// `setcap CAPABILITIES FILE ...`, in which the two may come again and again.
 fn set_capabilities(rules: &mut Rules<'_>, command: &Command) -> Option<()> {
-    let options = Options::parse(literal(command)?, &[]);
+    let options = Arguments::parse(literal(command)?, &[]);
     options.only(&["-q"])?;
     let (pairs, []) = options.positional.as_chunks::<2>() else { return None };
     for [capabilities, path] in pairs {
@@ -80,7 +80,7 @@ fn targets(rules: &Rules<'_>, path: &str, recursive: bool) -> Vec<RootPath> {
 
 fn change_owner(rules: &mut Rules<'_>, command: &Command) -> Option<()> {
     let words = literal(command)?;
-    let options = Options::parse(words, &[]);
+    let options = Arguments::parse(words, &[]);
     options.only(&["-R", "--recursive", "-h", "--no-dereference", "-f", "--silent", "--quiet", "-v", "-c", "-P"])?;
     let (new, paths) = options.positional.split_first()?;
     let new = if command.name() == "chgrp" { format!(":{new}") } else { new.clone() };
@@ -98,7 +98,7 @@ fn change_owner(rules: &mut Rules<'_>, command: &Command) -> Option<()> {
 
 fn change_mode(rules: &mut Rules<'_>, command: &Command) -> Option<()> {
     let words = literal(command)?;
-    let options = Options::parse(words, &[]);
+    let options = Arguments::parse(words, &[]);
     options.only(&["-R", "--recursive", "-f", "--silent", "--quiet", "-v", "-c"])?;
     let (mode, paths) = options.positional.split_first()?;
     let mode = octal(mode)?;
@@ -119,7 +119,7 @@ fn override_stat(rules: &mut Rules<'_>, command: &Command) -> Option<()> {
         return Some(());
     }
     let words = literal(command)?;
-    let options = Options::parse(words, &[]);
+    let options = Arguments::parse(words, &[]);
     options.only(&["--update", "--add", "--force", "--force-all", "--quiet"])?;
     let [user, group, mode, path] = &options.positional[..] else { return None };
     let (uid, gid, mode) = (rules.accounts.uid(user)?, rules.accounts.gid(group)?, octal(mode)?);
@@ -133,7 +133,7 @@ fn override_stat(rules: &mut Rules<'_>, command: &Command) -> Option<()> {
 /// `mkdir [-p] [-m mode] path...` and `install -d [-o user] [-g group] [-m mode] path...`.
 fn make_directories(rules: &mut Rules<'_>, package: usize, command: &Command) -> Option<()> {
     let words = literal(command)?;
-    let options = Options::parse(words, &["-m", "--mode", "-o", "--owner", "-g", "--group"]);
+    let options = Arguments::parse(words, &["-m", "--mode", "-o", "--owner", "-g", "--group"]);
     options.only(&["-d", "--directory", "-p", "--parents", "-v", "-m", "--mode", "-o", "--owner", "-g", "--group"])?;
     let installs = command.name() == "install";
     if installs && !options.has(&["-d", "--directory"]) {

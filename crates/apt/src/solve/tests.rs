@@ -54,7 +54,7 @@ fn solved_with(archive: &str, request: &str, given: &Given<'_>) -> String {
     let pins: BTreeMap<_, _> = given.pins.iter().map(|(name, pin)| (name.to_string(), pin.to_string())).collect();
     let exclude: Vec<_> = given.exclude.iter().map(|name| name.to_string()).collect();
     let universe = Universe::new(&indexes, "amd64", &pins, &exclude);
-    let wanted: Vec<_> = request.split_whitespace().map(|text| Wanted::parse(text).unwrap()).collect();
+    let wanted: Vec<_> = request.split_whitespace().map(|text| Item::parse(text).unwrap()).collect();
     match solve(&universe, &wanted, given.recommends) {
         Ok(chosen) => {
             let names = chosen.iter().map(|candidate| match universe.architecture_of(candidate) {

@@ -16,11 +16,11 @@ type Way = Vec<(RootPath, Why)>;
 
 /// Globs that wait to be matched against the tree, all at once.
 #[derive(Default)]
-pub(super) struct Wanted {
+pub(super) struct Globs {
     globs: Vec<(String, Why, bool)>,
 }
 
-impl Wanted {
+impl Globs {
     /// The globs of a rule set.
     pub(super) fn of(rule: &Rule) -> Self {
         let mut wanted = Self::default();

@@ -13,7 +13,7 @@ use crate::keep::Keep;
 use crate::ldcache::CacheSource;
 use crate::settings::WalkSettings;
 use crate::walk::Walk;
-use globs::{Wanted, drop_globs};
+use globs::{Globs, drop_globs};
 use minimg_base::suggest;
 use minimg_tree::{Kind, RootPath, RootTree};
 use rule_sets::RuleSets;
@@ -53,7 +53,7 @@ pub fn closure_of(tree: &RootTree, keep: &Keep, options: ClosureOptions) -> Resu
     for program in &keep.optional_programs {
         context.keep_optional_program(program)?;
     }
-    let mut wanted = Wanted::default();
+    let mut wanted = Globs::default();
     let mut rule_sets = RuleSets::new(&keep.rule_sets, &keep.rules, tree)?;
     rule_sets.ask_for_named(context, &mut wanted)?;
     for (path, why) in options.added {

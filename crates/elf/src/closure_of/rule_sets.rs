@@ -5,7 +5,7 @@ use std::io;
 
 use globset::GlobMatcher;
 
-use super::globs::Wanted;
+use super::globs::Globs;
 use crate::closure::Why;
 use crate::context::Context;
 use crate::error::ClosureError;
@@ -63,7 +63,7 @@ impl<'a> RuleSets<'a> {
     pub(super) fn ask_for_named(
         &self,
         context: &mut Context<'_, RootTree>,
-        wanted: &mut Wanted,
+        wanted: &mut Globs,
     ) -> Result<(), ClosureError> {
         self.kept.iter().try_for_each(|rule| ask_for(rule, context, wanted))
     }
@@ -71,7 +71,7 @@ impl<'a> RuleSets<'a> {
     /// Keeps what is compiled into kept libraries for the rule sets that are kept, and the rule sets that something kept triggers;
     /// whether there was any, so that the walk has to go on.
     pub(super) fn keep_more(&mut self, context: &mut Context<'_, RootTree>) -> Result<bool, ClosureError> {
-        let mut wanted = Wanted::default();
+        let mut wanted = Globs::default();
         for rule in &self.kept {
             add_baked(context, rule, &mut wanted, &mut self.looked_into)?;
         }
@@ -87,7 +87,7 @@ impl<'a> RuleSets<'a> {
                 )
             };
             let policy = if certain { Policy::Keep } else { context.settings().closure.triggers };
-            let mut all = Wanted::of(rule);
+            let mut all = Globs::of(rule);
             add_baked(context, rule, &mut all, &mut BTreeSet::new())?;
             // A rule set of which the tree has nothing is not worth a word.
             if all.matches_any(self.tree)? && context.ask(policy, &by, text) {
@@ -114,8 +114,8 @@ impl<'a> RuleSets<'a> {
 }
 
 /// Wants the files of a rule set, and keeps its programs.
-fn ask_for(rule: &Rule, context: &mut Context<'_, RootTree>, wanted: &mut Wanted) -> Result<(), ClosureError> {
-    wanted.extend(Wanted::of(rule));
+fn ask_for(rule: &Rule, context: &mut Context<'_, RootTree>, wanted: &mut Globs) -> Result<(), ClosureError> {
+    wanted.extend(Globs::of(rule));
     rule.programs.iter().try_for_each(|program| context.keep_optional_program(program))
 }
 
@@ -173,7 +173,7 @@ impl<'a> Watch<'a> {
 fn add_baked<'a>(
     context: &Context<'_, RootTree>,
     rule: &'a Rule,
-    wanted: &mut Wanted,
+    wanted: &mut Globs,
     looked_into: &mut BTreeSet<(&'a str, usize, RootPath)>,
 ) -> Result<(), ClosureError> {
     let mut globs = BTreeSet::new();

@@ -24,7 +24,7 @@ const MOST_MACHINES: usize = 64;
 
 /// Which image of an archive is meant.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wanted<'a> {
+pub struct Choice<'a> {
     /// Its name or the beginning of its id; without one there must be one image that fits.
     pub image: Option<&'a str>,
     /// The machine that it must be for.
@@ -126,7 +126,7 @@ impl<'s> Images<'s> {
     ///
     /// # Errors
     /// When none or several fit, or it is malformed or hostile.
-    pub fn choose(mut self, wanted: Wanted<'_>) -> Result<Rootfs, RootfsError> {
+    pub fn choose(mut self, wanted: Choice<'_>) -> Result<Rootfs, RootfsError> {
         if self.form == Form::Root {
             return self.files.into_rootfs(wanted.image);
         }

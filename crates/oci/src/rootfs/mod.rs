@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use error::RootfsError;
 pub use image::{Blob, Leads, leads};
-pub use images::{Images, Wanted, archive_and_image};
+pub use images::{Choice, Images, archive_and_image};
 pub use overlay::apply_layer;
 
 use budget::Budget;
@@ -84,7 +84,7 @@ impl Form {
 /// When it cannot be read, is malformed or hostile, or has several images; [`Images`] tells them apart.
 pub fn open(path: &Path, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
     let images = Images::open(path, store)?;
-    images.choose(Wanted { image: None, platform }).map_err(|error| error.within(path))
+    images.choose(Choice { image: None, platform }).map_err(|error| error.within(path))
 }
 
 /// Reads the image in the files of an OCI layout.
@@ -92,7 +92,7 @@ pub fn open(path: &Path, platform: Option<&Platform>, store: &Store) -> Result<R
 /// # Errors
 /// When it is malformed or hostile, or there are several.
 pub fn of_layout(files: RootTree, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
-    Images::of_layout(files, store)?.choose(Wanted { image: None, platform })
+    Images::of_layout(files, store)?.choose(Choice { image: None, platform })
 }
 
 /// Reads a root tar or an image archive, compressed or not.
@@ -100,7 +100,7 @@ pub fn of_layout(files: RootTree, platform: Option<&Platform>, store: &Store) ->
 /// # Errors
 /// When it is malformed or hostile, or has several images.
 pub fn read(reader: impl Read + Send, platform: Option<&Platform>, store: &Store) -> Result<Rootfs, RootfsError> {
-    Images::read(reader, store)?.choose(Wanted { image: None, platform })
+    Images::read(reader, store)?.choose(Choice { image: None, platform })
 }
 
 fn unpack(reader: impl Read + Send, store: &Store) -> Result<RootTree, RootfsError> {

@@ -94,7 +94,7 @@ fn file_of(rootfs: Rootfs) -> String {
 /// The file of the image that is chosen, or what is said.
 fn choose(files: &RootTree, image: Option<&str>, architecture: &str) -> String {
     let platform = Some(architecture).filter(|name| !name.is_empty()).map(platform);
-    let wanted = Wanted { image, platform: platform.as_ref() };
+    let wanted = Choice { image, platform: platform.as_ref() };
     let chosen = with_images(files, |images| images.and_then(|images| images.choose(wanted)));
     chosen.map_or_else(|error| error.to_string(), file_of)
 }

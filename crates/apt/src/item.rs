@@ -6,7 +6,7 @@ use super::universe::{Candidate, Universe};
 
 /// One package that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wanted<'r> {
+pub(super) struct Item<'r> {
     /// As it was written.
     pub text: &'r str,
     /// The name of a package, or of something that packages provide.
@@ -17,7 +17,7 @@ pub(super) struct Wanted<'r> {
     pub from: Option<&'r str>,
 }
 
-impl<'r> Wanted<'r> {
+impl<'r> Item<'r> {
     /// Reads an item.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ mod tests {
             ("a b", None),
             ("=1", None),
         ] {
-            let item = Wanted::parse(text).ok().map(|item| (item.name, item.architecture, item.from));
+            let item = Item::parse(text).ok().map(|item| (item.name, item.architecture, item.from));
             assert_eq!(item, expected, "{text}");
         }
     }

@@ -10,10 +10,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::Scope;
 
-use super::index::{Builder, Index, Package};
-use super::list::{List, Plan};
-use super::relation;
-use super::{Ready, file_of, pinned};
+use super::Plan;
+use super::list::List;
+use crate::index::{Builder, Index, Package};
+use crate::relation;
+use crate::{Ready, file_of, pinned};
 use minimg_backend::{PinnedPackage, Pins};
 use minimg_base::digest::Digest;
 use minimg_base::sync::lock;
@@ -190,8 +191,8 @@ impl Follower {
 mod tests {
     use std::sync::atomic::AtomicU64;
 
-    use super::super::packages;
     use super::*;
+    use crate::packages;
 
     fn stanza(name: &str, fields: &str) -> String {
         format!(

@@ -3,20 +3,24 @@
 //! An index is fetched by its usual name and read as it comes; it counts only if the verified Release file then promises exactly these bytes.
 //! Otherwise it is ignored.
 
+mod guess;
+mod list;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 
 use bytes::Bytes;
 
-use super::Ready;
-use super::error::ArchiveError;
-use super::guess::Guess;
-use super::list::{List, Plan};
-use super::plan::Suite;
-use super::signed;
-use super::sum::Sum;
-use minimg_backend::{Context, Pins};
+use crate::Ready;
+use crate::error::ArchiveError;
+use crate::item::Item;
+use crate::plan::Suite;
+use crate::signed;
+use crate::sum::Sum;
+use guess::Guess;
+use list::List;
+use minimg_backend::{Context, Pins, Source};
 use minimg_fetch::Fetcher;
 
 /// The form that is fetched early of the main suite, which is long: the one that is decoded fastest.
@@ -24,6 +28,16 @@ pub(super) const EARLY: &str = ".gz";
 
 /// The form that is fetched early of other suites, which are short: the one that every archive has.
 pub(super) const EARLY_OF_OTHERS: &str = ".xz";
+
+/// What is known of a request before anything is fetched.
+pub(crate) struct Plan<'p> {
+    pub suites: &'p [Suite],
+    pub architecture: &'p str,
+    pub wanted: &'p [Item<'p>],
+    pub source: &'p Source,
+    /// How many things may be done at once; 0 leaves it open.
+    pub jobs: usize,
+}
 
 /// What is fetched before it is known to be wanted. Dropped, the fetching ends.
 pub(super) struct Early {

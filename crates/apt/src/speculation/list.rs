@@ -5,12 +5,10 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::packages::Watch;
-use super::plan::Suite;
-use super::reading::{self, DECODED_LIMIT};
-use super::sum::{Sum, SumHasher};
-use super::wanted::Wanted;
-use minimg_backend::Source;
+use crate::packages::Watch;
+use crate::plan::Suite;
+use crate::reading::{self, DECODED_LIMIT};
+use crate::sum::{Sum, SumHasher};
 use minimg_base::digest::Hasher;
 use minimg_base::sync::lock;
 use minimg_fetch::Fetcher;
@@ -130,14 +128,4 @@ impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
         self.0.end(Outcome::Nothing);
     }
-}
-
-/// What is known of a request before anything is fetched.
-pub(super) struct Plan<'p> {
-    pub suites: &'p [Suite],
-    pub architecture: &'p str,
-    pub wanted: &'p [Wanted<'p>],
-    pub source: &'p Source,
-    /// How many things may be done at once; 0 leaves it open.
-    pub jobs: usize,
 }

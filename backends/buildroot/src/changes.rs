@@ -9,7 +9,7 @@ use super::options::Options;
 use minimg_backend::Request;
 
 /// What is to be changed of a defconfig.
-pub(super) struct Wanted {
+pub(super) struct Changes {
     /// What takes time and is not part of a root: it goes, unless something else needs it.
     pub(super) spared: Config,
     /// The root as a tar, and glibc where Buildroot makes the toolchain, for kernels of any age.
@@ -18,7 +18,7 @@ pub(super) struct Wanted {
     pub(super) own: Config,
 }
 
-impl Wanted {
+impl Changes {
     pub(super) fn new(
         request: &Request,
         options: &Options,
