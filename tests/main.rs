@@ -1,6 +1,7 @@
 //! All tests that run the whole program or several of its rooms, in one binary: linking it once is most of what building them takes.
 
 mod arrows;
+mod attributes;
 mod backend_contract;
 mod boards;
 mod build;

@@ -63,6 +63,10 @@ fn connections_that_are_cut_are_taken_up_again() {
 fn patience_ends() {
     for (manner, part) in [
         (Manner::Cut { after: 0, times: 99, ranges: true }, "tried 3 times, 0 bytes received"),
+        // A byte before each failure is no progress, and a byte now and then no download.
+        (Manner::Cut { after: 1, times: 99, ranges: true }, "tried 3 times, 3 bytes received"),
+        (Manner::Cut { after: 9, times: 99, ranges: false }, "tried 3 times"),
+        (Manner::Trickle, "the server is too slow"),
         (Manner::Status { status: 503, times: 99 }, "status 503 (tried 3 times"),
         (Manner::Status { status: 403, times: 99 }, "answered with status 403"),
         (Manner::Redirect("/pool/a_1.deb".into()), "redirects without end"),
@@ -95,6 +99,7 @@ fn impatience() -> Patience {
         first_pause: Duration::from_millis(10),
         connect: Duration::from_secs(5),
         stall: Duration::from_millis(500),
+        within: Duration::from_millis(700),
         ..Patience::default()
     }
 }

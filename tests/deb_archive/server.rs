@@ -17,6 +17,8 @@ pub(crate) enum Manner {
     Cut { after: usize, times: u32, ranges: bool },
     /// Silent after so many bytes, once.
     Stall { after: usize },
+    /// A byte every twentieth of a second.
+    Trickle,
     /// All but the end, which comes when another path was asked for, or after five seconds.
     Hold { until: &'static str },
     /// A status, as many times, then well.
@@ -151,7 +153,7 @@ fn answer(
     let mut cut = None;
     let mut ranges = true;
     match manner {
-        Manner::Good | Manner::Hold { .. } => {}
+        Manner::Good | Manner::Hold { .. } | Manner::Trickle => {}
         Manner::Plain => ranges = false,
         Manner::Cut { after, times: most, ranges: r } => {
             ranges = r;
@@ -208,6 +210,13 @@ fn answer(
             state.lock().unwrap().log.push(format!("{until} was never asked for"));
         }
         return out.write_all(rest).map(|()| true);
+    }
+    if matches!(manner, Manner::Trickle) {
+        for byte in body {
+            out.write_all(&[*byte])?;
+            out.flush()?;
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
     match (cut, &manner) {
         (Some(after), manner) => {
