@@ -25,9 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let built = Builder::from_text("hello", text).board_named("amd64")?.build(&context)?;
 
     let images: Vec<_> = built.iter().map(|built| built.image.clone()).collect();
-    let archive = directory.path().join("hello.tar");
-    let written = outputs::write(&images, &Output::archive(&archive), &context.store)?;
-    outputs::write_records(&built, &written, &context.store)?;
+    let output = Output::archive(directory.path().join("hello.tar"));
+    let written = outputs::write(&images, &output, &context.store)?;
+    outputs::write_records(&built, &output, &context.store)?;
     println!("{} for {}: {} bytes", images[0].reference, images[0].platform, written.size);
     Ok(())
 }

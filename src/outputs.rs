@@ -13,7 +13,7 @@ use crate::record::Record;
 use minimg_base::digest::{Digest, digest_of};
 use minimg_base::error::{Class, Error, Result};
 use minimg_base::partial;
-use minimg_oci::export::{self, Output, Target, Written};
+use minimg_oci::export::{self, Exports, Output, Target, Written};
 use minimg_oci::image::Image;
 use minimg_store::Store;
 use minimg_tree::map_region;
@@ -51,8 +51,10 @@ pub fn unchanged(images: &[Image], output: &Output, store: &Store) -> Result<Opt
 ///
 /// # Errors
 /// Like [`export::export`].
-pub fn write(images: &[Image], output: &Output, store: &Store) -> Result<Written> {
-    let written = export::export(images, output, store)?;
+pub fn write<'a>(exports: impl Into<Exports<'a>>, output: &Output, store: &Store) -> Result<Written> {
+    let exports = exports.into();
+    let images = exports.images;
+    let written = export::export(exports, output, store)?;
     if let (Target::Path(path), Some(digest)) = (&output.target, written.digest)
         && let Some(fast) = fast_hash(path)
     {
@@ -79,12 +81,32 @@ impl From<RecordError> for Error {
     }
 }
 
-/// Writes the build records beside an output: `x.tar` gets `x.tar.record.json`, for several boards each its own. Standard output has none.
+/// The build records of these images as JSON, in their order, for formats that hold them.
+///
+/// # Errors
+/// When the store fails or has lost one.
+pub fn records_of(built: &[Built], store: &Store) -> Result<Vec<Vec<u8>>> {
+    let of = |each: &Built| match Record::load(store, &each.recipe)? {
+        Some(record) => as_json(&record),
+        None => Err(Error::new(Class::Machine, "the store lost a build record in the meantime; try again")),
+    };
+    built.iter().map(of).collect()
+}
+
+fn as_json(record: &Record) -> Result<Vec<u8>> {
+    serde_json::to_vec(record).map_err(|error| Error::new(Class::Machine, error))
+}
+
+/// Writes the build records beside an output: `x.tar` gets `x.tar.record.json`, for several boards each its own. Standard output has none,
+/// nor have formats that hold their records.
 ///
 /// # Errors
 /// When the store fails or a record cannot be written.
-pub fn write_records(built: &[Built], written: &Written, store: &Store) -> Result<()> {
-    let Target::Path(path) = &written.target else { return Ok(()) };
+pub fn write_records(built: &[Built], output: &Output, store: &Store) -> Result<()> {
+    let Target::Path(path) = &output.target else { return Ok(()) };
+    if output.holds_records() {
+        return Ok(());
+    }
     for (path, record) in records(built, path, store)? {
         if fs::read(&path).is_ok_and(|there| there == record) {
             continue;
@@ -101,7 +123,7 @@ pub fn write_records(built: &[Built], written: &Written, store: &Store) -> Resul
 /// When the store fails or a record cannot be removed.
 pub fn remove_stale_records(built: &[Built], output: &Output, store: &Store) -> Result<()> {
     let Target::Path(path) = &output.target else { return Ok(()) };
-    let right = records(built, path, store)?;
+    let right = if output.holds_records() { BTreeMap::new() } else { records(built, path, store)? };
     for beside in records_beside(path) {
         if right.get(&beside).is_none_or(|right| fs::read(&beside).is_ok_and(|there| there != *right)) {
             fs::remove_file(&beside).map_err(|source| RecordError { path: beside, source })?;
@@ -116,8 +138,7 @@ fn records(built: &[Built], output: &Path, store: &Store) -> Result<BTreeMap<Pat
     for each in built {
         let Some(record) = Record::load(store, &each.recipe)? else { continue };
         let board = (built.len() > 1).then_some(record.board.as_str());
-        let bytes = serde_json::to_vec(&record).map_err(|error| Error::new(Class::Machine, error))?;
-        records.insert(record_path(output, board), bytes);
+        records.insert(record_path(output, board), as_json(&record)?);
     }
     Ok(records)
 }

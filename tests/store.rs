@@ -91,6 +91,23 @@ fn a_directory_with_a_slash_has_its_record_beside_it() {
 }
 
 #[test]
+fn a_directory_for_builders_has_its_record_in_it() {
+    let sandbox = Sandbox::shared();
+    // What an older version left beside it is of another build.
+    sandbox.run(&["build", "busybox-glibc", "-q", "-o", "busybox.tar"]);
+    std::fs::copy(sandbox.path("busybox.tar.record.json"), sandbox.path("context.record.json")).unwrap();
+    let build = ["build", "bash", "-q", "-o", "dockerfile:context"];
+    sandbox.run(&build);
+    assert!(!sandbox.path("context.record.json").exists());
+    std::fs::rename(sandbox.path("context"), sandbox.path("elsewhere")).unwrap();
+    for image in ["elsewhere", "elsewhere/record.json"] {
+        assert!(sandbox.run(&["why", image, "/usr/bin/bash"]).contains("of the profile"), "{image}");
+    }
+    sandbox.run(&[&build[..], &["--no-record"]].concat());
+    assert!(sandbox.path("context/Dockerfile").is_file() && !sandbox.path("context/record.json").exists());
+}
+
+#[test]
 fn pruning_beside_builds_harms_none() {
     let sandbox = Sandbox::cold();
     sandbox.run(&["build", "busybox-glibc", "-q", "-o", "first.tar"]);

@@ -8,7 +8,7 @@ use minimg::backend::Context;
 use minimg::board::Board;
 use minimg::closure::Severity;
 use minimg::engine::{Engine, Way};
-use minimg::export;
+use minimg::export::{self, Exports};
 use minimg::image::Image;
 use minimg::outputs;
 use minimg::pipeline::{self, Built};
@@ -57,10 +57,15 @@ pub(super) fn deliver(
         outputs::remove_stale_records(&built, output, &store)?;
         let done = match there {
             Some(done) => done,
-            None => outputs::write(&images, output, &store).with_context(|| format!("failed to write {output}"))?,
+            None => {
+                let holds_records = output.holds_records() && !delivery.no_record;
+                let records = if holds_records { outputs::records_of(&built, &store)? } else { Vec::new() };
+                outputs::write(Exports { images: &images, records: &records }, output, &store)
+                    .with_context(|| format!("failed to write {output}"))?
+            }
         };
         if !delivery.no_record {
-            outputs::write_records(&built, &done, &store)?;
+            outputs::write_records(&built, output, &store)?;
         }
         written.push(Done { written: done, unchanged });
     }

@@ -123,13 +123,14 @@ fn record(session: &Session, selection: Selection) -> anyhow::Result<Record> {
     record.context("the store lost the build record in the meantime; try again")
 }
 
-/// The record of an image file: the argument itself, or what is beside it.
+/// The record of an image file: the argument itself, or what is beside it or in it.
 fn record_beside(argument: &str) -> Option<PathBuf> {
-    if argument.ends_with(".record.json") {
+    if argument.ends_with(".record.json") || argument.ends_with("/record.json") {
         return Some(PathBuf::from(argument));
     }
-    let beside = PathBuf::from(format!("{}.record.json", argument.trim_end_matches('/')));
-    (Path::new(argument).exists() && beside.is_file()).then_some(beside)
+    let (image, beside) = (Path::new(argument), format!("{}.record.json", argument.trim_end_matches('/')));
+    let places = [PathBuf::from(beside), image.join("record.json")];
+    places.into_iter().find(|record| image.exists() && record.is_file())
 }
 
 /// An image or a root without its record cannot answer, and is not a profile either.

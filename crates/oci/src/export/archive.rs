@@ -4,7 +4,7 @@
 
 use super::documents;
 use super::parts::{Part, archive, blob_name};
-use super::{Destination, ExportError, Exporter, Sum, layout};
+use super::{Destination, ExportError, Exporter, Exports, Sum, layout};
 use crate::document::{DockerManifest, json};
 use crate::image::Image;
 use minimg_base::digest::Digest;
@@ -31,7 +31,7 @@ impl Exporter for Archive {
         true
     }
 
-    fn write(&self, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
+    fn write(&self, Exports { images, .. }: Exports<'_>, destination: Destination<'_>, store: &Store) -> Result<Sum> {
         let mut parts = layout::parts(images)?;
         let manifests = images.iter().zip(tags(images)?).map(|(image, tag)| DockerManifest {
             config: blob_name(&Digest::of(documents::config(image))),

@@ -4,7 +4,7 @@
 use super::archive::tags;
 use super::documents;
 use super::parts::{Part, Parts, archive};
-use super::{Destination, ExportError, Exporter, Sum};
+use super::{Destination, ExportError, Exporter, Exports, Sum};
 use crate::document::{DockerManifest, json};
 use crate::image::{Image, Layer};
 use minimg_base::digest::Digest;
@@ -31,7 +31,7 @@ impl Exporter for DockerArchive {
         true
     }
 
-    fn write(&self, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
+    fn write(&self, Exports { images, .. }: Exports<'_>, destination: Destination<'_>, store: &Store) -> Result<Sum> {
         archive(&parts(images)?, images, destination, store)
     }
 }

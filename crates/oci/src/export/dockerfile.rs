@@ -1,10 +1,10 @@
-//! A directory that `docker build`, `podman build` and `buildah` make the image from: a root tarball and a Dockerfile that adds the
-//! configuration.
+//! A directory that `docker build`, `podman build` and `buildah` make the image from: a root tarball, a Dockerfile that adds the
+//! configuration, and the build record, which goes wherever the directory goes.
 
 use std::fmt::Write as _;
 use std::fs;
 
-use super::{Destination, ExportError, Exporter, Sum, place, rootfs};
+use super::{Destination, ExportError, Exporter, Exports, Sum, place, rootfs};
 use crate::document::{self, environment};
 use crate::image::{Compression, Healthcheck, Image};
 use minimg_base::error::Result;
@@ -14,6 +14,8 @@ use minimg_store::Store;
 const TARBALL: &str = "rootfs.tar.xz";
 /// The name under which builders look for it.
 const DOCKERFILE: &str = "Dockerfile";
+/// The name of the image's build record in the directory.
+const RECORD: &str = "record.json";
 
 /// A Dockerfile with its tarball.
 pub(super) struct Directory;
@@ -35,7 +37,16 @@ impl Exporter for Directory {
         true
     }
 
-    fn write(&self, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
+    fn holds_records(&self) -> bool {
+        true
+    }
+
+    fn write(
+        &self,
+        Exports { images, records }: Exports<'_>,
+        destination: Destination<'_>,
+        store: &Store,
+    ) -> Result<Sum> {
         let [image] = images else {
             return Err(ExportError::OneImage { format: self.name(), count: images.len() }.into());
         };
@@ -43,12 +54,14 @@ impl Exporter for Directory {
             return Err(ExportError::DirectoryToStdout { format: self.name() }.into());
         };
         let text = dockerfile(image, &format!("FROM scratch\nADD {TARBALL} /\n"))?;
-        place::directory(path, &[DOCKERFILE, TARBALL], |directory| {
+        place::directory(path, &[DOCKERFILE, TARBALL, RECORD], |directory| {
             let tarball = directory.join(TARBALL);
             let sum =
                 place::file(Destination::Path(&tarball), |out| rootfs::write_to(image, Compression::Xz, store, out))?;
             fs::write(directory.join(DOCKERFILE), &text).map_err(ExportError::at(path))?;
-            Ok(sum.size + text.len() as u64)
+            let record = records.first().map(Vec::as_slice);
+            record.map_or(Ok(()), |record| fs::write(directory.join(RECORD), record)).map_err(ExportError::at(path))?;
+            Ok(sum.size + text.len() as u64 + record.map_or(0, |record| record.len() as u64))
         })
     }
 }

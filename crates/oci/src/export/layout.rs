@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::documents;
 use super::parts::{Part, Parts, archive, blob_name, write_directory};
-use super::{Destination, ExportError, Exporter, Sum, place};
+use super::{Destination, ExportError, Exporter, Exports, Sum, place};
 use crate::document::{Descriptor, Index, LAYOUT, json};
 use crate::image::Image;
 use crate::reference::Reference;
@@ -41,7 +41,7 @@ impl Exporter for Layout {
         true
     }
 
-    fn write(&self, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
+    fn write(&self, Exports { images, .. }: Exports<'_>, destination: Destination<'_>, store: &Store) -> Result<Sum> {
         let Destination::Path(path) = destination else {
             return Err(ExportError::DirectoryToStdout { format: self.name() }.into());
         };
@@ -74,7 +74,7 @@ impl Exporter for LayoutArchive {
         true
     }
 
-    fn write(&self, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
+    fn write(&self, Exports { images, .. }: Exports<'_>, destination: Destination<'_>, store: &Store) -> Result<Sum> {
         archive(&parts(images)?, images, destination, store)
     }
 }

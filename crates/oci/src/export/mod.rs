@@ -61,11 +61,32 @@ pub trait Exporter: Sync {
         false
     }
 
-    /// Writes the images to the place.
+    /// Whether the build records are in it. Those of images in other formats lie beside them.
+    fn holds_records(&self) -> bool {
+        false
+    }
+
+    /// Writes the images to the place, with their build records where the format holds them.
     ///
     /// # Errors
     /// When a layer cannot be read, the place cannot be written to, or the format cannot say what the images need.
-    fn write(&self, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum>;
+    fn write(&self, exports: Exports<'_>, destination: Destination<'_>, store: &Store) -> Result<Sum>;
+}
+
+/// What is exported.
+#[derive(Debug, Clone, Copy)]
+pub struct Exports<'a> {
+    /// The images.
+    pub images: &'a [Image],
+    /// Their build records as JSON, one for each image in their order; or none.
+    pub records: &'a [Vec<u8>],
+}
+
+/// Images without their records.
+impl<'a, T: AsRef<[Image]> + ?Sized> From<&'a T> for Exports<'a> {
+    fn from(images: &'a T) -> Self {
+        Self { images: images.as_ref(), records: &[] }
+    }
 }
 
 /// What was written.
@@ -85,13 +106,13 @@ pub struct Written {
 ///
 /// # Errors
 /// When there are several images and the format holds one, and as [`Exporter::write`].
-pub fn export(images: &[Image], output: &Output, store: &Store) -> Result<Written> {
+pub fn export<'a>(exports: impl Into<Exports<'a>>, output: &Output, store: &Store) -> Result<Written> {
     let Sum { size, digest } = match &output.target {
-        Target::Path(path) => write(images, output.format, Destination::Path(path), store)?,
+        Target::Path(path) => write(exports, output.format, Destination::Path(path), store)?,
         Target::Stdout => {
             // Not by way of the library's buffer, which cuts at line ends.
             let stdout = std::io::stdout().as_fd().try_clone_to_owned().map_err(ExportError::Write)?;
-            write(images, output.format, Destination::Stream(&mut File::from(stdout)), store)?
+            write(exports, output.format, Destination::Stream(&mut File::from(stdout)), store)?
         }
     };
     Ok(Written { format: output.format, target: output.target.clone(), size, digest })
@@ -101,10 +122,17 @@ pub fn export(images: &[Image], output: &Output, store: &Store) -> Result<Writte
 ///
 /// # Errors
 /// When there is no such format, and as [`export`].
-pub fn write(images: &[Image], format: &str, destination: Destination<'_>, store: &Store) -> Result<Sum> {
+pub fn write<'a>(
+    exports: impl Into<Exports<'a>>,
+    format: &str,
+    destination: Destination<'_>,
+    store: &Store,
+) -> Result<Sum> {
     let exporter = output::find(format)?;
+    let exports = exports.into();
+    let images = exports.images;
     if images.len() != 1 && (images.is_empty() || !exporter.holds_several()) {
         return Err(ExportError::OneImage { format: exporter.name(), count: images.len() }.into());
     }
-    exporter.write(images, destination, store)
+    exporter.write(exports, destination, store)
 }

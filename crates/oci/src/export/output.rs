@@ -50,6 +50,11 @@ impl Output {
     pub fn format(&self) -> &'static str {
         self.format
     }
+
+    /// Whether the build records are in the output, and not beside it.
+    pub fn holds_records(&self) -> bool {
+        find(self.format).is_ok_and(Exporter::holds_records)
+    }
 }
 
 impl fmt::Debug for Output {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::parts::Part;
-use super::{Destination, ExportError, Exporter, Sum, place};
+use super::{Destination, ExportError, Exporter, Exports, Sum, place};
 use crate::image::{Compression, Image};
 use crate::layer::{self, CompressedWriter};
 use minimg_base::error::Result;
@@ -36,7 +36,7 @@ impl Exporter for Rootfs {
         &[".rootfs.tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst"]
     }
 
-    fn write(&self, images: &[Image], destination: Destination<'_>, store: &Store) -> Result<Sum> {
+    fn write(&self, Exports { images, .. }: Exports<'_>, destination: Destination<'_>, store: &Store) -> Result<Sum> {
         let [image] = images else {
             return Err(ExportError::OneImage { format: self.name(), count: images.len() }.into());
         };
