@@ -1,6 +1,7 @@
 //! Runs the programs of an image that was built, to see whether it works: in an engine, or without one in a sandbox.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::time::Duration;
 
@@ -25,11 +26,22 @@ pub trait Trial {
     /// # Errors
     /// When it cannot be run at all, does not end, or writes too much. That it fails is no error.
     fn run(&self, program: &str, arguments: &[String], input: &str) -> Result<Ran>;
+
+    /// Starts the image as its configuration says, and once it listens on the port, runs a command beside it with `input`. An empty
+    /// command sends `input` to the port, and the output is what comes back.
+    ///
+    /// # Errors
+    /// Those of [`Trial::run`].
+    fn serve(&self, port: u16, command: &[String], input: &str) -> Result<Ran>;
 }
 
 impl Trial for engine::Trial<'_> {
     fn run(&self, program: &str, arguments: &[String], input: &str) -> Result<Ran> {
         self.run(program, arguments, input)
+    }
+
+    fn serve(&self, port: u16, command: &[String], input: &str) -> Result<Ran> {
+        self.serve(port, command, input)
     }
 }
 
@@ -60,18 +72,33 @@ impl<'a> InSandbox<'a> {
     }
 }
 
-impl Trial for InSandbox<'_> {
-    fn run(&self, program: &str, arguments: &[String], input: &str) -> Result<Ran> {
+impl InSandbox<'_> {
+    /// A command as the image's configuration would run it.
+    fn program<'p>(&'p self, command: &'p [String]) -> Program<'p> {
+        Program { command, env: &self.env, working_directory: &self.config.workdir, user: self.user }
+    }
+
+    fn stdin(&self, input: &str) -> Result<File> {
         let mut stdin = self.context.store.scratch()?;
         stdin
             .write_all(input.as_bytes())
             .and_then(|()| stdin.seek(SeekFrom::Start(0)))
             .map_err(|error| Error::new(Class::Machine, error))?;
+        Ok(stdin)
+    }
+}
+
+impl Trial for InSandbox<'_> {
+    fn run(&self, program: &str, arguments: &[String], input: &str) -> Result<Ran> {
         let command: Vec<String> =
             std::iter::once(program).chain(arguments.iter().map(String::as_str)).map(str::to_owned).collect();
-        let program =
-            Program { command: &command, env: &self.env, working_directory: &self.config.workdir, user: self.user };
-        self.sandbox.run(&program, Some(stdin))
+        self.sandbox.run(&self.program(&command), Some(self.stdin(input)?))
+    }
+
+    fn serve(&self, port: u16, command: &[String], input: &str) -> Result<Ran> {
+        let start = [self.config.entrypoint.as_slice(), &self.config.cmd].concat();
+        let client = Some(self.program(command)).filter(|client| !client.command.is_empty());
+        self.sandbox.serve(&self.program(&start), port, client.as_ref(), Some(self.stdin(input)?))
     }
 }
 

@@ -67,10 +67,15 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> anyhow::Result<Exi
 }
 
 fn outcome(trial: &dyn Trial, test: &Test) -> anyhow::Result<Outcome> {
-    let (program, arguments) = test.command.split_first().context("a test without a command")?;
-    let Ran { code, stdout, stderr } = trial
-        .run(program, arguments, test.stdin.as_deref().unwrap_or_default())
-        .with_context(|| format!("failed to run the test {:?}", test.name))?;
+    let input = test.stdin.as_deref().unwrap_or_default();
+    let ran = match (test.port, test.command.split_first()) {
+        (Some(port), _) => trial.serve(port, &test.command, input),
+        (None, command) => {
+            let (program, arguments) = command.context("a test without a command")?;
+            trial.run(program, arguments, input)
+        }
+    };
+    let Ran { code, stdout, stderr } = ran.with_context(|| format!("failed to run the test {:?}", test.name))?;
     let problem = if code != test.exit {
         Some(format!(
             "it exited with {code} instead of {}; its output: {}{}",

@@ -266,7 +266,21 @@ impl HealthcheckTable {
 impl TestTable {
     fn read(&self, problems: &mut Problems) -> Option<Test> {
         let name = problems.check(self.name.span(), check::line(self.name.get()));
-        let command = problems.check(self.command.span(), check::command(self.command.get()));
+        let command = match (&self.command, &self.port) {
+            (Some(command), _) => problems.check(command.span(), check::command(command.get())),
+            (None, Some(_)) => Some(Vec::new()),
+            (None, None) => {
+                problems.add(self.name.span(), "the test has no `command`, and no `port` to send its `stdin` to");
+                None
+            }
+        };
+        let port = match &self.port {
+            Some(port) if *port.get() == 0 => {
+                problems.add(port.span(), "0 is not a port: they go from 1 to 65535");
+                None
+            }
+            port => Some(port.as_ref().map(|port| *port.get())),
+        };
         let exit = match &self.exit {
             None => Some(0),
             Some(exit) if (0..=255).contains(exit.get()) => Some(*exit.get()),
@@ -278,6 +292,7 @@ impl TestTable {
         Some(Test {
             name: name?,
             command: command?,
+            port: port?,
             stdout: self.stdout.clone(),
             exit: exit?,
             stdin: self.stdin.clone(),

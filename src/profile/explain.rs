@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Profile;
+use super::{Profile, Test};
 
 /// A profile in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,7 +43,7 @@ impl Profile {
             ("drops", self.keep.drop.iter().map(|pattern| line(&pattern.glob, &pattern.reason)).collect()),
             ("adds", self.add_lines()),
             ("runs", self.run_lines()),
-            ("tests", self.tests.iter().map(|test| line(&test.name, words(&test.command))).collect()),
+            ("tests", self.tests.iter().map(|test| line(&test.name, test_words(test))).collect()),
         ];
         let sections =
             all.into_iter().map(|(title, lines)| Section { title, lines }).filter(|part| !part.lines.is_empty());
@@ -132,6 +132,15 @@ impl Profile {
 
 fn line(what: impl Into<String>, why: impl Into<String>) -> Line {
     Line { what: what.into(), why: why.into() }
+}
+
+/// What a test does.
+fn test_words(test: &Test) -> String {
+    match test.port {
+        None => words(&test.command),
+        Some(port) if test.command.is_empty() => format!("port {port}"),
+        Some(port) => format!("{}, beside port {port}", words(&test.command)),
+    }
 }
 
 /// A command as a shell would take it, so that people can see where its words end.

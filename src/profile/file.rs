@@ -405,9 +405,12 @@ pub(crate) struct TestTable {
     /// What the test shows.
     #[schemars(example = &"verifies a certificate")]
     pub(crate) name: At<String>,
-    /// The command as an array, run in the image instead of its entrypoint.
+    /// The command as an array, run in the image instead of its entrypoint, or beside it with `port`.
     #[schemars(example = ["/usr/bin/curl", "--version"], length(min = 1))]
-    pub(crate) command: At<Vec<String>>,
+    pub(crate) command: Option<At<Vec<String>>>,
+    /// A TCP port: the image is started as it is, and once it listens there, `command` is run, or without one `stdin` is sent to the port.
+    #[schemars(extend("minimum" = 1, "maximum" = 65535))]
+    pub(crate) port: Option<At<u16>>,
     /// Text that the output must contain.
     pub(crate) stdout: Option<String>,
     /// The expected exit code; 0 by default.

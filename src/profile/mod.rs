@@ -150,8 +150,10 @@ pub struct AddedDirectory {
 pub struct Test {
     /// What the test shows.
     pub name: String,
-    /// The command, run in the image in place of its entrypoint.
+    /// The command, run in the image in place of its entrypoint, or beside it when there is a port; empty only then.
     pub command: Vec<String>,
+    /// The port on which the image, started as it is, listens: without a command, `stdin` is sent there, and `stdout` comes back.
+    pub port: Option<u16>,
     /// Text that the output must contain.
     pub stdout: Option<String>,
     /// The exit code that is expected.

@@ -17,6 +17,8 @@ use minimg_context::Context;
 
 /// The program that unpacks the root with its owners, in the namespace.
 const TAR: Need = Need { programs: &["tar"], package: "tar" };
+/// The shell that connects to ports.
+const BASH: Need = Need { programs: &["bash"], package: "bash" };
 
 /// Unpacks the tar on standard input into `$0`, which is then a root for everyone to enter.
 const UNPACK: &str = r#"tar --extract --numeric-owner --same-permissions --same-owner --xattrs --xattrs-include='*' --directory "$0" &&
@@ -35,6 +37,42 @@ done
 ln -s /proc/self/fd dev/fd && ln -s fd/0 dev/stdin && ln -s fd/1 dev/stdout && ln -s fd/2 dev/stderr
 mkdir -m 1777 dev/shm
 exec "$@"
+"#;
+
+/// Starts a server, which is the first `$1` words, and when it listens on port `$0`, runs the other words as its client; without any it
+/// sends standard input there and prints what comes back. A server may listen before it is ready, so what gets nothing asks again.
+const SERVE: &str = r#"
+port=$0 count=$1 && shift
+server=("${@:1:count}") client=("${@:count+1}")
+ask() {
+    if [ ${#client[@]} -gt 0 ]; then
+        "${client[@]}" </proc/self/fd/0
+        return
+    fi
+    exec 3<>"/dev/tcp/127.0.0.1/$port" || return
+    cat </proc/self/fd/0 >&3
+    answer=dev/shm/answer
+    timeout 2 cat <&3 >$answer
+    cat $answer
+    [ -s $answer ]
+}
+"${server[@]}" </dev/null >&2 &
+for turn in {1..300}; do
+    if ! kill -0 $! 2>/dev/null; then
+        wait $!
+        echo "the image's program ended with $?" >&2
+        exit 126
+    fi
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
+    sleep 0.1
+done
+for turn in {1..10}; do
+    ask 2>dev/shm/said && exit
+    code=$?
+    sleep 0.5
+done
+cat dev/shm/said >&2
+exit $code
 "#;
 
 /// The exit code of what could not be begun, as engines have it.
@@ -86,16 +124,43 @@ impl<'a> Sandbox<'a> {
     /// # Errors
     /// When it does not end in time or writes too much. That it fails is no error, nor that it is not in the root.
     pub fn run(&self, program: &Program<'_>, input: Option<File>) -> Result<Ran> {
-        let text = |word: &str| OsString::from(word);
+        self.run_inside(self.words(program), input)
+    }
+
+    /// Runs a server until its client is done, which begins when the server listens on the port. Without a client, `input` is sent to the
+    /// port, and the standard output is what comes back.
+    ///
+    /// # Errors
+    /// Those of [`Sandbox::run`], and when this machine has no bash.
+    pub fn serve(
+        &self,
+        server: &Program<'_>,
+        port: u16,
+        client: Option<&Program<'_>>,
+        input: Option<File>,
+    ) -> Result<Ran> {
+        let bash = BASH.find(&self.context.settings.path)?.into_os_string();
+        let server = self.words(server);
+        let script = [bash, "-c".into(), SERVE.into(), port.to_string().into(), server.len().to_string().into()];
+        let client = client.map(|client| self.words(client)).unwrap_or_default();
+        self.run_inside(script.into_iter().chain(server).chain(client), input)
+    }
+
+    /// The words that run a program in the root, which is the working directory.
+    fn words(&self, program: &Program<'_>) -> Vec<OsString> {
         let (user, group) = program.user;
         let directory = if program.working_directory.is_empty() { "/" } else { program.working_directory };
-        let apart = [text("--net"), text("--ipc"), text("--uts"), text("--mount"), text("sh"), text("-c"), text(ENTER)];
         let as_user = [format!("--setuid={user}"), format!("--setgid={group}"), format!("--wd={directory}")];
         let variables = program.env.iter().map(|(name, value)| OsString::from(format!("{name}={value}")));
-        let words = [self.workspace.path().into(), text("env"), text("-i")];
-        let words = words.into_iter().chain(variables).chain([self.unshare.clone(), text("--root=.")]);
-        let words = words.chain(as_user.map(OsString::from)).chain([text("--")]);
-        let words = apart.into_iter().chain(words).chain(program.command.iter().map(OsString::from));
+        let words = ["env", "-i"].map(OsString::from).into_iter().chain(variables);
+        let words = words.chain([self.unshare.clone(), "--root=.".into()]).chain(as_user.map(OsString::from));
+        words.chain(["--".into()]).chain(program.command.iter().map(OsString::from)).collect()
+    }
+
+    /// Runs words in namespaces of their own, in the root as their working directory.
+    fn run_inside(&self, words: impl IntoIterator<Item = OsString>, input: Option<File>) -> Result<Ran> {
+        let apart = ["--net", "--ipc", "--uts", "--mount", "sh", "-c", ENTER].map(OsString::from);
+        let words = apart.into_iter().chain([self.workspace.path().into()]).chain(words);
         let command = self.command(self.namespace.wrap(&self.unshare, words));
         let ran = process::capture(&command, input, &self.context.store)?;
         Ok(ran.map_err(|source| ToolError::Program { source })?)
