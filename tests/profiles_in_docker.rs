@@ -44,6 +44,16 @@ fn every_profile_passes_its_tests_on_bookworm() {
     own_tests("bookworm");
 }
 
+#[test]
+fn a_server_is_asked_by_a_program_beside_it() {
+    let sandbox = Sandbox::shared().live();
+    let profile = sandbox.write("server.toml", crate::profiles_in_sandbox::SERVER);
+    let mut test = sandbox.minimg(&["test", profile.to_str().unwrap(), "--engine", "docker"]);
+    let said = crate::common::text(crate::common::succeed(test.env("DOCKER_HOST", DOCKER.host())));
+    assert!(said.contains("passed a page, to a program beside it"), "{said}");
+    assert_eq!(DOCKER.run(&["ps", "-aq", "--filter", "name=minimg"]), "");
+}
+
 /// A container that is removed when the test ends.
 struct Container(String);
 

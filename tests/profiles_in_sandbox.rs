@@ -79,3 +79,40 @@ exit = 127
     );
     succeed(&mut sandbox.minimg(&["test", profile.to_str().unwrap(), "--engine", "sandbox"]));
 }
+
+/// Asks a server, with and without a program beside it.
+pub(crate) const SERVER: &str = r#"
+extends = "busybox-glibc"
+image.entrypoint = ["httpd", "-f", "-p", "8080", "-h", "/srv"]
+image.cmd = []
+[[add.files]]
+path = "/srv/page"
+content = "hello\n"
+[[tests]]
+name = "a page, to a program beside it"
+port = 8080
+command = ["wget", "-q", "-O", "-", "http://127.0.0.1:8080/page"]
+stdout = "hello"
+"#;
+
+#[test]
+fn servers_are_asked_when_they_listen() {
+    let sandbox = Sandbox::shared().live();
+    let asked =
+        "[[tests]]\nname = 'a page'\nport = 8080\nstdin = \"GET /page HTTP/1.0\\r\\n\\r\\n\"\nstdout = 'hello'\n";
+    let profile = sandbox.write("server.toml", &format!("{SERVER}{asked}"));
+    let test = ["test", profile.to_str().unwrap(), "--engine", "sandbox"];
+    let said = sandbox.run(&test);
+    assert!(said.contains("passed a page, to a program beside it\n") && said.contains("passed a page\n"), "{said}");
+
+    for (change, expected) in [
+        (("/page HTTP", "/none HTTP"), "404 Not Found"),
+        (("/page\"]", "/none\"]"), "exited with 1"),
+        (("\"httpd\", \"-f\"", "\"httpd\", \"-z\""), "the image's program ended with 1"),
+    ] {
+        sandbox.write("server.toml", &format!("{SERVER}{asked}").replace(change.0, change.1));
+        let output = sandbox.minimg(&test).output().unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(!output.status.success() && said.contains(expected), "{change:?}: {said}");
+    }
+}

@@ -91,10 +91,8 @@ impl Trial<'_> {
         let network = if command.is_empty() { &publish } else { "--network=none" };
         self.engine.run(&["run", "--detach", "--name", &self.container, network, &self.reference], None, self.store)?;
         let asked = self.ask_until_it_answers(port, command, input);
-        self.engine.ask(
-            &["container", "rm", "--force", "--volumes", &self.container],
-            Instant::now() + PATIENCE_TO_REMOVE,
-        );
+        self.engine
+            .ask(&["container", "rm", "--force", "--volumes", &self.container], Instant::now() + PATIENCE_TO_REMOVE);
         asked
     }
 
