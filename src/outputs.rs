@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Built;
@@ -86,15 +87,8 @@ impl From<RecordError> for Error {
 /// # Errors
 /// When the store fails or has lost one.
 pub fn records_of(built: &[Built], store: &Store) -> Result<Vec<Vec<u8>>> {
-    let of = |each: &Built| match Record::load(store, &each.recipe)? {
-        Some(record) => as_json(&record),
-        None => Err(Error::new(Class::Machine, "the store lost a build record in the meantime; try again")),
-    };
-    built.iter().map(of).collect()
-}
-
-fn as_json(record: &Record) -> Result<Vec<u8>> {
-    serde_json::to_vec(record).map_err(|error| Error::new(Class::Machine, error))
+    let lost = || Error::new(Class::Machine, "the store lost a build record in the meantime; try again");
+    built.iter().map(|each| Ok(Record::stored(store, &each.recipe)?.ok_or_else(lost)?.into())).collect()
 }
 
 /// Writes the build records beside an output: `x.tar` gets `x.tar.record.json`, for several boards each its own. Standard output has none,
@@ -124,8 +118,9 @@ pub fn write_records(built: &[Built], output: &Output, store: &Store) -> Result<
 pub fn remove_stale_records(built: &[Built], output: &Output, store: &Store) -> Result<()> {
     let Target::Path(path) = &output.target else { return Ok(()) };
     let right = if output.holds_records() { BTreeMap::new() } else { records(built, path, store)? };
-    for beside in records_beside(path) {
-        if right.get(&beside).is_none_or(|right| fs::read(&beside).is_ok_and(|there| there != *right)) {
+    for (beside, board) in records_beside(path) {
+        let is_right = right.get(&beside).is_some_and(|right| fs::read(&beside).is_ok_and(|there| there == *right));
+        if !is_right && is_record(&beside, board.as_deref()) {
             fs::remove_file(&beside).map_err(|source| RecordError { path: beside, source })?;
         }
     }
@@ -133,12 +128,12 @@ pub fn remove_stale_records(built: &[Built], output: &Output, store: &Store) -> 
 }
 
 /// The records of these images by their paths beside an output.
-fn records(built: &[Built], output: &Path, store: &Store) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+fn records(built: &[Built], output: &Path, store: &Store) -> Result<BTreeMap<PathBuf, Bytes>> {
     let mut records = BTreeMap::new();
     for each in built {
-        let Some(record) = Record::load(store, &each.recipe)? else { continue };
-        let board = (built.len() > 1).then_some(record.board.as_str());
-        records.insert(record_path(output, board), as_json(&record)?);
+        let Some(record) = Record::stored(store, &each.recipe)? else { continue };
+        let board = if built.len() > 1 { Record::load(store, &each.recipe)?.map(|record| record.board) } else { None };
+        records.insert(record_path(output, board.as_deref()), record);
     }
     Ok(records)
 }
@@ -153,8 +148,8 @@ fn record_path(output: &Path, board: Option<&str>) -> PathBuf {
     name.into()
 }
 
-/// The records that are beside an output, whatever build they are of.
-fn records_beside(output: &Path) -> Vec<PathBuf> {
+/// What has the name of a record beside an output, whatever build it is of, with the board in the name.
+fn records_beside(output: &Path) -> Vec<(PathBuf, Option<String>)> {
     let directory = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(own) = output.file_name() else { return Vec::new() };
     let board_of = |name: &OsStr| {
@@ -162,22 +157,22 @@ fn records_beside(output: &Path) -> Vec<PathBuf> {
         let board = std::str::from_utf8(rest.strip_suffix(RECORD.as_bytes())?).ok()?;
         if board.is_empty() { Some(None) } else { Some(Some(board.strip_prefix('.')?.to_owned())) }
     };
-    let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let is_record = |path: &PathBuf, board: &Option<String>| {
-        let of_another_output = board.as_ref().is_some_and(|board| {
-            let mut other = own.to_owned();
-            other.push(format!(".{board}"));
-            directory.join(other).exists()
-        });
-        !of_another_output
-            && Record::read(path).is_ok_and(|record| board.as_ref().is_none_or(|board| *board == record.board))
+    let of_another_output = |board: &str| {
+        let mut other = own.to_owned();
+        other.push(format!(".{board}"));
+        directory.join(other).exists()
     };
+    let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
     names
         .filter_map(|name| board_of(&name))
+        .filter(|board| !board.as_deref().is_some_and(of_another_output))
         .map(|board| (record_path(output, board.as_deref()), board))
-        .filter(|(path, board)| is_record(path, board))
-        .map(|(path, _)| path)
         .collect()
+}
+
+/// Whether a file is a build record, of this board where it is named.
+fn is_record(path: &Path, board: Option<&str>) -> bool {
+    Record::read(path).is_ok_and(|record| board.is_none_or(|board| *board == record.board))
 }
 
 /// Puts a whole file in the place of another.

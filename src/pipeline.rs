@@ -209,7 +209,7 @@ fn stored(recipe: &Recipe, context: &Context) -> Result<Option<Made>> {
         return Ok(None);
     }
     // Layers that nobody could explain are made anew with their record.
-    if !Record::is_there(&context.store, &recipe.digest())? {
+    if Record::stored(&context.store, &recipe.digest())?.is_none() {
         return Ok(None);
     }
     for layer in &made.layers {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::profile::Profile;
@@ -121,17 +122,17 @@ impl Record {
     /// # Errors
     /// When it cannot be read.
     pub fn load(store: &Store, recipe: &Digest) -> Result<Option<Self>> {
-        let bytes = store.entry("record", recipe)?;
-        let record: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(record.filter(|record| record.version == VERSION))
+        let bytes = Self::stored(store, recipe)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
-    /// Whether the store has an undamaged record for a recipe.
+    /// The JSON of the record that the store has for a recipe, undamaged and of this version: what is written beside an output.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn is_there(store: &Store, recipe: &Digest) -> Result<bool> {
-        Ok(store.entry("record", recipe)?.is_some())
+    pub fn stored(store: &Store, recipe: &Digest) -> Result<Option<Bytes>> {
+        let of_this_version = format!("{{\"version\":{VERSION},");
+        Ok(store.entry("record", recipe)?.filter(|bytes| bytes.starts_with(of_this_version.as_bytes())))
     }
 
     /// Reads a record's file.
