@@ -19,6 +19,7 @@ mod examples;
 mod exec;
 mod export;
 mod export_layers;
+mod first_time;
 mod fuzz_targets;
 mod hostile;
 mod interrupts;

@@ -412,10 +412,12 @@ pub(crate) struct TestTable {
     #[schemars(extend("minimum" = 1, "maximum" = 65535))]
     pub(crate) port: Option<At<u16>>,
     /// Text that the output must contain.
+    #[schemars(extend("contentMediaType" = "application/octet-stream"))]
     pub(crate) stdout: Option<String>,
     /// The expected exit code; 0 by default.
     #[schemars(extend("minimum" = 0, "maximum" = 255))]
     pub(crate) exit: Option<At<i32>>,
     /// The standard input of the command.
+    #[schemars(extend("contentMediaType" = "application/octet-stream"))]
     pub(crate) stdin: Option<String>,
 }

@@ -223,3 +223,14 @@ fn a_profile_explains_itself() {
       memory is allocated, written and read (/usr/bin/redis-server --test-memory 1)
     "##);
 }
+
+#[test]
+fn what_goes_into_a_test_and_comes_out_may_contain_nul() {
+    let profile = profile("[[tests]]\nname = 't'\nport = 53\nstdin = \"\\u0000\\u001b\"\nstdout = \"\\u0000\"");
+    let test = &profile.tests[0];
+    assert_eq!((test.stdin.as_deref(), test.stdout.as_deref()), (Some("\0\x1b"), Some("\0")));
+    for other in [r#"name = "a\u0000""#, r#"command = ["a\u0000"]"#] {
+        let refused = read(&format!("[[tests]]\nport = 1\n{other}\n")).unwrap_err();
+        assert!(refused.contains("must not contain a NUL character"), "{refused}");
+    }
+}

@@ -141,7 +141,7 @@ impl<'s> Walk<'s> {
         let schema = self.resolve(schema);
         let span = value.span();
         match (value.get_ref(), kind(schema)) {
-            (DeValue::String(text), _) if text.contains('\0') => {
+            (DeValue::String(text), _) if text.contains('\0') && !is_data(schema) => {
                 self.problems.add(span, format!("{} must not contain a NUL character", label(path)));
             }
             (_, None) => {}
@@ -280,6 +280,11 @@ fn kind(schema: &Value) -> Option<&str> {
         Some(kind) => kind.as_str(),
         None => choices(schema).map(|_| "string"),
     }
+}
+
+/// Whether a string goes nowhere but into and out of programs, and so may have any bytes.
+fn is_data(schema: &Value) -> bool {
+    schema.get("contentMediaType").and_then(Value::as_str) == Some("application/octet-stream")
 }
 
 /// The names of an enum: `enum` for plain variants, `oneOf` with `const` for those that have a description.
