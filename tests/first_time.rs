@@ -64,7 +64,7 @@ fn naive_profiles_can_be_read() {
 
 #[test]
 fn naive_profiles_work_the_first_time() {
-    let mut waiting = profiles();
+    let waiting = profiles();
     assert!(waiting.len() >= ENOUGH, "{} profiles", waiting.len());
     let (waiting, tried) = (Mutex::new(waiting), Mutex::new(Vec::new()));
     let sandbox = Sandbox::shared().live();
